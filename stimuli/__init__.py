@@ -1,0 +1,1 @@
+"""Make: networks, image synthesis, stimulus sets, activations."""

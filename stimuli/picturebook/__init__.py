@@ -1,0 +1,1 @@
+"""A picture book of forty categories, drawn by small parametric functions."""

@@ -1,0 +1,156 @@
+"""The picture book: forty categories, and `render`, which draws any picture of any split from its number."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageFilter
+
+from stimuli.picturebook.backgrounds import draw_background
+from stimuli.picturebook.canvas import Canvas, Drawing, Pose
+from stimuli.picturebook.palettes import draw_style, luminance, swatches
+
+SPLITS = ("train", "validation", "test")
+ANIMALS = {
+    "mammals": ("elephant", "giraffe", "rabbit", "cat"),
+    "birds": ("owl", "swan", "flamingo", "penguin"),
+    "fish": ("shark", "seahorse", "pufferfish", "goldfish"),
+    "reptiles": ("snake", "turtle", "crocodile", "lizard"),
+    "insects": ("butterfly", "ladybird", "ant", "dragonfly"),
+}
+OBJECTS = {
+    "land_vehicles": ("car", "bus", "bicycle", "tractor"),
+    "boats": ("sailing_boat", "rowing_boat", "steamship", "submarine"),
+    "furniture": ("chair", "table", "bed", "bookshelf"),
+    "instruments": ("guitar", "drum", "trumpet", "harp"),
+    "food": ("banana", "ice_cream", "mug", "pizza_slice"),
+}
+
+
+@dataclass(frozen=True)
+class Category:
+    """A category: its name, its supercategory, whether it is an animal, and its place in `CATEGORIES`."""
+
+    name: str
+    supercategory: str
+    animal: bool
+    index: int
+
+
+CATEGORIES: tuple[Category, ...] = tuple(
+    Category(name, supercategory, supercategory in ANIMALS, index)
+    for index, (supercategory, name) in enumerate(
+        (supercategory, name) for supercategory, names in {**ANIMALS, **OBJECTS}.items() for name in names
+    )
+)
+
+
+def render(category: str, split: str, index: int, size_px: int, seed: int = 0) -> npt.NDArray[np.uint8]:
+    """Draw one picture of the book.
+
+    Parameters
+    ----------
+    category : name of one of `CATEGORIES`
+    split : 'train', 'validation' or 'test'; their backgrounds and palettes come from disjoint families
+    index : number of the picture within its category and split, from 0
+    size_px : side of the square picture, in pixels
+    seed : seed of the whole book
+
+    Returns
+    -------
+    array of shape (size_px, size_px, 3), uint8 sRGB; the same bytes for the same arguments
+
+    Raises
+    ------
+    ValueError : unknown category or split
+    """
+    picture, _ = render_with_figure(category, split, index, size_px, seed)
+    return picture
+
+
+def render_with_figure(
+    category: str, split: str, index: int, size_px: int, seed: int = 0
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """Draw one picture as `render` does; return it and the figure's coverage, (size_px, size_px), uint8 0-255."""
+    if split not in SPLITS:
+        raise ValueError(f"split {split!r} is unknown; use one of {', '.join(SPLITS)}")
+    drawing = drawing_of(category)
+    rng = picture_generator(category, split, index, seed)
+    colours = swatches(split, rng)
+    ground = draw_background(split, colours[4:] + colours[:1], size_px, rng)
+    figure_colours = [colours[i] for i in rng.permutation(len(colours))]
+    mean_r, mean_g, mean_b = ground.mean(axis=(0, 1)).tolist()
+    style = draw_style(figure_colours, luminance((mean_r, mean_g, mean_b)), rng)
+    canvas = Canvas(size_px, rng, style)
+    drawing(canvas)
+    figure, coverage = canvas.paint(draw_pose(rng))
+    picture = Image.fromarray((ground * 255 + 0.5).astype(np.uint8))
+    halo = coverage.filter(ImageFilter.GaussianBlur(0.02 * size_px)).point([min(150, 2 * k) for k in range(256)])
+    body = luminance(style.paints["body"].colour)
+    picture.paste((250, 250, 245) if body < luminance((mean_r, mean_g, mean_b)) else (25, 22, 35), (0, 0), halo)
+    picture.paste(figure, (0, 0), coverage)
+    return photographed(np.asarray(picture), rng), np.asarray(coverage)
+
+
+def picture_generator(category: str, split: str, index: int, seed: int) -> np.random.Generator:
+    """Return the generator of one picture; its seed is a hash of what names the picture."""
+    digest = hashlib.sha256(f"picturebook/{seed}/{split}/{category}/{index}".encode()).digest()
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(int.from_bytes(digest[:16], "big"))))
+
+
+def draw_pose(rng: np.random.Generator) -> Pose:
+    """Return a random pose: size, turn, shear, flip and place."""
+    return Pose(
+        scale=float(rng.uniform(0.62, 0.95)),
+        angle_deg=float(rng.uniform(-18, 18)),
+        shear=float(rng.uniform(-0.12, 0.12)),
+        flip=bool(rng.random() < 0.5),
+        place=(float(rng.uniform(0.1, 0.9)), float(rng.uniform(0.1, 0.9))),
+    )
+
+
+def photographed(picture: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+    """Return the picture, (h, w, 3) uint8, under uneven light and with a little pixel noise."""
+    gain = rng.uniform(0.9, 1.08)
+    slope_x, slope_y = rng.uniform(-0.08, 0.08, 2)
+    height, width = picture.shape[:2]
+    light = gain + slope_x * np.linspace(-1, 1, width)[None, :] + slope_y * np.linspace(-1, 1, height)[:, None]
+    noise = rng.standard_normal(picture.shape, dtype=np.float32) * np.float32(rng.uniform(0, 4))
+    lit = picture * light[..., None].astype(np.float32) + noise
+    return np.clip(lit + np.float32(0.5), 0, 255).astype(np.uint8)
+
+
+def drawing_of(category: str) -> Drawing:
+    """Return the drawing function of a category; ValueError if there is none of that name."""
+    found = {known.name: known for known in CATEGORIES}.get(category)
+    if found is None:
+        raise ValueError(f"category {category!r} is not in the picture book; it has {', '.join(c.name for c in CATEGORIES)}")
+    drawing: Drawing = _drawings(found.supercategory)[category]
+    return drawing
+
+
+@lru_cache(maxsize=None)
+def _drawings(supercategory: str) -> dict[str, Drawing]:
+    try:
+        drawings: dict[str, Drawing] = importlib.import_module(f"stimuli.picturebook.{supercategory}").DRAWINGS
+    except ModuleNotFoundError:
+        drawings = {}
+    names = {**ANIMALS, **OBJECTS}[supercategory]
+    return {name: drawings.get(name, _placeholder(name)) for name in names}
+
+
+def _placeholder(name: str) -> Drawing:
+    """Stand in for a drawing that is not there yet: a blob of its own shape."""
+    shape = np.random.default_rng(int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")).uniform(0.4, 1, 9)
+
+    def draw(canvas: Canvas) -> None:
+        angles = np.linspace(0, 2 * np.pi, 9, endpoint=False)
+        canvas.blob([(float(r * np.cos(a)), float(r * np.sin(a))) for r, a in zip(shape, angles, strict=True)], "body")
+        canvas.eye(0.3, -0.2, canvas.vary(0.08, 0.12))
+
+    return draw
