@@ -1,0 +1,44 @@
+# Everything starts here: `make demo` runs a whole study, `make test` checks the software. See README.md.
+.POSIX:
+.SUFFIXES:
+
+BIN = .venv/bin
+PACKAGES = foolscan.py protocols stimuli experiment analysis
+# one thread per process: two test processes share two cores without fighting, and sums come out the same everywhere
+ONE_THREAD = OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
+
+.PHONY: help demo demo-all test lint types check-tests setup setup-dev evidence clean
+
+help:
+	@echo 'make demo      set up, run the demo study into demo-study/, print the path of its report (minutes)'
+	@echo 'make test      set up, check style and types, run the whole test suite'
+	@echo 'make demo-all  the demo, and the same from the built wheel in an empty environment'
+	@echo 'make evidence  the long measurements of tests/benchmarks/, as JSON in evidence/'
+	@echo 'make clean     remove caches, builds and demo-study/ (not .venv/)'
+
+setup:
+	@sh setup/setup.sh all
+
+setup-dev:
+	@sh setup/setup.sh all,dev
+
+demo: setup
+	@$(BIN)/foolscan rehearse demo --to demo-study
+
+test: setup-dev
+	@$(MAKE) -s lint types
+	@$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist loadfile </dev/null
+
+lint:
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types:
+	@for platform in linux win32 darwin; do \
+	  echo "mypy --platform $$platform"; \
+	  $(BIN)/mypy --platform $$platform --cache-dir .mypy_cache/$$platform || exit 1; \
+	done
+
+clean:
+	rm -rf demo-study demo-all build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
