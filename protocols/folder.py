@@ -1,0 +1,236 @@
+"""The study folder: where each file lives, how it is written whole or not at all, and who may write it."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from protocols.problems import FoolscanError
+
+BIDS_VERSION = "1.10.0"
+REHEARSAL_NOTE = "SIMULATED: rehearsal data made by foolscan, not recorded from a person."
+
+# What a BIDS validator should not read: ours, and described in docs/.
+BIDSIGNORE = "derivatives/\n*.lock\n"
+
+
+@dataclass(frozen=True)
+class RunId:
+    """One run of one person's visit; all labels are alphanumeric, as BIDS asks."""
+
+    sub: str
+    ses: str
+    task: str
+    run: int
+
+    def __post_init__(self) -> None:
+        for entity, label in (("sub", self.sub), ("ses", self.ses), ("task", self.task)):
+            if not (label.isascii() and label.isalnum()):
+                raise FoolscanError(f"--{entity}: found {label!r}; letters and digits only, as in 01 or pilot3 (BIDS labels)")
+        if self.run < 1:
+            raise FoolscanError(f"--run: found {self.run}; runs are counted from 1")
+
+    @property
+    def stem(self) -> str:
+        """``sub-01_ses-01_task-animals_run-01``."""
+        return f"sub-{self.sub}_ses-{self.ses}_task-{self.task}_run-{self.run:02d}"
+
+
+@dataclass(frozen=True)
+class StudyFolder:
+    """Paths in a study folder (a BIDS dataset); nothing is created by asking for one."""
+
+    root: Path
+
+    @property
+    def stimuli(self) -> Path:
+        """The images, their manifest and its sidecar."""
+        return self.root / "stimuli"
+
+    @property
+    def manifest(self) -> Path:
+        """``stimuli/stimuli.tsv``."""
+        return self.stimuli / "stimuli.tsv"
+
+    @property
+    def journals(self) -> Path:
+        """The append-only truth of every run."""
+        return self.root / "sourcedata" / "journals"
+
+    @property
+    def derivatives(self) -> Path:
+        """Everything that foolscan derives."""
+        return self.root / "derivatives" / "foolscan"
+
+    def derived(self, kind: str) -> Path:
+        """A folder of derived files: ``timeline``, ``activations``, ``betas``, ``rois``, ``rdms``, ``report``, ``screen`` …"""
+        return self.derivatives / kind
+
+    def session_record(self, sub: str, ses: str) -> Path:
+        """The session record: what belongs to one person's visit."""
+        return self.root / "sourcedata" / "sessions" / f"sub-{sub}_ses-{ses}_session.json"
+
+    def func(self, run: RunId) -> Path:
+        """``sub-*/ses-*/func``."""
+        return self.root / f"sub-{run.sub}" / f"ses-{run.ses}" / "func"
+
+    def events(self, run: RunId) -> Path:
+        """What happened in a run, in BIDS terms."""
+        return self.func(run) / f"{run.stem}_events.tsv"
+
+    def bold(self, run: RunId) -> Path:
+        """The scanner's (or the simulated) images of a run."""
+        return self.func(run) / f"{run.stem}_bold.nii.gz"
+
+    def journal(self, run: RunId) -> Path:
+        """The journal of a run."""
+        return self.journals / f"{run.stem}_journal.jsonl"
+
+    def timeline(self, run: RunId) -> Path:
+        """The compiled plan of a run."""
+        return self.derived("timeline") / f"{run.stem}_timeline.tsv"
+
+    def screen_images(self, rig_name: str) -> Path:
+        """The images resampled for one rig's exact pixels."""
+        return self.derived("screen") / rig_name
+
+    def runs(self, task: str) -> list[RunId]:
+        """The runs of a task that have an events file, in order of subject, session and run."""
+        found = []
+        for path in sorted(self.root.glob(f"sub-*/ses-*/func/*_task-{task}_run-*_events.tsv")):
+            entities = dict(part.split("-", 1) for part in path.name.split("_")[:-1])
+            found.append(RunId(entities["sub"], entities["ses"], entities["task"], int(entities["run"])))
+        return found
+
+    def relative(self, path: Path) -> str:
+        """A path as it is written into files: relative to the folder, with forward slashes."""
+        return path.resolve().relative_to(self.root.resolve()).as_posix()
+
+
+def open_folder(root: Path | str, title: str, *, rehearsal: bool = False) -> StudyFolder:
+    """The study folder at `root`, with its BIDS bookkeeping written if it is new.
+
+    root      : the folder; created if missing.
+    title     : the dataset's name, from the study file.
+    rehearsal : True marks the whole dataset as simulated.
+
+    Raises FoolscanError when `root` is a file, cannot be written, or holds people's data and is opened for a rehearsal.
+    """
+    folder = StudyFolder(Path(root))
+    description = folder.root / "dataset_description.json"
+    if description.exists():
+        _refuse_mixture(read_json(description), rehearsal, folder.root)
+        return folder
+    if folder.root.exists() and not folder.root.is_dir():
+        raise FoolscanError(f"{folder.root}: found a file; --to needs a folder")
+    if folder.root.is_dir() and any(folder.root.iterdir()) and not (folder.root / "stimuli").exists():
+        raise FoolscanError(f"{folder.root}: found other files; --to needs an empty or new folder, or a study folder of this study")
+    name = f"{title} ({REHEARSAL_NOTE})" if rehearsal else title
+    facts = {"Name": name, "BIDSVersion": BIDS_VERSION, "DatasetType": "raw", "Authors": ["the foolscan study team"]}
+    facts |= {"GeneratedBy": [{"Name": "foolscan"}]}
+    if rehearsal:
+        facts["Simulated"] = True
+    write_text(folder.root / ".bidsignore", BIDSIGNORE)
+    watermark = f"\n{REHEARSAL_NOTE}\n" if rehearsal else ""
+    write_text(folder.root / "README", f"{title}\n{watermark}\nA study folder of foolscan, laid out as a BIDS dataset.\n")
+    write_json(description, facts)
+    return folder
+
+
+def _refuse_mixture(description: dict[str, Any], rehearsal: bool, root: Path) -> None:
+    simulated = bool(description.get("Simulated", False))
+    if rehearsal and not simulated:
+        raise FoolscanError(f"{root}: found a study folder for real data; rehearse into another folder with --to")
+    if simulated and not rehearsal:
+        raise FoolscanError(f"{root}: found a rehearsal (simulated) folder; record people into another folder with --to")
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its name when the block ends well, and vanishes when it does not.
+
+    path : where the finished file shall stand; its folder is created.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    suffix = "".join(path.suffixes[-2:])
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp{suffix}")
+    try:
+        yield temporary
+        with temporary.open("rb+") as written:
+            os.fsync(written.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise FoolscanError(f"{path}: could not be written ({error.strerror or error}); nothing was left behind. Free space or permission?") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write UTF-8 text with unix line ends, whole or not at all."""
+    write_bytes(path, content.encode("utf-8"))
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON, whole or not at all."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON; FoolscanError names the file and the line when it is not."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise FoolscanError(f"{path}: not readable as JSON ({error}); restore it, or delete it to have it made again") from error
+
+
+@contextmanager
+def exclusive(path: Path, what: str) -> Iterator[None]:
+    """Hold a lock file while the block runs, so that two commands cannot write the same thing.
+
+    path : the thing that is written; the lock stands beside it as ``<name>.lock``.
+    what : its name for the error, e.g. ``"run 1 of sub-01"``.
+
+    Raises FoolscanError when another living process holds it; a lock whose process has ended is taken over.
+    """
+    lock = path.with_name(path.name + ".lock")
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        try:
+            handle = os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+            break
+        except FileExistsError:
+            owner = _owner(lock)
+            if owner is not None and _alive(owner):
+                raise FoolscanError(f"{what}: process {owner} is at it now ({lock}); wait for it, or end it") from None
+            lock.unlink(missing_ok=True)
+    try:
+        os.write(handle, str(os.getpid()).encode())
+        os.close(handle)
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+
+
+def _owner(lock: Path) -> int | None:
+    try:
+        return int(lock.read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return None
+
+
+def _alive(pid: int) -> bool:
+    import psutil
+
+    return bool(psutil.pid_exists(pid))

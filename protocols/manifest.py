@@ -1,0 +1,153 @@
+"""The stimulus manifest: one row for every image of a study, read by every room."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from protocols.folder import StudyFolder, write_text
+from protocols.problems import FoolscanError, NotReady
+
+MANIFEST_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Stimulus:
+    """One image of a set; what a column means stands in `COLUMNS`."""
+
+    stim_id: str
+    stim_file: str
+    set: str
+    category: str
+    supercategory: str
+    animal_source: bool
+    source_id: str | None
+    target_class: str
+    network_label: str
+    animal_network_label: bool | None
+    confidence: float
+    success: bool
+    attempts: int
+    steps: int
+    l2: float | None
+    linf: int | None
+    second_network_label: str | None
+    second_network_confidence: float | None
+    luminance: float
+    rms_contrast: float
+    spectral_slope: float
+    network: str
+    network_sha256: str
+    seed: int
+    sha256: str
+
+    def path(self, folder: StudyFolder) -> Path:
+        """The image file in a study folder."""
+        return folder.root / self.stim_file
+
+
+COLUMNS: dict[str, str] = {
+    "stim_id": "Identifier, <set>-<category>.",
+    "stim_file": "PNG file, relative to the dataset's root.",
+    "set": "Stimulus set: RE (regular), AN (adversarial noise), AI (adversarial interference).",
+    "category": "Category of the regular image that this image is or comes from.",
+    "supercategory": "Supercategory of that category.",
+    "animal_source": "Whether the category is an animal.",
+    "source_id": "The RE image that this image comes from or is paired with (n/a for RE).",
+    "target_class": "The class the image shall be given by the network (RE, AN: its category; AI: a wrong class).",
+    "network_label": "The class the network gives, judged on the PNG read back from disk.",
+    "animal_network_label": "Whether that class is an animal (n/a: unknown for this network).",
+    "confidence": "Posterior of target_class, 0 to 1, judged on the PNG read back from disk.",
+    "success": "Whether the recipe's criterion was met on the PNG read back from disk.",
+    "attempts": "Seeds tried.",
+    "steps": "Optimisation steps of the last attempt.",
+    "l2": "Euclidean distance to the source image, grey levels 0-255 (n/a without one).",
+    "linf": "Largest absolute change from the source image, grey levels 0-255 (n/a without one).",
+    "second_network_label": "The class an independently trained network gives (n/a: none in the study).",
+    "second_network_confidence": "That network's posterior of its own label, 0 to 1.",
+    "luminance": "Mean of the Rec. 709 luma of the 8-bit image, 0-255.",
+    "rms_contrast": "Standard deviation of that luma divided by 255.",
+    "spectral_slope": "Slope of log power against log radial frequency of that luma.",
+    "network": "Network that judged (and made) the image.",
+    "network_sha256": "SHA-256 of that network's weights.",
+    "seed": "Seed of the last attempt, from the study's seed and stim_id.",
+    "sha256": "SHA-256 of the PNG file.",
+}
+
+
+def manifest_text(stimuli: Sequence[Stimulus]) -> str:
+    """The manifest as a BIDS tab-separated table (``n/a`` for what is not known, ``true``/``false``)."""
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter="\t", lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for stimulus in stimuli:
+        writer.writerow([_cell(value) for value in asdict(stimulus).values()])
+    return text.getvalue()
+
+
+def write_manifest(folder: StudyFolder, stimuli: Sequence[Stimulus]) -> Path:
+    """Write ``stimuli/stimuli.tsv``; its sidecar is written by the room that made the images."""
+    write_text(folder.manifest, manifest_text(stimuli))
+    return folder.manifest
+
+
+def read_manifest(folder: StudyFolder) -> list[Stimulus]:
+    """Read the manifest of a study folder.
+
+    Raises NotReady when there is none yet, FoolscanError with file, row and column for what cannot be read.
+    """
+    path = folder.manifest
+    if not path.exists():
+        raise NotReady(f"{path}: no stimuli yet; make them with: foolscan stimuli make STUDY --to {folder.root}")
+    with path.open(encoding="utf-8", newline="") as lines:
+        rows = csv.reader(lines, delimiter="\t")
+        header = next(rows, [])
+        if header != list(COLUMNS):
+            odd = sorted(set(header) ^ set(COLUMNS)) or ["the order of the columns"]
+            raise FoolscanError(f"{path}: found other columns than manifest format {MANIFEST_FORMAT} has ({', '.join(odd)}); make the stimuli again")
+        return [_stimulus(row, path, number) for number, row in enumerate(rows, start=2)]
+
+
+def in_set(stimuli: Sequence[Stimulus], name: str) -> list[Stimulus]:
+    """The stimuli of one set, in manifest order."""
+    return [stimulus for stimulus in stimuli if stimulus.set == name]
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "n/a"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return repr(round(value, 9))
+    return str(value)
+
+
+_KINDS = {field.name: str(field.type) for field in fields(Stimulus)}
+
+
+def _stimulus(row: list[str], path: Path, line: int) -> Stimulus:
+    if len(row) != len(COLUMNS):
+        raise FoolscanError(f"{path}:{line}: found {len(row)} columns, expected {len(COLUMNS)}; make the stimuli again")
+    values: dict[str, Any] = {}
+    for name, cell in zip(COLUMNS, row, strict=True):
+        try:
+            values[name] = _value(cell, _KINDS[name])
+        except ValueError:
+            raise FoolscanError(f"{path}:{line}: {name}: found {cell!r}, expected {_KINDS[name]}") from None
+    return Stimulus(**values)
+
+
+def _value(cell: str, kind: str) -> str | bool | float | int | None:
+    if cell == "n/a" and kind.endswith("None"):
+        return None
+    base = kind.removesuffix(" | None")
+    if base == "bool":
+        if cell not in {"true", "false"}:
+            raise ValueError(cell)
+        return cell == "true"
+    return {"str": str, "float": float, "int": int}[base](cell)  # type: ignore[no-any-return, operator]

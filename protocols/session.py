@@ -1,0 +1,83 @@
+"""The session record: what belongs to one person's visit and not to the study or the place."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from protocols.folder import StudyFolder, read_json, write_json
+from protocols.problems import FoolscanError
+from protocols.seeds import generator_for, seed_for
+from protocols.study import Study
+
+SESSION_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class SessionRecord:
+    """One visit of one person.
+
+    button_of_answer : which abstract button means which answer, e.g. ``{"animal": "left", "not_animal": "right"}``.
+    order_seed       : the seed from which every run of this visit draws its order.
+    rehearsal        : True when no person was there.
+    """
+
+    format: int
+    study: str
+    study_sha256: str
+    sub: str
+    ses: str
+    button_of_answer: dict[str, str]
+    language: str
+    order_seed: int
+    rehearsal: bool
+
+
+def record_for(study: Study, sub: str, ses: str, task: str, *, rehearsal: bool) -> SessionRecord:
+    """The session record of a visit, drawn from the study's seed: buttons are counterbalanced over subjects.
+
+    study     : the study.
+    sub, ses  : BIDS labels.
+    task      : name of the task whose answers are mapped to buttons.
+    rehearsal : True when no person is there.
+    """
+    plan = study.tasks[task]
+    answers, buttons = list(plan.answers), list(plan.buttons)
+    number = int("".join(filter(str.isdigit, sub)) or seed_for(study.seed, f"subject/{sub}"))
+    swapped = bool(generator_for(study.seed, "counterbalance").integers(2)) ^ bool(number % 2)
+    if swapped:
+        buttons.reverse()
+    mapping = dict(zip(answers, buttons, strict=True))
+    seed = seed_for(study.seed, f"order/sub-{sub}/ses-{ses}")
+    return SessionRecord(SESSION_FORMAT, study.name, study.sha256, sub, ses, mapping, plan.language, seed, rehearsal)
+
+
+def open_session(folder: StudyFolder, study: Study, sub: str, ses: str, task: str, *, rehearsal: bool) -> SessionRecord:
+    """The session record on disk, written on the first call for this visit.
+
+    Raises FoolscanError when the record on disk belongs to another study file, or mixes rehearsal and real data.
+    """
+    path = folder.session_record(sub, ses)
+    if not path.exists():
+        record = record_for(study, sub, ses, task, rehearsal=rehearsal)
+        write_json(path, asdict(record))
+        return record
+    record = read_session(path)
+    if record.study_sha256 != study.sha256:
+        raise FoolscanError(
+            f"{path}: this visit began with another version of study {record.study!r}; finish it with that file, or use a new --ses"
+        )
+    if record.rehearsal != rehearsal:
+        raise FoolscanError(f"{path}: found rehearsal={record.rehearsal}; rehearsals and people's data do not share a session")
+    return record
+
+
+def read_session(path: Path) -> SessionRecord:
+    """Read a session record; FoolscanError names what is wrong with it."""
+    data = read_json(path)
+    if not isinstance(data, dict) or data.get("format") != SESSION_FORMAT:
+        raise FoolscanError(f"{path}: not a session record of format {SESSION_FORMAT}; restore it from a backup")
+    try:
+        return SessionRecord(**data)
+    except TypeError as error:
+        raise FoolscanError(f"{path}: {error}; restore it from a backup") from error

@@ -1,0 +1,180 @@
+"""Reads YAML with the line of every key, and studies that extend one another."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from protocols.problems import Problem, ProtocolError
+
+KeyPath = tuple[str | int, ...]
+
+SHIPPED = Path(__file__).parent
+
+
+class _Yaml12Loader(yaml.SafeLoader):
+    """YAML as people expect it: only true/false are booleans ('no' is a word), and 1:30 is not a number."""
+
+
+_Yaml12Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag in {"tag:yaml.org,2002:null", "tag:yaml.org,2002:merge"}]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+for _tag, _pattern, _first in (
+    ("tag:yaml.org,2002:bool", r"^(?:true|false)$", "tf"),
+    ("tag:yaml.org,2002:int", r"^[-+]?[0-9]+$", "-+0123456789"),
+    ("tag:yaml.org,2002:float", r"^[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?$", "-+.0123456789"),
+):
+    _Yaml12Loader.add_implicit_resolver(_tag, re.compile(_pattern), list(_first))
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a value stands."""
+
+    file: str
+    line: int
+
+
+@dataclass
+class Document:
+    """A YAML file as plain data, the place of every key, and which keys an extending file changed.
+
+    data    : mappings, lists and scalars.
+    places  : key path -> place.
+    changed : key paths whose value an extending study replaced (so that they no longer come from the paper).
+    folder  : the folder of the outermost file, to which relative paths in the study refer.
+    """
+
+    data: dict[str, Any]
+    places: dict[KeyPath, Place]
+    folder: Path
+    changed: set[KeyPath] = field(default_factory=set)
+
+    def place(self, path: KeyPath) -> Place:
+        """The place of a key, or of the nearest key around it."""
+        while path and path not in self.places:
+            path = path[:-1]
+        return self.places.get(path, Place(str(self.folder), 0))
+
+
+def shipped_files(kind: str) -> dict[str, Path]:
+    """The YAML files that come with foolscan: name -> path.
+
+    kind : ``"study"`` or ``"rig"``.
+    """
+    folder = SHIPPED if kind == "study" else SHIPPED / "rigs"
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def find_file(name_or_path: str | Path, kind: str) -> Path:
+    """The file meant by a shipped name (``demo``) or by a path (``my/study.yaml``).
+
+    Raises ProtocolError when there is neither.
+    """
+    shipped = shipped_files(kind)
+    text = str(name_or_path)
+    if text in shipped:
+        return shipped[text]
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    allowed = f"a {kind} file, or one that comes with foolscan: {', '.join(shipped)}"
+    raise ProtocolError([Problem(text, 0, kind, "no such file", allowed)])
+
+
+def read_document(path: Path) -> Document:
+    """Read one YAML file and, through ``extends:``, those it builds on.
+
+    path : the file; ``extends:`` names a shipped study or a path beside it.
+
+    Raises ProtocolError with file, line and key for what is not YAML, not UTF-8, a key written twice, or a circle.
+    """
+    return _read(path, ())
+
+
+def _read(path: Path, seen: tuple[Path, ...]) -> Document:
+    if path.resolve() in seen:
+        raise ProtocolError([Problem(str(path), 1, "extends", "a circle of studies", "each may extend one that does not extend it")])
+    document = _read_one(path)
+    parent_name = document.data.pop("extends", None)
+    if parent_name is None:
+        return document
+    beside = path.parent / str(parent_name)
+    try:
+        parent_path = beside if beside.is_file() else find_file(str(parent_name), "study")
+    except ProtocolError as error:
+        place = document.place(("extends",))
+        raise ProtocolError([Problem(place.file, place.line, "extends", repr(parent_name), error.problems[0].allowed)]) from error
+    parent = _read(parent_path, (*seen, path.resolve()))
+    data = _merge(parent.data, document.data, (), parent.changed)
+    return Document(data, parent.places | document.places, document.folder, parent.changed)
+
+
+def _merge(old: dict[str, Any], new: dict[str, Any], path: KeyPath, changed: set[KeyPath]) -> dict[str, Any]:
+    merged = dict(old)
+    for key, value in new.items():
+        here = (*path, key)
+        if isinstance(value, dict) and isinstance(old.get(key), dict) and value.get("kind", old[key].get("kind")) == old[key].get("kind"):
+            merged[key] = _merge(old[key], value, here, changed)
+        else:
+            if key in old and old[key] != value:
+                changed.add(here)
+            merged[key] = value
+    return merged
+
+
+def _read_one(path: Path) -> Document:
+    name = str(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+        node = yaml.compose(text, Loader=_Yaml12Loader)
+    except UnicodeDecodeError as error:
+        raise ProtocolError([Problem(name, 0, "file", f"a byte that is not UTF-8 at {error.start}", "save it as UTF-8 text")]) from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+        line = mark.line + 1 if mark else 0
+        found = getattr(error, "problem", None) or str(error)
+        raise ProtocolError([Problem(name, line, "file", found, "YAML: 'key: value' lines, indented by spaces")]) from error
+    if not isinstance(node, yaml.MappingNode):
+        raise ProtocolError([Problem(name, 1, "file", "no keys" if node is None else "a list or a word", "'key: value' lines")])
+    places: dict[KeyPath, Place] = {}
+    problems: list[Problem] = []
+    data = _plain(node, (), name, places, problems)
+    if problems:
+        raise ProtocolError(problems)
+    return Document(data, places, path.resolve().parent)
+
+
+def _plain(node: yaml.Node, path: KeyPath, file: str, places: dict[KeyPath, Place], problems: list[Problem]) -> Any:
+    places.setdefault(path, Place(file, node.start_mark.line + 1))
+    if isinstance(node, yaml.MappingNode):
+        mapping: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            key = str(key_node.value)
+            line = key_node.start_mark.line + 1
+            if key in mapping:
+                problems.append(Problem(file, line, dotted((*path, key)), "the same key a second time", "each key once"))
+            places[(*path, key)] = Place(file, line)
+            mapping[key] = _plain(value_node, (*path, key), file, places, problems)
+        return mapping
+    if isinstance(node, yaml.SequenceNode):
+        return [_plain(item, (*path, i), file, places, problems) for i, item in enumerate(node.value)]
+    return _scalar(node)
+
+
+def _scalar(node: yaml.Node) -> Any:
+    loader = _Yaml12Loader("")
+    try:
+        return loader.construct_object(node, deep=True)  # type: ignore[no-untyped-call]
+    finally:
+        loader.dispose()  # type: ignore[no-untyped-call]
+
+
+def dotted(path: KeyPath) -> str:
+    """``("tasks", "animals", "image_s")`` as ``tasks.animals.image_s``."""
+    return ".".join(str(part) for part in path)
