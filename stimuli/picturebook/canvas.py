@@ -105,6 +105,15 @@ class Canvas:
         finally:
             self._frame = outer
 
+    @contextmanager
+    def joined(self, paint: str) -> Iterator[None]:
+        """Make one part, without inner outlines, of all shapes drawn inside the `with` block."""
+        first = len(self.parts)
+        yield
+        polygons = tuple(p for part in self.parts[first:] for p in part.polygons)
+        del self.parts[first:]
+        self.parts.append(Part(polygons, _role(paint)))
+
     def blob(self, points: Sequence[Point], paint: str) -> None:
         """Fill the smooth closed curve (Catmull-Rom) through `points`."""
         self._add([closed_curve(np.asarray(points, dtype=float), self._steps)], paint)
@@ -155,10 +164,8 @@ class Canvas:
         return paint_parts(self.parts, self.style, pose, self.size_px, self._rng)
 
     def _add(self, polygons: Sequence[Array], role: str, outlined: bool = True, shaded: bool = True) -> None:
-        if role not in ROLES:
-            raise ValueError(f"paint {role!r} is not a role; use one of {', '.join(ROLES)}")
         linear, shift = self._frame
-        self.parts.append(Part(tuple(p @ linear.T + shift for p in polygons), role, outlined, shaded))
+        self.parts.append(Part(tuple(p @ linear.T + shift for p in polygons), _role(role), outlined, shaded))
 
 
 Drawing = Callable[[Canvas], None]
@@ -353,6 +360,12 @@ def _flat(polygon: Array) -> list[float]:
 def _mixed(colour: Colour, other: Colour, share: float) -> Colour:
     r, g, b = ((1 - share) * c + share * o for c, o in zip(colour, other, strict=True))
     return (r, g, b)
+
+
+def _role(name: str) -> str:
+    if name not in ROLES:
+        raise ValueError(f"paint {name!r} is not a role; use one of {', '.join(ROLES)}")
+    return name
 
 
 def _bytes(colour: Colour) -> tuple[int, int, int]:

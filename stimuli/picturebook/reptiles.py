@@ -1,0 +1,103 @@
+"""Reptiles: snake, turtle, crocodile, lizard."""
+
+from __future__ import annotations
+
+import math
+
+from stimuli.picturebook.canvas import Canvas, Drawing
+
+
+def snake(canvas: Canvas) -> None:
+    """Snake in waves, its banded body ending in a raised head with a forked tongue."""
+    swing, rise = canvas.vary(0.26, 0.36), canvas.vary(-0.12, 0.05)
+    xs = [-1.0, -0.78, -0.52, -0.24, 0.04, 0.3, 0.52, 0.56, 0.66, 0.84]
+    waves = [0.3, 0.1, 0.1 + swing, 0.4, 0.4 - swing, 0.36, 0.3 + swing, -0.02, -0.36 + rise, -0.42 + rise]
+    waves[6] = 0.22 + swing * 0.5
+    path = list(zip(xs, waves, strict=True))
+    widths = [0.03, 0.11, 0.17, 0.2, 0.22, 0.23, 0.23, 0.2, 0.2, 0.2]
+    canvas.limb(path, widths, "body")
+    for k in range(1, 8):
+        for t in (0.25, 0.75):
+            (x0, y0), (x1, y1) = path[k], path[k + 1]
+            x, y = x0 + t * (x1 - x0), y0 + t * (y1 - y0)
+            turn = math.degrees(math.atan2(y1 - y0, x1 - x0))
+            canvas.ellipse(x, y, 0.035, widths[k] * 0.36, "body2", turn)
+    head_y = waves[9]
+    canvas.line([(0.98, head_y + 0.03), (1.16, head_y + 0.06)], 0.03, "accent")
+    for tip in (-0.05, 0.07):
+        canvas.line([(1.16, head_y + 0.06), (1.27, head_y + 0.06 + tip)], 0.024, "accent")
+    canvas.blob([(0.6, head_y - 0.08), (0.78, head_y - 0.17), (1.0, head_y - 0.06), (1.04, head_y + 0.04), (0.84, head_y + 0.14), (0.62, head_y + 0.1)], "body")
+    canvas.line([(0.84, head_y + 0.06), (1.0, head_y + 0.03)], 0.02, "dark")
+    canvas.eye(0.84, head_y - 0.06, 0.06)
+
+
+def turtle(canvas: Canvas) -> None:
+    """Turtle walking, with a domed shell of plates."""
+    high, step = canvas.vary(0.56, 0.72), canvas.vary(-8, 8)
+    neck = canvas.vary(-0.14, 0.1)
+    canvas.polygon([(-0.66, 0.28), (-0.98, 0.42), (-0.64, 0.42)], "body2")
+    for x, turn in ((-0.34, 16 + step), (0.24, -14 - step)):
+        with canvas.at(x, 0.3, turn):
+            canvas.limb([(0, 0), (0, 0.36)], [0.24, 0.2], "body2")
+    canvas.limb([(0.46, 0.3), (0.72, 0.14 + neck), (0.86, -0.02 + neck)], [0.26, 0.2, 0.3], "body2")
+    canvas.ellipse(0.88, -0.04 + neck, 0.2, 0.17, "body2")
+    for x, turn in ((-0.5, 8 - step), (0.4, -10 + step)):
+        with canvas.at(x, 0.3, turn):
+            canvas.limb([(0, 0), (0.0, 0.38)], [0.28, 0.26], "body2")
+    top = 0.34 - high
+    canvas.blob([(-0.8, 0.34), (-0.66, 0.0), (-0.36, top * 1.0), (-0.05, top - 0.08), (0.26, top), (0.54, 0.02), (0.66, 0.34), (0.3, 0.42), (-0.4, 0.42)], "body")
+    plates = [(-0.24, top + 0.1), (0.1, top + 0.1), (0.22, 0.1), (-0.07, 0.22), (-0.36, 0.1)]
+    canvas.polygon(plates, "accent")
+    canvas.polygon([(-0.42, 0.08), (-0.32, top + 0.14), (-0.56, 0.02), (-0.66, 0.22)], "accent")
+    canvas.polygon([(0.28, 0.08), (0.18, top + 0.14), (0.42, 0.04), (0.52, 0.22)], "accent")
+    canvas.limb([(-0.8, 0.36), (-0.07, 0.4), (0.64, 0.36)], [0.08, 0.12, 0.08], "light")
+    canvas.arc(0.96, 0.02 + neck, 0.1, 0.06, 20, 130, 0.022, "dark")
+    canvas.eye(0.93, -0.1 + neck, 0.055)
+
+
+def crocodile(canvas: Canvas) -> None:
+    """Crocodile lying low, its long jaws open."""
+    gape, flick = canvas.vary(8, 22), canvas.vary(-0.14, 0.1)
+    for x in (-0.28, 0.22):
+        canvas.limb([(x, 0.1), (x - 0.06, 0.32), (x + 0.05, 0.36)], [0.18, 0.13, 0.1], "body2")
+    for k in range(9):
+        x = -0.7 + 0.12 * k
+        canvas.polygon([(x - 0.06, 0.02), (x, -0.2 + 0.012 * (k - 6) ** 2 * 0.35), (x + 0.08, 0.0)], "body2")
+    with canvas.at(0.44, 0.02, gape * 0.5):
+        canvas.blob([(-0.1, 0.04), (0.3, 0.04), (0.62, 0.04), (0.62, 0.1), (0.3, 0.15), (-0.05, 0.18)], "body")
+        for k in range(5):
+            canvas.polygon([(0.14 + 0.1 * k, 0.05), (0.2 + 0.1 * k, 0.05), (0.17 + 0.1 * k, -0.04)], "light")
+    with canvas.joined("body"):
+        canvas.limb([(-1.1, 0.1 + flick), (-0.85, 0.17 + flick / 2), (-0.5, 0.06), (0.0, 0.05), (0.44, 0.0)], [0.03, 0.13, 0.27, 0.36, 0.26], "body")
+    canvas.limb([(-0.3, 0.18), (0.0, 0.2), (0.34, 0.13)], [0.05, 0.09, 0.05], "light")
+    with canvas.at(0.44, 0.02, -gape):
+        for k in range(6):
+            canvas.polygon([(0.1 + 0.09 * k, 0.0), (0.16 + 0.09 * k, 0.0), (0.13 + 0.09 * k, 0.1)], "light")
+        canvas.blob([(-0.16, -0.12), (0.06, -0.22), (0.18, -0.12), (0.5, -0.09), (0.62, -0.13), (0.7, -0.04), (0.62, 0.02), (0.2, 0.03), (-0.1, 0.08)], "body")
+        canvas.ellipse(0.62, -0.08, 0.025, 0.02, "dark")
+        canvas.eye(0.06, -0.15, 0.06)
+    for x in (-0.42, 0.08):
+        canvas.limb([(x, 0.14), (x - 0.08, 0.34), (x + 0.08, 0.38)], [0.22, 0.15, 0.1], "body")
+
+
+def lizard(canvas: Canvas) -> None:
+    """Lizard from above, legs splayed and tail in a curve."""
+    bend, stride = canvas.vary(-0.14, 0.14), canvas.vary(-14, 14)
+    curl = canvas.vary(0.25, 0.45) * (1 if bend > 0 else -1)
+    for x, side, turn in ((0.34, -1, 30 + stride), (0.34, 1, 30 - stride), (-0.16, -1, -22 - stride), (-0.16, 1, -22 + stride)):
+        with canvas.at(x, bend * 0.5, side * (90 - turn)):
+            canvas.limb([(0, 0), (0.3, side * 0.08), (0.48, side * -0.06)], [0.12, 0.09, 0.07], "body")
+            for toe in (-38, 0, 38):
+                with canvas.at(0.49, side * -0.06, toe):
+                    canvas.limb([(0, 0), (0.13, 0)], [0.045, 0.055], "body")
+    spine = [(-1.1, -curl * 0.3), (-0.96, -curl), (-0.66, -curl * 0.8), (-0.36, -0.02), (-0.06, bend), (0.28, bend * 0.7), (0.5, 0)]
+    with canvas.joined("body"):
+        canvas.limb(spine, [0.02, 0.06, 0.1, 0.17, 0.3, 0.28, 0.2], "body")
+        canvas.blob([(0.42, -0.1), (0.62, -0.17), (0.86, -0.1), (0.96, 0), (0.86, 0.1), (0.62, 0.17), (0.42, 0.1)], "body")
+    for k, (x, y) in enumerate(((-0.56, -curl * 0.55), (-0.38, -0.03), (-0.22, bend * 0.5), (-0.06, bend), (0.1, bend * 0.95), (0.26, bend * 0.75), (0.42, bend * 0.3))):
+        canvas.ellipse(x, y, 0.04, 0.04 + 0.012 * k, "body2")
+    for side in (-1, 1):
+        canvas.eye(0.7, side * 0.13, 0.065)
+
+
+DRAWINGS: dict[str, Drawing] = {"snake": snake, "turtle": turtle, "crocodile": crocodile, "lizard": lizard}
