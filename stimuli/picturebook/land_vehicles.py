@@ -15,7 +15,7 @@ def _wheel(canvas: Canvas, x: float, y: float, radius: float, hub: float = 0.5) 
 
 def car(canvas: Canvas) -> None:
     """A family car from the side: saloon, hatchback or coupé."""
-    roof, belt, floor = canvas.vary(-0.5, -0.38), canvas.vary(-0.1, -0.02), canvas.vary(0.32, 0.38)
+    roof, belt, floor = canvas.vary(-0.6, -0.45), canvas.vary(-0.12, -0.04), canvas.vary(0.34, 0.4)
     hatchback = canvas.chance(0.5)
     front, back = canvas.vary(0.32, 0.4), -0.9 if hatchback else canvas.vary(-0.62, -0.55)
     slope = canvas.vary(0.2, 0.34)
@@ -24,8 +24,9 @@ def car(canvas: Canvas) -> None:
     canvas.polygon(cabin, "body")
     middle = (roof_back + roof_front) / 2 + 0.02
     top, sill = roof + 0.09, belt + 0.02
-    canvas.polygon([(back + 0.11, sill), (roof_back + 0.06, top), (middle - 0.04, top), (middle - 0.04, sill)], "glass")
-    canvas.polygon([(middle + 0.04, sill), (middle + 0.04, top), (roof_front - 0.03, top), (front - 0.1, sill)], "glass")
+    left, right = middle - 0.04, middle + 0.04
+    canvas.polygon([(back + 0.11, sill), (roof_back + 0.06, top), (left, top), (left, sill)], "glass")
+    canvas.polygon([(right, sill), (right, top), (roof_front - 0.03, top), (front - 0.1, sill)], "glass")
     nose = [*bow((front - 0.02, belt), (0.9, belt + 0.02), (0.97, 0.2)), (0.97, floor)]
     tail = [(-0.97, floor), *bow((-0.97, 0.15), (-0.97, belt), (-0.85, belt))]
     canvas.polygon([*nose, *tail], "body")
@@ -33,7 +34,7 @@ def car(canvas: Canvas) -> None:
     canvas.rectangle(middle - 0.24, belt + 0.12, middle - 0.08, belt + 0.17, "light", radius=0.02)
     canvas.ellipse(0.86, 0.12, 0.08, 0.07, "light")
     canvas.rectangle(-0.98, 0.06, -0.88, 0.18, "accent", radius=0.03)
-    radius = canvas.vary(0.22, 0.27)
+    radius = canvas.vary(0.23, 0.29)
     for x in (-0.55, 0.56):
         _wheel(canvas, x, floor, radius)
 
@@ -81,9 +82,11 @@ def bicycle(canvas: Canvas) -> None:
     stem = (head[0] - 0.04, head[1] - 0.16)
     canvas.limb([head, stem], [0.07, 0.07], "dark")
     if canvas.chance(0.5):
-        canvas.limb([stem, (0.52, stem[1] - 0.02), (0.58, stem[1] + 0.12), (0.44, stem[1] + 0.18)], [0.08] * 4, "dark")
+        drop = [stem, (stem[0] + 0.24, stem[1]), (stem[0] + 0.3, stem[1] + 0.16), (stem[0] + 0.16, stem[1] + 0.26)]
+        canvas.limb(drop, [0.065] * 4, "dark")
     else:
-        canvas.limb([(stem[0] + 0.1, stem[1] - 0.04), stem, (stem[0] - 0.16, stem[1] + 0.04)], [0.08] * 3, "dark")
+        swept = [(stem[0] + 0.08, stem[1] - 0.02), stem, (stem[0] - 0.26, stem[1] - 0.02)]
+        canvas.limb(swept, [0.065, 0.065, 0.09], "dark")
     canvas.ellipse(*crank, 0.11, 0.11, "accent")
     canvas.limb([crank, (crank[0] + 0.13, crank[1] + 0.16)], [0.05, 0.05], "dark")
     canvas.limb([(crank[0] + 0.05, crank[1] + 0.17), (crank[0] + 0.22, crank[1] + 0.17)], [0.06, 0.06], "dark")
@@ -98,7 +101,8 @@ def tractor(canvas: Canvas) -> None:
     canvas.limb([(-0.66, 0.1), (-0.58, roof + 0.05)], [0.08, 0.08], "body")
     canvas.limb([(0.09, 0.1), (-0.04, roof + 0.05)], [0.08, 0.08], "body")
     canvas.rectangle(-0.74, roof - 0.04, 0.1, roof + 0.1, "body2", radius=0.06)
-    canvas.polygon([(-0.75, 0.5), (-0.75, 0.05), (0.05, bonnet), *bow((0.75, bonnet), (0.92, bonnet), (0.92, 0.1)), (0.92, 0.5)], "body")
+    nose = bow((0.75, bonnet), (0.92, bonnet), (0.92, 0.1))
+    canvas.polygon([(-0.75, 0.5), (-0.75, 0.05), (0.05, bonnet), *nose, (0.92, 0.5)], "body")
     for index in range(3):
         canvas.line([(0.5 + 0.11 * index, bonnet + 0.1), (0.5 + 0.11 * index, 0.26)], 0.03, "dark")
     canvas.ellipse(0.88, bonnet + 0.17, 0.06, 0.07, "light")
