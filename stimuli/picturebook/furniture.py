@@ -58,15 +58,15 @@ def table(canvas: Canvas) -> None:
 
 def bed(canvas: Canvas) -> None:
     """A bed from the foot corner: tall headboard, pillow, a blanket falling over the side."""
-    head, foot = canvas.vary(-0.85, -0.65), canvas.vary(0.06, 0.2)
+    head, foot = canvas.vary(-0.95, -0.75), canvas.vary(0.06, 0.2)
     mattress, floor, skew = canvas.vary(0.08, 0.14), 0.62, canvas.vary(0.3, 0.38)
     canvas.polygon([(-0.95, floor), (-0.95, head + skew), (-0.6, head), (-0.6, floor - skew)], "body")
     surface = [(-0.88, mattress + 0.02), (-0.5, mattress - skew), (0.88, mattress - skew), (0.7, mattress + 0.02)]
-    canvas.polygon(surface, "light")
-    canvas.rectangle(-0.88, mattress, 0.72, mattress + 0.22, "light", radius=0.04)
+    canvas.polygon(surface, "body2")
+    canvas.rectangle(-0.88, mattress, 0.72, mattress + 0.22, "body2", radius=0.04)
     canvas.rectangle(-0.9, mattress + 0.2, 0.76, floor - 0.08, "body", radius=0.02)
-    pillow = [(-0.8, -0.05), (-0.68, -0.9 * skew), (-0.42, -1.05 * skew), (-0.36, -0.2), (-0.52, 0.03)]
-    canvas.blob([(x, mattress + y) for x, y in pillow], "body2")
+    pillow = [(-0.84, -0.08), (-0.74, -1.1 * skew), (-0.42, -1.4 * skew), (-0.26, -0.26), (-0.46, 0.04)]
+    canvas.blob([(x, mattress + y) for x, y in pillow], "light")
     edge = canvas.vary(-0.2, 0.0)
     far, hem = mattress - skew - 0.04, mattress + canvas.vary(0.28, 0.38)
     canvas.polygon([(edge, mattress), (edge + 0.25, far), (0.9, far), (0.74, mattress)], "accent")
