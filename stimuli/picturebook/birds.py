@@ -17,7 +17,7 @@ def owl(canvas: Canvas) -> None:
         for k in range(-2 + row % 2, 3, 2) if row else (-1, 1):
             canvas.arc(k * 0.12, 0.1 + 0.18 * row, 0.1, 0.09, 20, 160, 0.03, "dark")
     for side in (-1, 1):
-        with canvas.at(side * wide, -0.1, side * -wing):
+        with canvas.at(side * wide * 0.9, -0.1, side * -wing):
             canvas.blob([(side * -0.06, -0.12), (side * 0.14, 0.2), (side * 0.02, 0.62), (side * -0.2, 0.4)], "body2")
         canvas.ellipse(side * 0.23, -0.42, 0.25, 0.25, "body2")
         canvas.ellipse(side * 0.23, -0.42, 0.18, 0.18, "light")
@@ -42,9 +42,8 @@ def swan(canvas: Canvas) -> None:
         canvas.arc(-0.3, 0.02, 0.4, 0.26, 10, 100, 0.03, "dark")
         canvas.arc(-0.4, -0.12, 0.36, 0.24, 20, 100, 0.03, "dark")
     canvas.eye(0.7 + reach, -0.78, 0.05)
-    for x0, x1, y in ((-0.95, 0.8, 0.74), (-0.6, 0.98, 0.86)):
-        middle = (x0 + x1) / 2
-        canvas.limb([(x0, y), ((x0 + middle) / 2, y - 0.04), (middle, y + 0.03), (x1, y - 0.02)], [0.03, 0.07, 0.07, 0.03], "glass")
+    canvas.limb([(-0.9, 0.7), (-0.5, 0.64), (-0.1, 0.72), (0.3, 0.64), (0.8, 0.7)], [0.05, 0.12, 0.12, 0.12, 0.05], "glass")
+    canvas.limb([(-0.6, 0.84), (-0.2, 0.79), (0.2, 0.85), (0.6, 0.8)], [0.04, 0.09, 0.09, 0.04], "glass")
 
 
 def flamingo(canvas: Canvas) -> None:
@@ -76,9 +75,8 @@ def penguin(canvas: Canvas) -> None:
     for side in (-1, 1):
         with canvas.at(side * wide * 0.8, -0.22, side * -flap):
             canvas.blob([(side * -0.1, -0.06), (side * 0.1, 0.02), (side * 0.12, 0.4), (side * 0.0, 0.66), (side * -0.1, 0.36)], "body")
-    canvas.polygon([(0.2, -0.7), (0.56, -0.58), (0.2, -0.52)], "accent")
-    canvas.eye(0.13, -0.72, 0.065)
-    canvas.limb([(-0.2, -0.42), (0.05, -0.34), (0.28, -0.42)], [0.06, 0.09, 0.06], "accent")
+    canvas.blob([(0.24, -0.7), (0.38, -0.66), (0.5, -0.56), (0.36, -0.56), (0.24, -0.56)], "accent")
+    canvas.eye(0.14, -0.72, 0.07)
 
 
 DRAWINGS: dict[str, Drawing] = {"owl": owl, "swan": swan, "flamingo": flamingo, "penguin": penguin}

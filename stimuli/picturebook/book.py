@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -90,9 +91,7 @@ def render_with_figure(
     drawing(canvas)
     figure, coverage = canvas.paint(draw_pose(rng))
     picture = Image.fromarray((ground * 255 + 0.5).astype(np.uint8))
-    halo = coverage.filter(ImageFilter.GaussianBlur(0.02 * size_px)).point([min(150, 2 * k) for k in range(256)])
-    body = luminance(style.paints["body"].colour)
-    picture.paste((250, 250, 245) if body < luminance((mean_r, mean_g, mean_b)) else (25, 22, 35), (0, 0), halo)
+    lift_off(picture, coverage, style.light_deg)
     picture.paste(figure, (0, 0), coverage)
     return photographed(np.asarray(picture), rng), np.asarray(coverage)
 
@@ -112,6 +111,16 @@ def draw_pose(rng: np.random.Generator) -> Pose:
         flip=bool(rng.random() < 0.5),
         place=(float(rng.uniform(0.1, 0.9)), float(rng.uniform(0.1, 0.9))),
     )
+
+
+def lift_off(ground: Image.Image, coverage: Image.Image, light_deg: float) -> None:
+    """Set the figure off from its ground, in place: a soft shadow away from the light and a paper-white glow."""
+    size = ground.width
+    soft = coverage.filter(ImageFilter.GaussianBlur(0.018 * size))
+    away = math.radians(light_deg + 180)
+    offset = (round(0.03 * size * math.cos(away)), round(0.03 * size * math.sin(away)))
+    ground.paste((30, 25, 40), offset, soft.point([k * 2 // 5 for k in range(256)]))
+    ground.paste((253, 251, 244), (0, 0), soft.point([min(190, 2 * k) for k in range(256)]))
 
 
 def photographed(picture: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.uint8]:

@@ -126,6 +126,15 @@ class Canvas:
         """Fill the ellipse around (x, y) with radii rx and ry, turned clockwise by `angle_deg`."""
         self._add([ellipse_points(x, y, rx, ry, angle_deg, 6 * self._steps)], paint)
 
+    def spot(self, x: float, y: float, rx: float, ry: float, paint: str, angle_deg: float = 0.0) -> None:
+        """Fill an ellipse flatly, without outline or shading: a marking on a part drawn before."""
+        self._add([ellipse_points(x, y, rx, ry, angle_deg, 4 * self._steps)], paint, outlined=False, shaded=False)
+
+    def patch(self, points: Sequence[Point], paint: str) -> None:
+        """Fill the smooth closed curve through `points` flatly, without outline: a marking on a part drawn before."""
+        curve = closed_curve(np.asarray(points, dtype=float), self._steps)
+        self._add([curve], paint, outlined=False, shaded=False)
+
     def rectangle(self, x0: float, y0: float, x1: float, y1: float, paint: str, radius: float = 0.0) -> None:
         """Fill the rectangle from (x0, y0) to (x1, y1), its corners rounded by `radius`."""
         self._add([rounded_rectangle(x0, y0, x1, y1, radius, self._steps)], paint)
@@ -239,12 +248,14 @@ def stroke(path: Array, widths: Array) -> Array:
 
 def grown(polygon: Array, by: float) -> Array:
     """Return the polygon, (n, 2), with its edges moved outwards by `by`; sharp corners are blunted."""
-    edge = np.roll(polygon, -1, axis=0) - polygon
-    normal = np.stack([edge[:, 1], -edge[:, 0]], axis=1) / (np.hypot(edge[:, 0], edge[:, 1])[:, None] + 1e-9)
-    both = normal + np.roll(normal, 1, axis=0)
-    mitre = both / np.maximum((both**2).sum(axis=1, keepdims=True) / 2, 0.6)
-    area = np.dot(polygon[:, 0], np.roll(polygon[:, 1], -1)) - np.dot(polygon[:, 1], np.roll(polygon[:, 0], -1))
-    return polygon + mitre * math.copysign(by, area)
+    corner = polygon[:, 0] + 1j * polygon[:, 1]
+    edge = np.concatenate([corner[1:], corner[:1]]) - corner
+    normal = -1j * edge / (np.abs(edge) + 1e-9)
+    both = normal + np.concatenate([normal[-1:], normal[:-1]])
+    mitre = both / np.maximum((both * both.conj()).real / 2, 0.6)
+    area = float((corner.conj() * edge).imag.sum())
+    moved = corner + mitre * math.copysign(by, area)
+    return np.stack([moved.real, moved.imag], axis=1)
 
 
 def placed(parts: Sequence[Part], pose: Pose, size: float) -> list[list[Array]]:
@@ -275,7 +286,7 @@ def paint_parts(
         paint = style.paints[part.role]
         edge = _bytes(_mixed(paint.colour, (0.02, 0.02, 0.06), 0.68))
         for polygon in polygons:
-            outer = _flat(grown(polygon, pen if part.outlined else 0.0))
+            outer = _flat(grown(polygon, pen) if part.outlined else polygon)
             cover.polygon(outer, fill=255)
             if part.outlined:
                 draw.polygon(outer, fill=edge)
@@ -337,9 +348,10 @@ def texture_mask(texture: str, size: int, style: Style, rng: np.random.Generator
     period = max(3.0, style.texture_period * size)
     if texture == "stripes":
         angle, phase = rng.uniform(0, math.pi), rng.uniform(0, 2 * math.pi)
-        along = np.arange(size) * (2 * math.pi / period)
-        wave = np.sin(along[None, :] * math.cos(angle) + along[:, None] * math.sin(angle) + phase)
-        return Image.fromarray(((wave > 0.3) * 46).astype(np.uint8))
+        along = np.arange(size // 3, dtype=np.float32) * np.float32(6 * math.pi / period)
+        wave = np.sin(along[None, :] * np.float32(math.cos(angle)) + along[:, None] * np.float32(math.sin(angle)) + np.float32(phase))
+        stripes = Image.fromarray(np.clip(wave * 90 - 10, 0, 46).astype(np.uint8))
+        return stripes.resize((size, size), Image.Resampling.BILINEAR)
     if texture == "soft_noise":
         cells = max(4, round(size / period))
         noise = Image.fromarray(rng.integers(0, 110, (cells, cells), dtype=np.uint8))

@@ -28,8 +28,9 @@ def shark(canvas: Canvas) -> None:
 def seahorse(canvas: Canvas) -> None:
     """Seahorse upright, its tail curled."""
     curl, nod = canvas.vary(0.8, 1.05), canvas.vary(-0.05, 0.05)
-    back = [(-0.3, -0.18), (-0.66, -0.2), (-0.76, 0.04), (-0.62, 0.3), (-0.3, 0.22)]
-    canvas.blob(back, "accent")
+    canvas.polygon([(-0.3, -0.16), (-0.6, -0.24), (-0.56, -0.06), (-0.64, 0.0), (-0.54, 0.1), (-0.56, 0.22), (-0.26, 0.2)], "accent")
+    for y0, y1 in ((-0.06, -0.12), (0.02, 0.01), (0.1, 0.14)):
+        canvas.line([(-0.34, y0), (-0.52, y1)], 0.02, "dark")
     tail = [(-0.02, 0.4), (-0.14, 0.66), (0.06, 0.88), (0.3 * curl, 0.82), (0.3 * curl, 0.62), (0.14, 0.64)]
     crown = [(-0.18, -0.86), (-0.22, -1.02), (-0.1, -0.94), (-0.02, -1.06), (0.06, -0.92), (0.16, -0.98), (0.14, -0.8)]
     canvas.polygon(crown, "accent")
@@ -56,7 +57,8 @@ def pufferfish(canvas: Canvas) -> None:
             canvas.polygon([(round_ - 0.06, -0.08), (round_ + canvas.vary(0.16, 0.24), 0), (round_ - 0.06, 0.08)], "body2")
     canvas.blob([(-0.6, 0), (-0.86, -0.26), (-1.02, -0.2), (-0.94, 0), (-1.02, 0.2), (-0.86, 0.26)], "accent")
     canvas.ellipse(0, 0, round_, round_ * 0.95, "body")
-    canvas.blob([(-0.48, 0.22), (0, 0.3), (0.5, 0.2), (0.36, 0.46), (0, 0.56), (-0.36, 0.46)], "light")
+    belly = [(round_ * math.cos(a), round_ * 0.95 * math.sin(a)) for a in (0.3, 0.75, 1.2, 1.57, 1.95, 2.4, 2.85)]
+    canvas.patch([*belly, (-0.3, round_ * 0.42), (0, round_ * 0.5), (0.3, round_ * 0.42)], "light")
     for x, y in ((-0.3, -0.3), (-0.05, -0.42), (-0.12, -0.14), (-0.38, -0.02), (0.18, -0.46)):
         canvas.polygon([(x - 0.05, y + 0.03), (x - 0.02, y - 0.1), (x + 0.04, y + 0.02)], "body2")
     with canvas.at(-0.08, 0.12, canvas.vary(-25, 25)):

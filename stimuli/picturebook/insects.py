@@ -17,7 +17,7 @@ def butterfly(canvas: Canvas) -> None:
         canvas.blob([(side * (0.2 + 0.62 * x) * spread, -0.06 + 0.62 * y) for x, y in upper], "accent")
         canvas.ellipse(side * 0.66 * spread, -0.5, 0.1, 0.1, "light")
         for x, y in ((0.82, -0.72), (0.9, -0.56), (0.87, -0.4)):
-            canvas.ellipse(side * x * spread * 0.96, y, 0.035, 0.035, "light")
+            canvas.spot(side * x * spread * 0.96, y, 0.04, 0.04, "light")
         canvas.limb([(side * 0.03, -0.4), (side * 0.1, -0.68), (side * 0.26, -0.86)], [0.03, 0.025, 0.025], "dark")
         canvas.ellipse(side * 0.27, -0.87, 0.04, 0.04, "dark")
     canvas.limb([(0, -0.3), (0, 0.0), (0, 0.54)], [0.14, 0.16, 0.07], "dark")
@@ -40,8 +40,8 @@ def ladybird(canvas: Canvas) -> None:
     canvas.line([(0, -0.54), (0, 0.83)], 0.04, "dark")
     for x, y in ((0.28, -0.26), (0.4, 0.14), (0.2, 0.34), (0.3, 0.62)):
         for side in (-1, 1):
-            canvas.ellipse(side * (x + canvas.vary(-0.02, 0.02)), y, spot, spot, "dark")
-    canvas.ellipse(0, -0.42, 0.14, 0.1, "dark")
+            canvas.spot(side * (x + canvas.vary(-0.02, 0.02)), y, spot, spot, "dark")
+    canvas.spot(0, -0.4, 0.14, 0.1, "dark")
 
 
 def ant(canvas: Canvas) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from stimuli.picturebook.canvas import Canvas, Drawing
 
+NECK_PATCHES = ((0.12, 1), (0.22, -1), (0.34, 1), (0.46, -1), (0.57, 1), (0.69, -1), (0.8, 1))
+"""Patches of the giraffe's neck: how far up (0-1) and on which side."""
+
 
 def elephant(canvas: Canvas) -> None:
     """Elephant walking to the right, with a big ear, a trunk and a tusk."""
@@ -34,30 +37,28 @@ def elephant(canvas: Canvas) -> None:
 
 def giraffe(canvas: Canvas) -> None:
     """Giraffe standing, with a very long spotted neck."""
-    lean, step = canvas.vary(-0.1, 0.16), canvas.vary(-0.06, 0.06)
-    head_x, head_y = 0.42 + lean, -0.86
-    canvas.limb([(-0.52, 0.05), (-0.66, 0.25), (-0.64, 0.45)], [0.06, 0.04, 0.03], "body")
-    canvas.ellipse(-0.64, 0.5, 0.04, 0.07, "dark")
-    for x in (-0.28 - step, 0.2 - step):
-        canvas.limb([(x, 0.2), (x - step, 0.95)], [0.14, 0.1], "body2")
-    for side in (-0.07, 0.05):
-        canvas.limb([(head_x + side, head_y - 0.02), (head_x + side - 0.04, head_y - 0.22)], [0.05, 0.06], "dark")
-    canvas.limb([(0.0, -0.05), (0.1 + lean / 2, -0.45), (head_x - 0.13, head_y)], [0.12, 0.12, 0.1], "dark")
+    lean, step = canvas.vary(-0.06, 0.14), canvas.vary(-0.05, 0.05)
+    x1, y1 = 0.4 + lean, -0.96
+    canvas.limb([(-0.44, 0.18), (-0.58, 0.36), (-0.56, 0.52)], [0.05, 0.04, 0.03], "body")
+    canvas.ellipse(-0.56, 0.56, 0.04, 0.07, "dark")
+    for x in (-0.22 - step, 0.18 - step):
+        canvas.limb([(x, 0.3), (x - step, 1.1)], [0.12, 0.09], "body2")
+    for side in (-0.05, 0.06):
+        canvas.limb([(x1 + side, y1 - 0.02), (x1 + side - 0.04, y1 - 0.2)], [0.05, 0.06], "dark")
+    canvas.limb([(-0.02, 0.1), (0.08 + lean / 2, -0.45), (x1 - 0.12, y1)], [0.12, 0.11, 0.1], "dark")
     with canvas.joined("body"):
-        canvas.blob([(-0.56, 0.08), (-0.4, -0.1), (0.05, -0.16), (0.3, -0.1), (0.32, 0.2), (0, 0.36), (-0.45, 0.33)], "body")
-        for x in (-0.44 + step, 0.2 + step):
-            canvas.limb([(x, 0.15), (x + step, 0.55), (x + step, 1.0)], [0.2, 0.13, 0.11], "body")
-        canvas.limb([(0.12, 0.05), (0.2 + lean / 2, -0.42), (head_x, head_y)], [0.36, 0.22, 0.17], "body")
-        canvas.limb([(head_x - 0.02, head_y), (head_x + 0.14, head_y + 0.05), (head_x + 0.32, head_y + 0.12)], [0.2, 0.2, 0.15], "body")
-    canvas.blob([(head_x - 0.08, head_y), (head_x - 0.3, head_y - 0.06), (head_x - 0.26, head_y + 0.05)], "body2")
-    for k in range(5):
-        t = 0.14 + 0.17 * k + canvas.vary(-0.02, 0.02)
-        x, y = 0.12 + t * (head_x - 0.12), 0.05 + t * (head_y - 0.05)
-        canvas.ellipse(x + 0.05 * (-1) ** k, y, 0.075 - 0.025 * t, 0.085 - 0.03 * t, "dark", canvas.vary(-30, 30))
-    for x, y in ((-0.4, 0.05), (-0.2, -0.0), (0.0, 0.02), (-0.42, 0.24), (-0.24, 0.2), (-0.04, 0.22), (0.16, 0.2)):
-        canvas.ellipse(x, y, canvas.vary(0.06, 0.085), canvas.vary(0.06, 0.08), "dark", canvas.vary(0, 90))
-    canvas.ellipse(head_x + 0.33, head_y + 0.12, 0.08, 0.075, "light")
-    canvas.eye(head_x + 0.08, head_y - 0.02, 0.05)
+        canvas.blob([(-0.48, 0.22), (-0.34, 0.04), (0.05, -0.06), (0.26, 0.0), (0.28, 0.28), (0, 0.42), (-0.38, 0.42)], "body")
+        for x in (-0.36 + step, 0.18 + step):
+            canvas.limb([(x, 0.25), (x + step, 0.65), (x + step, 1.15)], [0.18, 0.11, 0.1], "body")
+        canvas.limb([(0.1, 0.15), (0.18 + lean / 2, -0.42), (x1, y1)], [0.34, 0.2, 0.15], "body")
+        canvas.limb([(x1 - 0.02, y1), (x1 + 0.14, y1 + 0.05), (x1 + 0.3, y1 + 0.12)], [0.19, 0.19, 0.14], "body")
+    canvas.blob([(x1 - 0.08, y1), (x1 - 0.26, y1 - 0.06), (x1 - 0.24, y1 + 0.05)], "body2")
+    on_neck = [(0.11 + t * (x1 - 0.11) + (0.05 - 0.03 * t) * side, 0.1 + t * (y1 - 0.1)) for t, side in NECK_PATCHES]
+    for x, y in [*on_neck, (-0.34, 0.2), (-0.17, 0.13), (0.0, 0.12), (-0.3, 0.36), (-0.12, 0.32), (0.06, 0.3), (0.19, 0.19)]:
+        r = canvas.vary(0.055, 0.075) * (1.0 if y > 0 else 0.75)
+        canvas.patch([(x - r, y - r * 0.8), (x + r * 0.7, y - r), (x + r, y + r * 0.6), (x - r * 0.5, y + r)], "body2")
+    canvas.ellipse(x1 + 0.31, y1 + 0.12, 0.075, 0.07, "light")
+    canvas.eye(x1 + 0.08, y1 - 0.02, 0.05)
 
 
 def rabbit(canvas: Canvas) -> None:

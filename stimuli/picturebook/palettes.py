@@ -70,23 +70,24 @@ def with_luminance(colour: Colour, wanted: float) -> Colour:
     return (r, g, b)
 
 
-def apart_from(colour: Colour, ground: float, distance: float) -> Colour:
-    """Return the colour, its luma moved at least `distance` away from that of the ground, the nearer way if it can."""
-    own = luminance(colour)
-    if abs(own - ground) >= distance:
-        return colour
+def apart_from(colour: Colour, ground: float, distance: float, floor: float = 0.3) -> Colour:
+    """Return the colour, its luma at least `distance` from the ground's, the nearer way, and never below `floor`.
+
+    The floor keeps dark markings (eyes, spots, outlines) visible on every body.
+    """
+    own = max(floor, luminance(colour))
     up, down = ground + distance, ground - distance
-    if up > 0.95 or (down >= 0.08 and own < ground):
-        return with_luminance(colour, max(0.05, down))
-    return with_luminance(colour, up)
+    if abs(own - ground) < distance:
+        own = down if down >= floor and (own < ground or up > 0.94) else up
+    return with_luminance(colour, min(0.94, own))
 
 
 def draw_style(colours: list[Colour], ground: float, rng: np.random.Generator) -> Style:
     """Return a style painted with `colours` that stands out from a background of mean luma `ground` (0-1)."""
     body = apart_from(colours[0], ground, 0.26)
-    body2 = apart_from(colours[1], ground, 0.18)
-    if math.dist(body, body2) < 0.3:
-        body2 = with_luminance(body2, luminance(body2) + (0.25 if luminance(body) < 0.5 else -0.25))
+    body2 = apart_from(colours[1], ground, 0.18, floor=0.22)
+    if math.dist(body, body2) < 0.35:
+        body2 = with_luminance(body2, luminance(body) + (0.25 if luminance(body) < 0.5 else -0.25))
     textures = rng.choice(("none", "none", "speckle", "stripes", "soft_noise"), size=2)
     return Style(
         paints={

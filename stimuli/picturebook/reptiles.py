@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 
-from stimuli.picturebook.canvas import Canvas, Drawing
+import numpy as np
+
+from stimuli.picturebook.canvas import Canvas, Drawing, open_curve
 
 
 def snake(canvas: Canvas) -> None:
@@ -14,14 +16,12 @@ def snake(canvas: Canvas) -> None:
     waves = [0.3, 0.1, 0.1 + swing, 0.4, 0.4 - swing, 0.36, 0.3 + swing, -0.02, -0.36 + rise, -0.42 + rise]
     waves[6] = 0.22 + swing * 0.5
     path = list(zip(xs, waves, strict=True))
-    widths = [0.03, 0.11, 0.17, 0.2, 0.22, 0.23, 0.23, 0.2, 0.2, 0.2]
+    widths = [0.04, 0.13, 0.19, 0.23, 0.26, 0.26, 0.25, 0.23, 0.22, 0.22]
     canvas.limb(path, widths, "body")
-    for k in range(1, 8):
-        for t in (0.25, 0.75):
-            (x0, y0), (x1, y1) = path[k], path[k + 1]
-            x, y = x0 + t * (x1 - x0), y0 + t * (y1 - y0)
-            turn = math.degrees(math.atan2(y1 - y0, x1 - x0))
-            canvas.ellipse(x, y, 0.035, widths[k] * 0.36, "body2", turn)
+    curve, spread = open_curve(np.asarray(path), np.asarray(widths), 6)
+    for k in range(7, len(curve) - 4, 4):
+        (dx, dy), width = curve[k + 1] - curve[k - 1], float(spread[k])
+        canvas.spot(*map(float, curve[k]), 0.2 * width, 0.47 * width, "body2", math.degrees(math.atan2(dy, dx)))
     head_y = waves[9]
     canvas.line([(0.98, head_y + 0.03), (1.16, head_y + 0.06)], 0.03, "accent")
     for tip in (-0.05, 0.07):
@@ -57,27 +57,28 @@ def turtle(canvas: Canvas) -> None:
 
 def crocodile(canvas: Canvas) -> None:
     """Crocodile lying low, its long jaws open."""
-    gape, flick = canvas.vary(8, 22), canvas.vary(-0.14, 0.1)
-    for x in (-0.28, 0.22):
-        canvas.limb([(x, 0.1), (x - 0.06, 0.32), (x + 0.05, 0.36)], [0.18, 0.13, 0.1], "body2")
-    for k in range(9):
-        x = -0.7 + 0.12 * k
-        canvas.polygon([(x - 0.06, 0.02), (x, -0.2 + 0.012 * (k - 6) ** 2 * 0.35), (x + 0.08, 0.0)], "body2")
-    with canvas.at(0.44, 0.02, gape * 0.5):
-        canvas.blob([(-0.1, 0.04), (0.3, 0.04), (0.62, 0.04), (0.62, 0.1), (0.3, 0.15), (-0.05, 0.18)], "body")
+    gape, flick = canvas.vary(8, 22), canvas.vary(-0.16, 0.08)
+    for x in (-0.34, 0.2):
+        canvas.limb([(x, 0.1), (x + 0.02, 0.3), (x + 0.14, 0.32)], [0.18, 0.12, 0.09], "body2")
+    for k in range(11):
+        x, y = -0.9 + 0.12 * k, (0.0, -0.01, -0.03, -0.06, -0.09, -0.11, -0.12, -0.12, -0.11, -0.1, -0.09)[k]
+        canvas.polygon([(x - 0.07, y + 0.1), (x - 0.02, y - 0.1), (x + 0.07, y + 0.1)], "body2")
+    with canvas.at(0.42, 0.02, gape * 0.5):
+        canvas.blob([(-0.1, 0.04), (0.3, 0.04), (0.68, 0.04), (0.68, 0.1), (0.3, 0.15), (-0.05, 0.18)], "body")
         for k in range(5):
-            canvas.polygon([(0.14 + 0.1 * k, 0.05), (0.2 + 0.1 * k, 0.05), (0.17 + 0.1 * k, -0.04)], "light")
-    with canvas.joined("body"):
-        canvas.limb([(-1.1, 0.1 + flick), (-0.85, 0.17 + flick / 2), (-0.5, 0.06), (0.0, 0.05), (0.44, 0.0)], [0.03, 0.13, 0.27, 0.36, 0.26], "body")
-    canvas.limb([(-0.3, 0.18), (0.0, 0.2), (0.34, 0.13)], [0.05, 0.09, 0.05], "light")
-    with canvas.at(0.44, 0.02, -gape):
+            canvas.polygon([(0.16 + 0.1 * k, 0.06), (0.23 + 0.1 * k, 0.06), (0.195 + 0.1 * k, -0.04)], "light")
+    tail = [(-1.25, 0.1 + flick), (-0.95, 0.17 + flick / 2), (-0.55, 0.07), (0.0, 0.06), (0.42, 0.0)]
+    canvas.limb(tail, [0.03, 0.14, 0.28, 0.34, 0.26], "body")
+    canvas.limb([(-0.46, 0.18), (-0.1, 0.21), (0.34, 0.12)], [0.04, 0.08, 0.04], "light")
+    with canvas.at(0.42, 0.02, -gape):
         for k in range(6):
-            canvas.polygon([(0.1 + 0.09 * k, 0.0), (0.16 + 0.09 * k, 0.0), (0.13 + 0.09 * k, 0.1)], "light")
-        canvas.blob([(-0.16, -0.12), (0.06, -0.22), (0.18, -0.12), (0.5, -0.09), (0.62, -0.13), (0.7, -0.04), (0.62, 0.02), (0.2, 0.03), (-0.1, 0.08)], "body")
-        canvas.ellipse(0.62, -0.08, 0.025, 0.02, "dark")
-        canvas.eye(0.06, -0.15, 0.06)
-    for x in (-0.42, 0.08):
-        canvas.limb([(x, 0.14), (x - 0.08, 0.34), (x + 0.08, 0.38)], [0.22, 0.15, 0.1], "body")
+            canvas.polygon([(0.12 + 0.09 * k, 0.0), (0.19 + 0.09 * k, 0.0), (0.155 + 0.09 * k, 0.1)], "light")
+        snout = [(-0.16, -0.12), (0.06, -0.22), (0.18, -0.12), (0.55, -0.09), (0.68, -0.13), (0.76, -0.04), (0.68, 0.02)]
+        canvas.blob([*snout, (0.2, 0.03), (-0.1, 0.08)], "body")
+        canvas.spot(0.68, -0.07, 0.028, 0.022, "dark")
+        canvas.eye(0.06, -0.15, 0.065)
+    for x in (-0.5, 0.08):
+        canvas.limb([(x, 0.12), (x - 0.06, 0.3), (x + 0.0, 0.38), (x + 0.14, 0.39)], [0.2, 0.16, 0.12, 0.09], "body")
 
 
 def lizard(canvas: Canvas) -> None:
@@ -95,7 +96,7 @@ def lizard(canvas: Canvas) -> None:
         canvas.limb(spine, [0.02, 0.06, 0.1, 0.17, 0.3, 0.28, 0.2], "body")
         canvas.blob([(0.42, -0.1), (0.62, -0.17), (0.86, -0.1), (0.96, 0), (0.86, 0.1), (0.62, 0.17), (0.42, 0.1)], "body")
     for k, (x, y) in enumerate(((-0.56, -curl * 0.55), (-0.38, -0.03), (-0.22, bend * 0.5), (-0.06, bend), (0.1, bend * 0.95), (0.26, bend * 0.75), (0.42, bend * 0.3))):
-        canvas.ellipse(x, y, 0.04, 0.04 + 0.012 * k, "body2")
+        canvas.spot(x, y, 0.04, 0.04 + 0.012 * k, "body2")
     for side in (-1, 1):
         canvas.eye(0.7, side * 0.13, 0.065)
 
