@@ -47,12 +47,12 @@ class Stimulus:
 
     def path(self, folder: StudyFolder) -> Path:
         """The image file in a study folder."""
-        return folder.root / self.stim_file
+        return folder.stimuli / self.stim_file
 
 
 COLUMNS: dict[str, str] = {
     "stim_id": "Identifier, <set>-<category>.",
-    "stim_file": "PNG file, relative to the dataset's root.",
+    "stim_file": "PNG file, relative to the stimuli folder (as in events.tsv).",
     "set": "Stimulus set: RE (regular), AN (adversarial noise), AI (adversarial interference).",
     "category": "Category of the regular image that this image is or comes from.",
     "supercategory": "Supercategory of that category.",

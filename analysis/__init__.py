@@ -1,0 +1,1 @@
+"""Measures: betas, patterns, representational dissimilarity matrices, similarity, reports."""

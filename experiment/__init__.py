@@ -1,0 +1,1 @@
+"""Shows studies: timelines, the participant's window, triggers, responses, journals."""

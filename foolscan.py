@@ -1,0 +1,91 @@
+"""The one command: mounts each room's own command line and chains them in a rehearsal."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from protocols.problems import FoolscanError, WorkWanting
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    help="Runs a vision study end to end: [b]stimuli[/b] makes the images, [b]experiment[/b] shows them, [b]analysis[/b] measures.",
+)
+for _room in ("stimuli", "experiment", "analysis"):
+    app.add_typer(importlib.import_module(f"{_room}.command_line").app, name=_room)
+
+StudyArgument = Annotated[str, typer.Argument(metavar="STUDY", help="a study that comes with foolscan (demo, zhang2018) or a file")]
+FolderOption = Annotated[Path, typer.Option("--to", metavar="FOLDER", help="the study folder")]
+
+
+@app.command()
+def check(
+    study: StudyArgument,
+    rig: Annotated[str | None, typer.Option(help="a rig that comes with foolscan (rehearsal, desk) or a file")] = None,
+) -> None:
+    """Check a study file, and that it fits a rig; every problem at once. Example: foolscan check demo --rig rehearsal"""
+    from protocols.checks import check as cross_check
+    from protocols.rig import load_rig
+    from protocols.study import load_study
+
+    console = Console()
+    loaded = load_study(study)
+    checked = cross_check(loaded, load_rig(rig) if rig else None)
+    for note in checked.notes:
+        console.print(f"rounded: {note}", style="dim", markup=False, highlight=False)
+    for problem in checked.problems:
+        print(problem, file=sys.stderr)
+    if any(not problem.needed for problem in checked.problems):
+        raise typer.Exit(2)
+    if checked.problems:
+        raise typer.Exit(1)
+    where = f" on rig {rig}" if rig else ""
+    console.print(f"{loaded.name}: fine{where} (content hash {loaded.sha256[:12]})", highlight=False)
+
+
+@app.command()
+def doctor() -> None:
+    """Say what this machine can and cannot do, with the remedy for each missing thing. Example: foolscan doctor"""
+    from protocols.doctor import table
+
+    findings = [finding for room in ("protocols", "stimuli", "experiment", "analysis") for finding in importlib.import_module(f"{room}.doctor").probes()]
+    Console().print(table(findings))
+
+
+@app.command()
+def rehearse(study: StudyArgument, to: FolderOption) -> None:
+    """Run a whole study with an emulated scanner, observer and brain. Example: foolscan rehearse demo --to demo-study"""
+    from rehearsal import rehearse as whole_study
+
+    report = whole_study(study, to)
+    Console().print(f"\nReport: [b]{report}[/b]", highlight=False, soft_wrap=True)
+
+
+def main() -> None:
+    """Entry point: a mistake of use is one message and exit status 2, unfinished work is 1, an interruption 130."""
+    try:
+        app()
+    except WorkWanting as error:
+        _say(error)
+        sys.exit(1)
+    except FoolscanError as error:
+        _say(error)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("\nInterrupted. Run the same command again to go on.", file=sys.stderr)
+        sys.exit(130)
+
+
+def _say(error: Exception) -> None:
+    print(f"foolscan: {error}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""Cross-checks of a study, alone and on a rig, before anything starts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from protocols.problems import Problem
+from protocols.rig import KeyboardButtons, KeyboardTrigger, Rig
+from protocols.study import FolderSource, ImagesTask, Study
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What the cross-checks found.
+
+    problems : mistakes and missing things; empty when the study can start.
+    notes    : what is rounded or derived, for the reader to agree with.
+    """
+
+    problems: tuple[Problem, ...]
+    notes: tuple[str, ...]
+
+
+def check(study: Study, rig: Rig | None = None) -> Checked:
+    """Cross-check a study, and on a rig if one is given.
+
+    study : a loaded study.
+    rig   : the place it shall be shown at.
+    """
+    problems = [*_pictures(study)]
+    notes: list[str] = []
+    for name, task in study.tasks.items():
+        problems += _trials(study, name, task)
+        if rig is not None:
+            problems += _screen(study, rig, name, task)
+            notes += _rounding(rig, name, task)
+    if rig is not None:
+        problems += _keys(study, rig)
+    return Checked(tuple(problems), tuple(notes))
+
+
+def _pictures(study: Study) -> Iterator[Problem]:
+    source = study.stimuli.pictures
+    if not isinstance(source, FolderSource):
+        return
+    folder = study.folder / source.folder
+    if not folder.is_dir():
+        remedy = "The paper's photographs are not published: put your own there, or set stimuli.pictures to {kind: picturebook}"
+        yield study.problem("stimuli.pictures.folder", f"no folder {folder}", "a folder of pictures", remedy, needed=True)
+    elif not (folder / source.labels).is_file():
+        columns = "columns file, category, supercategory, animal, network_class"
+        yield study.problem("stimuli.pictures.labels", f"no file {folder / source.labels}", f"a tab-separated table with {columns}", needed=True)
+
+
+def _trials(study: Study, name: str, task: ImagesTask) -> Iterator[Problem]:
+    images = study.stimuli.n_categories * len(task.sets)
+    if task.presentation == "half_twice" and study.stimuli.n_categories % 2:
+        yield study.problem(f"tasks.{name}.presentation", "half_twice with an odd n_categories", "an even number of categories")
+    if task.stimulus_trials != images:
+        allowed = f"{images}: {study.stimuli.n_categories} categories x {len(task.sets)} sets, {task.presentation}"
+        yield study.problem(f"tasks.{name}.stimulus_trials", str(task.stimulus_trials), allowed)
+    scan_s = study.scan.volumes * study.scan.tr_s
+    if task.run_s > scan_s + 1e-9:
+        enough = math.ceil(task.run_s / study.scan.tr_s - 1e-9)
+        found = f"{study.scan.volumes} volumes ({scan_s:g} s) for a run of {task.run_s:g} s"
+        yield study.problem("scan.volumes", found, f"at least {enough} volumes of {study.scan.tr_s:g} s")
+    if task.response_window_s > task.image_s + task.blank_s:
+        found = f"{task.response_window_s:g} s"
+        yield study.problem(f"tasks.{name}.response_window_s", found, f"at most image_s + blank_s = {task.image_s + task.blank_s:g} s")
+
+
+def _screen(study: Study, rig: Rig, name: str, task: ImagesTask) -> Iterator[Problem]:
+    display = rig.display
+    side, low = display.px(task.image_deg), min(display.size_px)
+    if side > low:
+        width, height = display.size_deg
+        found = f"{task.image_deg:g} degrees = {side} px on rig {rig.name}"
+        yield study.problem(f"tasks.{name}.image_deg", found, f"at most {low} px: the screen is {width:.1f} x {height:.1f} degrees")
+    if display.px(task.fixation_deg) < 2:
+        found = f"{task.fixation_deg:g} degrees = {display.px(task.fixation_deg)} px on rig {rig.name}"
+        yield study.problem(f"tasks.{name}.fixation_deg", found, "at least 2 px")
+    for key in ("image_s", "blank_s", "blank_trial_s"):
+        duration_s = getattr(task, key)
+        if duration_s > 0 and display.frames(duration_s) < 1:
+            found = f"{duration_s:g} s, less than half a frame at {display.refresh_hz:g} Hz"
+            yield study.problem(f"tasks.{name}.{key}", found, "at least one frame")
+
+
+def _rounding(rig: Rig, name: str, task: ImagesTask) -> Iterator[str]:
+    for key in ("image_s", "blank_s", "blank_trial_s", "lead_in_s", "lead_out_s"):
+        duration_s = getattr(task, key)
+        frames = rig.display.frames(duration_s)
+        shown_s = frames / rig.display.refresh_hz
+        if abs(shown_s - duration_s) > 1e-6:
+            yield f"tasks.{name}.{key}: {duration_s:g} s is {frames} frames = {shown_s:.5f} s at {rig.display.refresh_hz:g} Hz"
+
+
+def _keys(study: Study, rig: Rig) -> Iterator[Problem]:
+    for name, task in study.tasks.items():
+        lacking = [button for button in task.buttons if button not in rig.button_names]
+        if lacking:
+            yield rig.problem("buttons", ", ".join(rig.button_names), f"task {name} needs also: {', '.join(lacking)}")
+    used: dict[str, str] = {rig.abort_key: "abort_key"}
+    if isinstance(rig.trigger, KeyboardTrigger):
+        yield from _claim(rig, used, rig.trigger.key, "trigger.key")
+    if isinstance(rig.buttons, KeyboardButtons):
+        for button, key in rig.buttons.keys.items():
+            yield from _claim(rig, used, key, f"buttons.keys.{button}")
+
+
+def _claim(rig: Rig, used: dict[str, str], key: str, name: str) -> Iterator[Problem]:
+    if key in used:
+        yield rig.problem(name, repr(key), f"a key of its own: {used[key]} uses it already")
+    used[key] = name

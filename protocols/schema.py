@@ -1,0 +1,110 @@
+"""Turns YAML documents into checked models, with every problem reported at its line."""
+
+from __future__ import annotations
+
+import types
+import typing
+from typing import Annotated, Any, TypeVar, Union
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from protocols.problems import Problem, ProtocolError, near
+from protocols.yamlfile import Document, KeyPath, dotted
+
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(strict=True, ge=0, le=1)]
+Count = Annotated[int, Field(strict=True, ge=1)]
+Whole = Annotated[int, Field(strict=True, ge=0)]
+GreyLevel = Annotated[int, Field(strict=True, ge=0, le=255)]
+Flag = Annotated[bool, Field(strict=True)]
+Text = Annotated[str, Field(strict=True, min_length=1)]
+Label = Annotated[str, Field(strict=True, pattern=r"^[A-Za-z0-9]+$")]
+
+PlanType = TypeVar("PlanType", bound="Plan")
+
+
+class Plan(BaseModel):
+    """A part of a study or rig file: frozen, and unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def validated(model: type[PlanType], document: Document) -> PlanType:
+    """The checked model of a document.
+
+    Raises ProtocolError with every problem: file, line, key, what was found, what is allowed.
+    """
+    try:
+        return model.model_validate(document.data)
+    except ValidationError as error:
+        raise ProtocolError([_problem(model, document, dict(item)) for item in error.errors()]) from None
+
+
+def _problem(model: type[BaseModel], document: Document, error: dict[str, Any]) -> Problem:
+    path = _path_in_data(document.data, error["loc"])
+    place = document.place(path)
+    if error["type"] == "extra_forbidden":
+        allowed = _keys_at(model, document.data, path[:-1])
+        found = f"the unknown key {str(path[-1])!r}{near(str(path[-1]), allowed)}"
+        return Problem(place.file, place.line, dotted(path), found, f"allowed here: {', '.join(sorted(allowed))}")
+    if error["type"] == "missing":
+        return Problem(place.file, place.line, dotted(path), "nothing", "this key is required")
+    message = error["msg"][0].lower() + error["msg"][1:]
+    found = "a mapping" if isinstance(error["input"], dict) else repr(error["input"])
+    return Problem(place.file, place.line, dotted(path), found, message.removeprefix("value error, "))
+
+
+def _path_in_data(data: Any, loc: tuple[str | int, ...]) -> KeyPath:
+    """The key path of an error, without the names of union members that pydantic puts in between."""
+    path: list[str | int] = []
+    here = data
+    for i, part in enumerate(loc):
+        if isinstance(here, dict) and part in here:
+            here = here[part]
+        elif isinstance(here, list) and isinstance(part, int) and part < len(here):
+            here = here[part]
+        elif i < len(loc) - 1:
+            continue
+        path.append(part)
+    return tuple(path)
+
+
+def _keys_at(model: type[BaseModel], data: Any, path: KeyPath) -> list[str]:
+    """The keys that the model allows at a key path."""
+    annotation: Any = model
+    here = data
+    for part in path:
+        here = here[part]
+        annotation = _inside(annotation, part, here)
+    return sorted({key for member in _models(annotation) if _same_kind(member, here) for key in member.model_fields})
+
+
+def _inside(annotation: Any, part: str | int, value: Any) -> Any:
+    for member in _models(annotation):
+        if part in member.model_fields:
+            return member.model_fields[str(part)].annotation
+    arguments = [a for a in typing.get_args(_unwrapped(annotation)) if a is not Ellipsis]
+    return arguments[-1] if arguments else Any
+
+
+def _unwrapped(annotation: Any) -> Any:
+    while typing.get_origin(annotation) is Annotated:
+        annotation = typing.get_args(annotation)[0]
+    return annotation
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    annotation = _unwrapped(annotation)
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    if typing.get_origin(annotation) in (Union, types.UnionType):
+        return [model for member in typing.get_args(annotation) for model in _models(member)]
+    return []
+
+
+def _same_kind(model: type[BaseModel], value: Any) -> bool:
+    if "kind" not in model.model_fields or not isinstance(value, dict) or "kind" not in value:
+        return True
+    return value["kind"] in typing.get_args(model.model_fields["kind"].annotation)
