@@ -1,0 +1,63 @@
+"""What the whole suite stands on: a virtual display when there is no screen, and calm numerical libraries."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# Deadlines would make the suite depend on how busy the machine is.
+settings.register_profile("foolscan", deadline=None, derandomize=bool(os.environ.get("CI")))
+settings.load_profile("foolscan")
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Figures are drawn without a window, and test processes do not fight for the cores."""
+    os.environ.setdefault("MPLBACKEND", "Agg")
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(variable, "1")
+
+
+@pytest.fixture(scope="session")
+def project_root() -> Path:
+    """The folder that holds pyproject.toml."""
+    return ROOT
+
+
+@pytest.fixture(scope="session", autouse=True)
+def display() -> Iterator[str | None]:
+    """A display for windows: the one that is there, else an Xvfb of this test process; None where there is neither."""
+    if sys.platform in ("win32", "darwin") or os.environ.get("DISPLAY"):
+        yield os.environ.get("DISPLAY")
+        return
+    if shutil.which("Xvfb") is None:
+        yield None
+        return
+    read_end, write_end = os.pipe()
+    server = subprocess.Popen(
+        ["Xvfb", "-displayfd", str(write_end), "-screen", "0", "1920x1080x24", "-nolisten", "tcp"],
+        pass_fds=(write_end,),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(write_end)
+    try:
+        with os.fdopen(read_end, encoding="ascii") as answer:
+            number = answer.readline().strip()  # Xvfb takes the first free number and says which
+        if not number:
+            pytest.fail("Xvfb did not start: run `Xvfb :99` by hand to see why")
+        os.environ["DISPLAY"] = f":{number}"
+        yield os.environ["DISPLAY"]
+    finally:
+        os.environ.pop("DISPLAY", None)
+        server.terminate()
+        server.wait(timeout=30)
