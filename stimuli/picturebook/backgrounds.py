@@ -132,16 +132,17 @@ def draw_background(split: str, colours: list[Colour], size_px: int, rng: np.ran
     u, v = np.broadcast_to(axis, (size_px, size_px)), np.broadcast_to(axis[:, None], (size_px, size_px))
     tone = pattern(u, v, rng)[..., None].astype(np.float32)
     first, second = _muted(colours[0], rng), _muted(colours[1], rng)
-    second = second + (first @ LUMA - second @ LUMA) * np.float32(0.6)
+    second = second + np.float32(first @ LUMA - second @ LUMA) * np.float32(0.6)
     return np.clip(first + tone * (second - first), 0, 1)
 
 
 def _muted(colour: Colour, rng: np.random.Generator) -> Field:
     """Return a colour, (3,), with less chroma and a touch of white, so that figures come forward."""
     rgb = np.asarray(colour, dtype=np.float32)
-    grey = rgb @ LUMA
+    grey = np.float32(rgb @ LUMA)
     muted = grey + (rgb - grey) * np.float32(rng.uniform(0.5, 0.85))
-    return muted + (np.float32(0.96) - muted) * np.float32(rng.uniform(0, 0.3))
+    pale: Field = muted + (np.float32(0.96) - muted) * np.float32(rng.uniform(0, 0.3))
+    return pale
 
 
 def _along(u: Field, v: Field, rng: np.random.Generator) -> Field:

@@ -3,33 +3,46 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
+from stimuli.picturebook import (
+    birds,
+    boats,
+    fish,
+    food,
+    furniture,
+    insects,
+    instruments,
+    land_vehicles,
+    mammals,
+    reptiles,
+)
 from stimuli.picturebook.backgrounds import draw_background
 from stimuli.picturebook.canvas import Canvas, Drawing, Pose
 from stimuli.picturebook.palettes import draw_style, luminance, swatches
 
 SPLITS = ("train", "validation", "test")
-ANIMALS = {
-    "mammals": ("elephant", "giraffe", "rabbit", "cat"),
-    "birds": ("owl", "swan", "flamingo", "penguin"),
-    "fish": ("shark", "seahorse", "pufferfish", "goldfish"),
-    "reptiles": ("snake", "turtle", "crocodile", "lizard"),
-    "insects": ("butterfly", "ladybird", "ant", "dragonfly"),
+ANIMALS: dict[str, dict[str, Drawing]] = {
+    "mammals": mammals.DRAWINGS,
+    "birds": birds.DRAWINGS,
+    "fish": fish.DRAWINGS,
+    "reptiles": reptiles.DRAWINGS,
+    "insects": insects.DRAWINGS,
 }
-OBJECTS = {
-    "land_vehicles": ("car", "bus", "bicycle", "tractor"),
-    "boats": ("sailing_boat", "rowing_boat", "steamship", "submarine"),
-    "furniture": ("chair", "table", "bed", "bookshelf"),
-    "instruments": ("guitar", "drum", "trumpet", "harp"),
-    "food": ("banana", "ice_cream", "mug", "pizza_slice"),
+OBJECTS: dict[str, dict[str, Drawing]] = {
+    "land_vehicles": land_vehicles.DRAWINGS,
+    "boats": boats.DRAWINGS,
+    "furniture": furniture.DRAWINGS,
+    "instruments": instruments.DRAWINGS,
+    "food": food.DRAWINGS,
+}
+DRAWINGS: dict[str, Drawing] = {
+    name: drawing for drawings in (*ANIMALS.values(), *OBJECTS.values()) for name, drawing in drawings.items()
 }
 
 
@@ -136,30 +149,6 @@ def photographed(picture: npt.NDArray[np.uint8], rng: np.random.Generator) -> np
 
 def drawing_of(category: str) -> Drawing:
     """Return the drawing function of a category; ValueError if there is none of that name."""
-    found = {known.name: known for known in CATEGORIES}.get(category)
-    if found is None:
-        raise ValueError(f"category {category!r} is not in the picture book; it has {', '.join(c.name for c in CATEGORIES)}")
-    drawing: Drawing = _drawings(found.supercategory)[category]
-    return drawing
-
-
-@lru_cache(maxsize=None)
-def _drawings(supercategory: str) -> dict[str, Drawing]:
-    try:
-        drawings: dict[str, Drawing] = importlib.import_module(f"stimuli.picturebook.{supercategory}").DRAWINGS
-    except ModuleNotFoundError:
-        drawings = {}
-    names = {**ANIMALS, **OBJECTS}[supercategory]
-    return {name: drawings.get(name, _placeholder(name)) for name in names}
-
-
-def _placeholder(name: str) -> Drawing:
-    """Stand in for a drawing that is not there yet: a blob of its own shape."""
-    shape = np.random.default_rng(int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")).uniform(0.4, 1, 9)
-
-    def draw(canvas: Canvas) -> None:
-        angles = np.linspace(0, 2 * np.pi, 9, endpoint=False)
-        canvas.blob([(float(r * np.cos(a)), float(r * np.sin(a))) for r, a in zip(shape, angles, strict=True)], "body")
-        canvas.eye(0.3, -0.2, canvas.vary(0.08, 0.12))
-
-    return draw
+    if category not in DRAWINGS:
+        raise ValueError(f"category {category!r} is not in the picture book; use one of {', '.join(DRAWINGS)}")
+    return DRAWINGS[category]

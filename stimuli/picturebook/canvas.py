@@ -1,4 +1,4 @@
-"""The canvas that every drawing of the picture book is made on: parts are recorded in the object's frame, then painted in a pose."""
+"""The canvas every drawing is made on: parts are recorded in the object's frame, then painted in a pose."""
 
 from __future__ import annotations
 
@@ -142,7 +142,9 @@ class Canvas:
     def limb(self, points: Sequence[Point], widths: Sequence[float], paint: str) -> None:
         """Fill a smooth stroke through `points`, as wide as `widths` (one per point) there, with round ends."""
         path, spread = open_curve(np.asarray(points, dtype=float), np.asarray(widths, dtype=float), self._steps)
-        joints = [ellipse_points(x, y, w / 2, w / 2, 0.0, 16) for (x, y), w in zip(points[1:-1], widths[1:-1], strict=True)]
+        joints = [
+            ellipse_points(x, y, w / 2, w / 2, 0.0, 16) for (x, y), w in zip(points[1:-1], widths[1:-1], strict=True)
+        ]
         self._add([stroke(path, spread), *joints], paint)
 
     def line(self, points: Sequence[Point], width: float, paint: str) -> None:
@@ -154,7 +156,7 @@ class Canvas:
     def arc(
         self, x: float, y: float, rx: float, ry: float, start_deg: float, end_deg: float, width: float, paint: str
     ) -> None:
-        """Draw the arc of an ellipse from `start_deg` clockwise to `end_deg` (0 right, 90 below) with a pen of `width`."""
+        """Draw an elliptic arc from `start_deg` clockwise to `end_deg` (0 right, 90 below) with a pen of `width`."""
         count = max(4, round(abs(end_deg - start_deg) / 60 * self._steps))
         angles = np.radians(np.linspace(start_deg, end_deg, count + 1))
         path = np.stack([x + rx * np.cos(angles), y + ry * np.sin(angles)], axis=1)
@@ -165,7 +167,10 @@ class Canvas:
         self._add([ellipse_points(x, y, r, r, 0.0, 24)], "light", shaded=False)
         self._add([ellipse_points(x + 0.18 * r, y, 0.66 * r, 0.66 * r, 0.0, 20)], "dark", outlined=False, shaded=False)
         self._add(
-            [ellipse_points(x + 0.36 * r, y - 0.26 * r, 0.24 * r, 0.24 * r, 0.0, 12)], "light", outlined=False, shaded=False
+            [ellipse_points(x + 0.36 * r, y - 0.26 * r, 0.24 * r, 0.24 * r, 0.0, 12)],
+            "light",
+            outlined=False,
+            shaded=False,
         )
 
     def paint(self, pose: Pose) -> tuple[Image.Image, Image.Image]:
@@ -258,15 +263,15 @@ def grown(polygon: Array, by: float) -> Array:
     return np.stack([moved.real, moved.imag], axis=1)
 
 
-def placed(parts: Sequence[Part], pose: Pose, size: float) -> list[list[Array]]:
-    """Return each part's polygons, (n, 2) in pixels of a picture `size` wide, fitted to the pose."""
+def placed(parts: Sequence[Part], pose: Pose, size: float, margin: float) -> list[list[Array]]:
+    """Return each part's polygons, (n, 2) in pixels of a picture `size` wide, fitted to the pose less a margin."""
     matrix = pose.matrix()
     turned = [[p @ matrix.T for p in part.polygons] for part in parts]
     points = np.vstack([p for polygons in turned for p in polygons])
     low, high = points.min(axis=0), points.max(axis=0)
-    factor = pose.scale * size / float((high - low).max())
-    room = size - factor * (high - low)
-    shift = room * np.asarray(pose.place) - factor * low
+    factor = (pose.scale * size - 2 * margin) / float((high - low).max())
+    room = size - 2 * margin - factor * (high - low)
+    shift = room * np.asarray(pose.place) + margin - factor * low
     return [[p * factor + shift for p in polygons] for polygons in turned]
 
 
@@ -282,7 +287,7 @@ def paint_parts(
     pen = max(1.5, style.outline * size)
     tiles = {role: shaded_tile(paint.colour, style) for role, paint in style.paints.items()}
     textures: dict[str, Image.Image] = {}
-    for part, polygons in zip(parts, placed(parts, pose, size), strict=True):
+    for part, polygons in zip(parts, placed(parts, pose, size, pen), strict=True):
         paint = style.paints[part.role]
         edge = _bytes(_mixed(paint.colour, (0.02, 0.02, 0.06), 0.68))
         for polygon in polygons:
@@ -306,8 +311,7 @@ def paint_parts(
                 textures[paint.texture] = texture_mask(paint.texture, size, style, rng)
             picture.paste(edge, box, ImageChops.multiply(mask, textures[paint.texture].crop(box)))
         picture.paste(edge, box, _shade(local, mask.size, style))
-    small = (size_px, size_px)
-    return picture.resize(small, Image.Resampling.HAMMING), coverage.resize(small, Image.Resampling.HAMMING)
+    return picture.reduce(SUPERSAMPLE), coverage.reduce(SUPERSAMPLE)
 
 
 def _mask(polygons: Sequence[Array], size: tuple[int, int], value: int) -> Image.Image:
@@ -329,7 +333,7 @@ def _shade(polygons: Sequence[Array], size: tuple[int, int], style: Style) -> Im
 
 
 def shaded_tile(colour: Colour, style: Style, size: int = 24) -> Image.Image:
-    """Return a small RGB tile of a colour, lighter towards the light; stretched over a part, it is the part's shading."""
+    """Return a small RGB tile of a colour, lighter towards the light; stretched over a part, it is its shading."""
     lit = _light(size, round(style.light_deg)) * style.shading
     lighter, darker = np.clip(lit, 0, None)[..., None], np.clip(-lit, 0, None)[..., None]
     base = np.asarray(colour)
@@ -349,7 +353,11 @@ def texture_mask(texture: str, size: int, style: Style, rng: np.random.Generator
     if texture == "stripes":
         angle, phase = rng.uniform(0, math.pi), rng.uniform(0, 2 * math.pi)
         along = np.arange(size // 3, dtype=np.float32) * np.float32(6 * math.pi / period)
-        wave = np.sin(along[None, :] * np.float32(math.cos(angle)) + along[:, None] * np.float32(math.sin(angle)) + np.float32(phase))
+        wave = np.sin(
+            along[None, :] * np.float32(math.cos(angle))
+            + along[:, None] * np.float32(math.sin(angle))
+            + np.float32(phase)
+        )
         stripes = Image.fromarray(np.clip(wave * 90 - 10, 0, 46).astype(np.uint8))
         return stripes.resize((size, size), Image.Resampling.BILINEAR)
     if texture == "soft_noise":

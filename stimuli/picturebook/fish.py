@@ -10,11 +10,28 @@ from stimuli.picturebook.canvas import Canvas, Drawing
 def shark(canvas: Canvas) -> None:
     """Shark swimming to the right, teeth showing."""
     fin, sweep = canvas.vary(0.5, 0.66), canvas.vary(-0.06, 0.06)
-    canvas.blob([(-0.7, 0), (-0.84, -0.2), (-1.02, -0.5 + sweep), (-0.92, -0.05), (-1.0, 0.34 + sweep), (-0.84, 0.14)], "body")
+    canvas.blob(
+        [(-0.7, 0), (-0.84, -0.2), (-1.02, -0.5 + sweep), (-0.92, -0.05), (-1.0, 0.34 + sweep), (-0.84, 0.14)], "body"
+    )
     canvas.polygon([(-0.15, -0.2), (-0.12, -fin), (0.02, -fin + 0.12), (0.24, -0.22)], "body")
     canvas.polygon([(-0.5, 0.08), (-0.62, 0.34), (-0.4, 0.2)], "body")
-    canvas.blob([(-0.86, 0.02), (-0.5, -0.13), (0, -0.3), (0.5, -0.26), (0.98, -0.04), (0.8, 0.14), (0.4, 0.26), (-0.1, 0.22), (-0.5, 0.1)], "body")
-    canvas.blob([(0.88, 0.09), (0.4, 0.08), (-0.1, 0.12), (-0.5, 0.09), (-0.1, 0.2), (0.4, 0.24), (0.76, 0.16)], "light")
+    canvas.blob(
+        [
+            (-0.86, 0.02),
+            (-0.5, -0.13),
+            (0, -0.3),
+            (0.5, -0.26),
+            (0.98, -0.04),
+            (0.8, 0.14),
+            (0.4, 0.26),
+            (-0.1, 0.22),
+            (-0.5, 0.1),
+        ],
+        "body",
+    )
+    canvas.blob(
+        [(0.88, 0.09), (0.4, 0.08), (-0.1, 0.12), (-0.5, 0.09), (-0.1, 0.2), (0.4, 0.24), (0.76, 0.16)], "light"
+    )
     with canvas.at(0.2, 0.16, canvas.vary(-12, 14)):
         canvas.polygon([(-0.1, 0), (0.18, 0), (-0.08, 0.46), (-0.2, 0.48)], "body2")
     for x in (0.24, 0.33, 0.42):
@@ -28,7 +45,10 @@ def shark(canvas: Canvas) -> None:
 def seahorse(canvas: Canvas) -> None:
     """Seahorse upright, its tail curled."""
     curl, nod = canvas.vary(0.8, 1.05), canvas.vary(-0.05, 0.05)
-    canvas.polygon([(-0.3, -0.16), (-0.6, -0.24), (-0.56, -0.06), (-0.64, 0.0), (-0.54, 0.1), (-0.56, 0.22), (-0.26, 0.2)], "accent")
+    canvas.polygon(
+        [(-0.3, -0.16), (-0.6, -0.24), (-0.56, -0.06), (-0.64, 0.0), (-0.54, 0.1), (-0.56, 0.22), (-0.26, 0.2)],
+        "accent",
+    )
     for y0, y1 in ((-0.06, -0.12), (0.02, 0.01), (0.1, 0.14)):
         canvas.line([(-0.34, y0), (-0.52, y1)], 0.02, "dark")
     tail = [(-0.02, 0.4), (-0.14, 0.66), (0.06, 0.88), (0.3 * curl, 0.82), (0.3 * curl, 0.62), (0.14, 0.64)]
@@ -54,7 +74,9 @@ def pufferfish(canvas: Canvas) -> None:
     spines, round_ = round(canvas.vary(15, 21)), canvas.vary(0.6, 0.68)
     for k in range(spines):
         with canvas.at(0, 0, 360 * k / spines + canvas.vary(-4, 4)):
-            canvas.polygon([(round_ - 0.06, -0.08), (round_ + canvas.vary(0.16, 0.24), 0), (round_ - 0.06, 0.08)], "body2")
+            canvas.polygon(
+                [(round_ - 0.06, -0.08), (round_ + canvas.vary(0.16, 0.24), 0), (round_ - 0.06, 0.08)], "body2"
+            )
     canvas.blob([(-0.6, 0), (-0.86, -0.26), (-1.02, -0.2), (-0.94, 0), (-1.02, 0.2), (-0.86, 0.26)], "accent")
     canvas.ellipse(0, 0, round_, round_ * 0.95, "body")
     belly = [(round_ * math.cos(a), round_ * 0.95 * math.sin(a)) for a in (0.3, 0.75, 1.2, 1.57, 1.95, 2.4, 2.85)]
@@ -72,12 +94,36 @@ def goldfish(canvas: Canvas) -> None:
     """Goldfish with a veil of a tail and scales."""
     veil, plump = canvas.vary(0.9, 1.15), canvas.vary(0.36, 0.44)
     with canvas.at(-0.32, 0, canvas.vary(-8, 8), veil):
-        canvas.blob([(0.06, 0), (-0.24, -0.22), (-0.62, -0.48), (-0.56, -0.14), (-0.4, 0), (-0.56, 0.16), (-0.6, 0.5), (-0.22, 0.22)], "body2")
+        canvas.blob(
+            [
+                (0.06, 0),
+                (-0.24, -0.22),
+                (-0.62, -0.48),
+                (-0.56, -0.14),
+                (-0.4, 0),
+                (-0.56, 0.16),
+                (-0.6, 0.5),
+                (-0.22, 0.22),
+            ],
+            "body2",
+        )
         for dy in (-0.3, -0.12, 0.14, 0.32):
             canvas.line([(-0.16, dy * 0.3), (-0.44, dy)], 0.02, "dark")
     canvas.blob([(-0.28, -0.26), (-0.14, -0.62), (0.16, -0.66), (0.34, -0.3)], "body2")
     canvas.blob([(-0.16, 0.28), (-0.26, 0.56), (-0.02, 0.5), (0.1, 0.3)], "body2")
-    canvas.blob([(-0.44, -0.06), (-0.1, -plump), (0.36, -plump), (0.78, -0.12), (0.82, 0.06), (0.4, plump * 0.95), (-0.1, plump * 0.92), (-0.44, 0.08)], "body")
+    canvas.blob(
+        [
+            (-0.44, -0.06),
+            (-0.1, -plump),
+            (0.36, -plump),
+            (0.78, -0.12),
+            (0.82, 0.06),
+            (0.4, plump * 0.95),
+            (-0.1, plump * 0.92),
+            (-0.44, 0.08),
+        ],
+        "body",
+    )
     for row, y in enumerate((-0.2, -0.06, 0.08, 0.22)):
         for k in range(3):
             x = -0.22 + 0.17 * k + 0.08 * (row % 2)

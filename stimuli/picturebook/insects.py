@@ -29,7 +29,9 @@ def ladybird(canvas: Canvas) -> None:
     spot, wide = canvas.vary(0.1, 0.14), canvas.vary(0.6, 0.68)
     for side in (-1, 1):
         for y, dy in ((-0.3, -0.2), (0.1, 0.02), (0.44, 0.22)):
-            canvas.limb([(side * 0.4, y), (side * 0.78, y + dy * 0.5), (side * 0.9, y + dy + 0.1)], [0.08, 0.07, 0.05], "dark")
+            canvas.limb(
+                [(side * 0.4, y), (side * 0.78, y + dy * 0.5), (side * 0.9, y + dy + 0.1)], [0.08, 0.07, 0.05], "dark"
+            )
         canvas.limb([(side * 0.12, -0.76), (side * 0.2, -0.94), (side * 0.34, -1.0)], [0.04, 0.035, 0.035], "dark")
         canvas.ellipse(side * 0.35, -1.0, 0.045, 0.045, "dark")
     canvas.ellipse(0, -0.62, 0.34, 0.26, "dark")
@@ -61,7 +63,11 @@ def ant(canvas: Canvas) -> None:
     canvas.polygon([(0.8, 0.02), (1.0, 0.12), (0.82, 0.16)], "dark")
     canvas.ellipse(0.62, -0.08, 0.27, 0.24, "body", 18)
     for x, foot, shift in ((-0.06, -0.42, -stride), (0.1, 0.2, stride), (0.22, 0.76, -stride)):
-        canvas.limb([(x, 0.14), (x + (foot - x) * 0.62, -0.1), (foot + shift, 0.62), (foot + shift + 0.1, 0.64)], [0.08, 0.07, 0.05, 0.04], "body")
+        canvas.limb(
+            [(x, 0.14), (x + (foot - x) * 0.62, -0.1), (foot + shift, 0.62), (foot + shift + 0.1, 0.64)],
+            [0.08, 0.07, 0.05, 0.04],
+            "body",
+        )
     canvas.eye(0.7, -0.14, 0.08)
 
 

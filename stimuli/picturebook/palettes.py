@@ -1,4 +1,4 @@
-"""Palette families of the picture book, and the paints drawn from them: every category is painted from the same ones."""
+"""Palette families of the picture book, and the paints drawn from them, for every category alike."""
 
 from __future__ import annotations
 
@@ -70,6 +70,13 @@ def with_luminance(colour: Colour, wanted: float) -> Colour:
     return (r, g, b)
 
 
+def livelier(colour: Colour, gain: float = 1.3) -> Colour:
+    """Return the colour with its chroma multiplied by `gain`, its luma kept."""
+    grey = luminance(colour)
+    r, g, b = (min(1.0, max(0.0, grey + gain * (c - grey))) for c in colour)
+    return (r, g, b)
+
+
 def apart_from(colour: Colour, ground: float, distance: float, floor: float = 0.3) -> Colour:
     """Return the colour, its luma at least `distance` from the ground's, the nearer way, and never below `floor`.
 
@@ -84,8 +91,8 @@ def apart_from(colour: Colour, ground: float, distance: float, floor: float = 0.
 
 def draw_style(colours: list[Colour], ground: float, rng: np.random.Generator) -> Style:
     """Return a style painted with `colours` that stands out from a background of mean luma `ground` (0-1)."""
-    body = apart_from(colours[0], ground, 0.26)
-    body2 = apart_from(colours[1], ground, 0.18, floor=0.22)
+    body = apart_from(livelier(colours[0]), ground, 0.26)
+    body2 = apart_from(livelier(colours[1]), ground, 0.18, floor=0.22)
     if math.dist(body, body2) < 0.35:
         body2 = with_luminance(body2, luminance(body) + (0.25 if luminance(body) < 0.5 else -0.25))
     textures = rng.choice(("none", "none", "speckle", "stripes", "soft_noise"), size=2)

@@ -11,8 +11,8 @@ from stimuli.picturebook.canvas import Canvas, Drawing, open_curve
 
 def snake(canvas: Canvas) -> None:
     """Snake in waves, its banded body ending in a raised head with a forked tongue."""
-    swing, rise = canvas.vary(0.26, 0.36), canvas.vary(-0.12, 0.05)
-    xs = [-1.0, -0.78, -0.52, -0.24, 0.04, 0.3, 0.52, 0.56, 0.66, 0.84]
+    swing, rise = canvas.vary(0.3, 0.46), canvas.vary(-0.22, -0.02)
+    xs = [-0.86, -0.72, -0.5, -0.24, 0.02, 0.26, 0.46, 0.52, 0.6, 0.76]
     waves = [0.3, 0.1, 0.1 + swing, 0.4, 0.4 - swing, 0.36, 0.3 + swing, -0.02, -0.36 + rise, -0.42 + rise]
     waves[6] = 0.22 + swing * 0.5
     path = list(zip(xs, waves, strict=True))
@@ -20,15 +20,25 @@ def snake(canvas: Canvas) -> None:
     canvas.limb(path, widths, "body")
     curve, spread = open_curve(np.asarray(path), np.asarray(widths), 6)
     for k in range(7, len(curve) - 4, 4):
-        (dx, dy), width = curve[k + 1] - curve[k - 1], float(spread[k])
-        canvas.spot(*map(float, curve[k]), 0.2 * width, 0.47 * width, "body2", math.degrees(math.atan2(dy, dx)))
+        (x, y), (dx, dy), width = curve[k].tolist(), curve[k + 1] - curve[k - 1], float(spread[k])
+        canvas.spot(x, y, 0.2 * width, 0.47 * width, "body2", math.degrees(math.atan2(dy, dx)))
     head_y = waves[9]
-    canvas.line([(0.98, head_y + 0.03), (1.16, head_y + 0.06)], 0.03, "accent")
+    canvas.line([(0.9, head_y + 0.03), (1.08, head_y + 0.06)], 0.03, "accent")
     for tip in (-0.05, 0.07):
-        canvas.line([(1.16, head_y + 0.06), (1.27, head_y + 0.06 + tip)], 0.024, "accent")
-    canvas.blob([(0.6, head_y - 0.08), (0.78, head_y - 0.17), (1.0, head_y - 0.06), (1.04, head_y + 0.04), (0.84, head_y + 0.14), (0.62, head_y + 0.1)], "body")
-    canvas.line([(0.84, head_y + 0.06), (1.0, head_y + 0.03)], 0.02, "dark")
-    canvas.eye(0.84, head_y - 0.06, 0.06)
+        canvas.line([(1.08, head_y + 0.06), (1.19, head_y + 0.06 + tip)], 0.024, "accent")
+    canvas.blob(
+        [
+            (0.52, head_y - 0.09),
+            (0.7, head_y - 0.18),
+            (0.92, head_y - 0.07),
+            (0.97, head_y + 0.04),
+            (0.76, head_y + 0.15),
+            (0.54, head_y + 0.11),
+        ],
+        "body",
+    )
+    canvas.line([(0.76, head_y + 0.06), (0.92, head_y + 0.03)], 0.02, "dark")
+    canvas.eye(0.76, head_y - 0.07, 0.07)
 
 
 def turtle(canvas: Canvas) -> None:
@@ -45,7 +55,20 @@ def turtle(canvas: Canvas) -> None:
         with canvas.at(x, 0.3, turn):
             canvas.limb([(0, 0), (0.0, 0.38)], [0.28, 0.26], "body2")
     top = 0.34 - high
-    canvas.blob([(-0.8, 0.34), (-0.66, 0.0), (-0.36, top * 1.0), (-0.05, top - 0.08), (0.26, top), (0.54, 0.02), (0.66, 0.34), (0.3, 0.42), (-0.4, 0.42)], "body")
+    canvas.blob(
+        [
+            (-0.8, 0.34),
+            (-0.66, 0.0),
+            (-0.36, top * 1.0),
+            (-0.05, top - 0.08),
+            (0.26, top),
+            (0.54, 0.02),
+            (0.66, 0.34),
+            (0.3, 0.42),
+            (-0.4, 0.42),
+        ],
+        "body",
+    )
     plates = [(-0.24, top + 0.1), (0.1, top + 0.1), (0.22, 0.1), (-0.07, 0.22), (-0.36, 0.1)]
     canvas.polygon(plates, "accent")
     canvas.polygon([(-0.42, 0.08), (-0.32, top + 0.14), (-0.56, 0.02), (-0.66, 0.22)], "accent")
@@ -60,20 +83,28 @@ def crocodile(canvas: Canvas) -> None:
     gape, flick = canvas.vary(8, 22), canvas.vary(-0.16, 0.08)
     for x in (-0.34, 0.2):
         canvas.limb([(x, 0.1), (x + 0.02, 0.3), (x + 0.14, 0.32)], [0.18, 0.12, 0.09], "body2")
-    for k in range(11):
-        x, y = -0.9 + 0.12 * k, (0.0, -0.01, -0.03, -0.06, -0.09, -0.11, -0.12, -0.12, -0.11, -0.1, -0.09)[k]
-        canvas.polygon([(x - 0.07, y + 0.1), (x - 0.02, y - 0.1), (x + 0.07, y + 0.1)], "body2")
+    for k in range(8):
+        x, y = -0.56 + 0.12 * k, (-0.02, -0.06, -0.1, -0.13, -0.14, -0.14, -0.13, -0.12)[k]
+        canvas.polygon([(x - 0.07, y + 0.1), (x - 0.02, y - 0.12), (x + 0.07, y + 0.1)], "body2")
     with canvas.at(0.42, 0.02, gape * 0.5):
         canvas.blob([(-0.1, 0.04), (0.3, 0.04), (0.68, 0.04), (0.68, 0.1), (0.3, 0.15), (-0.05, 0.18)], "body")
         for k in range(5):
             canvas.polygon([(0.16 + 0.1 * k, 0.06), (0.23 + 0.1 * k, 0.06), (0.195 + 0.1 * k, -0.04)], "light")
-    tail = [(-1.25, 0.1 + flick), (-0.95, 0.17 + flick / 2), (-0.55, 0.07), (0.0, 0.06), (0.42, 0.0)]
-    canvas.limb(tail, [0.03, 0.14, 0.28, 0.34, 0.26], "body")
+    tail = [(-0.86, -0.46 + flick), (-0.98, -0.2 + flick), (-0.88, 0.06), (-0.5, 0.1), (0.0, 0.06), (0.42, 0.0)]
+    canvas.limb(tail, [0.03, 0.11, 0.18, 0.3, 0.4, 0.3], "body")
     canvas.limb([(-0.46, 0.18), (-0.1, 0.21), (0.34, 0.12)], [0.04, 0.08, 0.04], "light")
     with canvas.at(0.42, 0.02, -gape):
         for k in range(6):
             canvas.polygon([(0.12 + 0.09 * k, 0.0), (0.19 + 0.09 * k, 0.0), (0.155 + 0.09 * k, 0.1)], "light")
-        snout = [(-0.16, -0.12), (0.06, -0.22), (0.18, -0.12), (0.55, -0.09), (0.68, -0.13), (0.76, -0.04), (0.68, 0.02)]
+        snout = [
+            (-0.16, -0.12),
+            (0.06, -0.22),
+            (0.18, -0.12),
+            (0.55, -0.09),
+            (0.68, -0.13),
+            (0.76, -0.04),
+            (0.68, 0.02),
+        ]
         canvas.blob([*snout, (0.2, 0.03), (-0.1, 0.08)], "body")
         canvas.spot(0.68, -0.07, 0.028, 0.022, "dark")
         canvas.eye(0.06, -0.15, 0.065)
@@ -85,18 +116,21 @@ def lizard(canvas: Canvas) -> None:
     """Lizard from above, legs splayed and tail in a curve."""
     bend, stride = canvas.vary(-0.14, 0.14), canvas.vary(-14, 14)
     curl = canvas.vary(0.25, 0.45) * (1 if bend > 0 else -1)
-    for x, side, turn in ((0.34, -1, 30 + stride), (0.34, 1, 30 - stride), (-0.16, -1, -22 - stride), (-0.16, 1, -22 + stride)):
+    legs = ((0.34, -1, 30 + stride), (0.34, 1, 30 - stride), (-0.16, -1, -22 - stride), (-0.16, 1, -22 + stride))
+    for x, side, turn in legs:
         with canvas.at(x, bend * 0.5, side * (90 - turn)):
             canvas.limb([(0, 0), (0.3, side * 0.08), (0.48, side * -0.06)], [0.12, 0.09, 0.07], "body")
             for toe in (-38, 0, 38):
                 with canvas.at(0.49, side * -0.06, toe):
                     canvas.limb([(0, 0), (0.13, 0)], [0.045, 0.055], "body")
-    spine = [(-1.1, -curl * 0.3), (-0.96, -curl), (-0.66, -curl * 0.8), (-0.36, -0.02), (-0.06, bend), (0.28, bend * 0.7), (0.5, 0)]
+    tail = [(-1.1, -curl * 0.3), (-0.96, -curl), (-0.66, -curl * 0.8), (-0.36, -0.02)]
+    spine = [*tail, (-0.06, bend), (0.28, bend * 0.7), (0.5, 0)]
     with canvas.joined("body"):
         canvas.limb(spine, [0.02, 0.06, 0.1, 0.17, 0.3, 0.28, 0.2], "body")
-        canvas.blob([(0.42, -0.1), (0.62, -0.17), (0.86, -0.1), (0.96, 0), (0.86, 0.1), (0.62, 0.17), (0.42, 0.1)], "body")
-    for k, (x, y) in enumerate(((-0.56, -curl * 0.55), (-0.38, -0.03), (-0.22, bend * 0.5), (-0.06, bend), (0.1, bend * 0.95), (0.26, bend * 0.75), (0.42, bend * 0.3))):
-        canvas.spot(x, y, 0.04, 0.04 + 0.012 * k, "body2")
+        head = [(0.42, -0.1), (0.62, -0.17), (0.86, -0.1), (0.96, 0), (0.86, 0.1), (0.62, 0.17), (0.42, 0.1)]
+        canvas.blob(head, "body")
+    for k, (x, share) in enumerate(((-0.38, -0.1), (-0.22, 0.5), (-0.06, 1), (0.1, 0.95), (0.26, 0.75), (0.42, 0.3))):
+        canvas.spot(x, bend * share, 0.04, 0.052 + 0.012 * k, "body2")
     for side in (-1, 1):
         canvas.eye(0.7, side * 0.13, 0.065)
 
