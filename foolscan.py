@@ -21,7 +21,9 @@ app = typer.Typer(
 for _room in ("stimuli", "experiment", "analysis"):
     app.add_typer(importlib.import_module(f"{_room}.command_line").app, name=_room)
 
-StudyArgument = Annotated[str, typer.Argument(metavar="STUDY", help="a study that comes with foolscan (demo, zhang2018) or a file")]
+StudyArgument = Annotated[
+    str, typer.Argument(metavar="STUDY", help="a study that comes with foolscan (demo, zhang2018) or a file")
+]
 FolderOption = Annotated[Path, typer.Option("--to", metavar="FOLDER", help="the study folder")]
 
 
@@ -55,7 +57,11 @@ def doctor() -> None:
     """Say what this machine can and cannot do, with the remedy for each missing thing. Example: foolscan doctor"""
     from protocols.doctor import table
 
-    findings = [finding for room in ("protocols", "stimuli", "experiment", "analysis") for finding in importlib.import_module(f"{room}.doctor").probes()]
+    findings = [
+        finding
+        for room in ("protocols", "stimuli", "experiment", "analysis")
+        for finding in importlib.import_module(f"{room}.doctor").probes()
+    ]
     Console().print(table(findings))
 
 

@@ -48,16 +48,25 @@ def _pictures(study: Study) -> Iterator[Problem]:
     folder = study.folder / source.folder
     if not folder.is_dir():
         remedy = "The paper's photographs are not published: put your own there, or set stimuli.pictures to {kind: picturebook}"
-        yield study.problem("stimuli.pictures.folder", f"no folder {folder}", "a folder of pictures", remedy, needed=True)
+        yield study.problem(
+            "stimuli.pictures.folder", f"no folder {folder}", "a folder of pictures", remedy, needed=True
+        )
     elif not (folder / source.labels).is_file():
         columns = "columns file, category, supercategory, animal, network_class"
-        yield study.problem("stimuli.pictures.labels", f"no file {folder / source.labels}", f"a tab-separated table with {columns}", needed=True)
+        yield study.problem(
+            "stimuli.pictures.labels",
+            f"no file {folder / source.labels}",
+            f"a tab-separated table with {columns}",
+            needed=True,
+        )
 
 
 def _trials(study: Study, name: str, task: ImagesTask) -> Iterator[Problem]:
     images = study.stimuli.n_categories * len(task.sets)
     if task.presentation == "half_twice" and study.stimuli.n_categories % 2:
-        yield study.problem(f"tasks.{name}.presentation", "half_twice with an odd n_categories", "an even number of categories")
+        yield study.problem(
+            f"tasks.{name}.presentation", "half_twice with an odd n_categories", "an even number of categories"
+        )
     if task.stimulus_trials != images:
         allowed = f"{images}: {study.stimuli.n_categories} categories x {len(task.sets)} sets, {task.presentation}"
         yield study.problem(f"tasks.{name}.stimulus_trials", str(task.stimulus_trials), allowed)
@@ -68,7 +77,9 @@ def _trials(study: Study, name: str, task: ImagesTask) -> Iterator[Problem]:
         yield study.problem("scan.volumes", found, f"at least {enough} volumes of {study.scan.tr_s:g} s")
     if task.response_window_s > task.image_s + task.blank_s:
         found = f"{task.response_window_s:g} s"
-        yield study.problem(f"tasks.{name}.response_window_s", found, f"at most image_s + blank_s = {task.image_s + task.blank_s:g} s")
+        yield study.problem(
+            f"tasks.{name}.response_window_s", found, f"at most image_s + blank_s = {task.image_s + task.blank_s:g} s"
+        )
 
 
 def _screen(study: Study, rig: Rig, name: str, task: ImagesTask) -> Iterator[Problem]:
@@ -77,7 +88,9 @@ def _screen(study: Study, rig: Rig, name: str, task: ImagesTask) -> Iterator[Pro
     if side > low:
         width, height = display.size_deg
         found = f"{task.image_deg:g} degrees = {side} px on rig {rig.name}"
-        yield study.problem(f"tasks.{name}.image_deg", found, f"at most {low} px: the screen is {width:.1f} x {height:.1f} degrees")
+        yield study.problem(
+            f"tasks.{name}.image_deg", found, f"at most {low} px: the screen is {width:.1f} x {height:.1f} degrees"
+        )
     if display.px(task.fixation_deg) < 2:
         found = f"{task.fixation_deg:g} degrees = {display.px(task.fixation_deg)} px on rig {rig.name}"
         yield study.problem(f"tasks.{name}.fixation_deg", found, "at least 2 px")

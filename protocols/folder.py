@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from protocols.problems import FoolscanError
 
 BIDS_VERSION = "1.10.0"
@@ -32,7 +34,9 @@ class RunId:
     def __post_init__(self) -> None:
         for entity, label in (("sub", self.sub), ("ses", self.ses), ("task", self.task)):
             if not (label.isascii() and label.isalnum()):
-                raise FoolscanError(f"--{entity}: found {label!r}; letters and digits only, as in 01 or pilot3 (BIDS labels)")
+                raise FoolscanError(
+                    f"--{entity}: found {label!r}; letters and digits only, as in 01 or pilot3 (BIDS labels)"
+                )
         if self.run < 1:
             raise FoolscanError(f"--run: found {self.run}; runs are counted from 1")
 
@@ -130,15 +134,24 @@ def open_folder(root: Path | str, title: str, *, rehearsal: bool = False) -> Stu
     if folder.root.exists() and not folder.root.is_dir():
         raise FoolscanError(f"{folder.root}: found a file; --to needs a folder")
     if folder.root.is_dir() and any(folder.root.iterdir()) and not (folder.root / "stimuli").exists():
-        raise FoolscanError(f"{folder.root}: found other files; --to needs an empty or new folder, or a study folder of this study")
+        raise FoolscanError(
+            f"{folder.root}: found other files; --to needs an empty or new folder, or a study folder of this study"
+        )
     name = f"{title} ({REHEARSAL_NOTE})" if rehearsal else title
-    facts = {"Name": name, "BIDSVersion": BIDS_VERSION, "DatasetType": "raw", "Authors": ["the foolscan study team"]}
+    facts: dict[str, Any] = {
+        "Name": name,
+        "BIDSVersion": BIDS_VERSION,
+        "DatasetType": "raw",
+        "Authors": ["the foolscan study team"],
+    }
     facts |= {"GeneratedBy": [{"Name": "foolscan"}]}
     if rehearsal:
         facts["Simulated"] = True
     write_text(folder.root / ".bidsignore", BIDSIGNORE)
     watermark = f"\n{REHEARSAL_NOTE}\n" if rehearsal else ""
-    write_text(folder.root / "README", f"{title}\n{watermark}\nA study folder of foolscan, laid out as a BIDS dataset.\n")
+    write_text(
+        folder.root / "README", f"{title}\n{watermark}\nA study folder of foolscan, laid out as a BIDS dataset.\n"
+    )
     write_json(description, facts)
     return folder
 
@@ -148,7 +161,9 @@ def _refuse_mixture(description: dict[str, Any], rehearsal: bool, root: Path) ->
     if rehearsal and not simulated:
         raise FoolscanError(f"{root}: found a study folder for real data; rehearse into another folder with --to")
     if simulated and not rehearsal:
-        raise FoolscanError(f"{root}: found a rehearsal (simulated) folder; record people into another folder with --to")
+        raise FoolscanError(
+            f"{root}: found a rehearsal (simulated) folder; record people into another folder with --to"
+        )
 
 
 @contextmanager
@@ -166,7 +181,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
             os.fsync(written.fileno())
         temporary.replace(path)
     except OSError as error:
-        raise FoolscanError(f"{path}: could not be written ({error.strerror or error}); nothing was left behind. Free space or permission?") from error
+        raise FoolscanError(
+            f"{path}: could not be written ({error.strerror or error}); nothing was left behind. Free space or permission?"
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -192,7 +209,9 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise FoolscanError(f"{path}: not readable as JSON ({error}); restore it, or delete it to have it made again") from error
+        raise FoolscanError(
+            f"{path}: not readable as JSON ({error}); restore it, or delete it to have it made again"
+        ) from error
 
 
 @contextmanager
@@ -231,6 +250,4 @@ def _owner(lock: Path) -> int | None:
 
 
 def _alive(pid: int) -> bool:
-    import psutil
-
     return bool(psutil.pid_exists(pid))

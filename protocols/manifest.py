@@ -108,7 +108,9 @@ def read_manifest(folder: StudyFolder) -> list[Stimulus]:
         header = next(rows, [])
         if header != list(COLUMNS):
             odd = sorted(set(header) ^ set(COLUMNS)) or ["the order of the columns"]
-            raise FoolscanError(f"{path}: found other columns than manifest format {MANIFEST_FORMAT} has ({', '.join(odd)}); make the stimuli again")
+            raise FoolscanError(
+                f"{path}: found other columns than manifest format {MANIFEST_FORMAT} has ({', '.join(odd)}); make the stimuli again"
+            )
         return [_stimulus(row, path, number) for number, row in enumerate(rows, start=2)]
 
 

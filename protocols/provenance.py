@@ -46,8 +46,12 @@ def source_commit() -> str | None:
     if not (SOURCE / ".git").exists():
         return None
     try:
-        commit = subprocess.run(["git", "-C", str(SOURCE), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10)
-        status = subprocess.run(["git", "-C", str(SOURCE), "status", "--porcelain", "-uno"], capture_output=True, text=True, timeout=10)
+        commit = subprocess.run(
+            ["git", "-C", str(SOURCE), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10
+        )
+        status = subprocess.run(
+            ["git", "-C", str(SOURCE), "status", "--porcelain", "-uno"], capture_output=True, text=True, timeout=10
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     if commit.returncode != 0:
@@ -118,7 +122,9 @@ def read_provenance(path: Path) -> dict[str, Any]:
         raise FoolscanError(f"{path}: no sidecar {sidecar.name} beside it; make it again")
     record: dict[str, Any] = read_json(sidecar).get("foolscan", {})
     if record.get("format") != SIDECAR_FORMAT:
-        raise FoolscanError(f"{sidecar}: found format {record.get('format')}; this foolscan reads format {SIDECAR_FORMAT}")
+        raise FoolscanError(
+            f"{sidecar}: found format {record.get('format')}; this foolscan reads format {SIDECAR_FORMAT}"
+        )
     return record
 
 

@@ -61,9 +61,7 @@ def _path_in_data(data: Any, loc: tuple[str | int, ...]) -> KeyPath:
     path: list[str | int] = []
     here = data
     for i, part in enumerate(loc):
-        if isinstance(here, dict) and part in here:
-            here = here[part]
-        elif isinstance(here, list) and isinstance(part, int) and part < len(here):
+        if (isinstance(here, dict) and part in here) or (isinstance(here, list) and isinstance(part, int) and part < len(here)):
             here = here[part]
         elif i < len(loc) - 1:
             continue

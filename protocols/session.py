@@ -68,7 +68,9 @@ def open_session(folder: StudyFolder, study: Study, sub: str, ses: str, task: st
             f"{path}: this visit began with another version of study {record.study!r}; finish it with that file, or use a new --ses"
         )
     if record.rehearsal != rehearsal:
-        raise FoolscanError(f"{path}: found rehearsal={record.rehearsal}; rehearsals and people's data do not share a session")
+        raise FoolscanError(
+            f"{path}: found rehearsal={record.rehearsal}; rehearsals and people's data do not share a session"
+        )
     return record
 
 

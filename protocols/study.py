@@ -94,7 +94,9 @@ class AdversarialInterferenceRecipe(Plan):
     confidence: Share = 0.99
     target: Annotated[
         Literal["other_animacy", "random", "least_likely"],
-        Field(description="the wrong class: next class of the other animacy, a random one, or the network's least likely"),
+        Field(
+            description="the wrong class: next class of the other animacy, a random one, or the network's least likely"
+        ),
     ] = "other_animacy"
     linf_preferred: Annotated[Count, Field(le=255, description="tried first, and smaller; grey levels")] = 8
     linf_max: Annotated[Count, Field(le=255, description="never exceeded; grey levels")] = 16
@@ -109,7 +111,9 @@ class StimulusPlan(Plan):
     """The image sets of a study."""
 
     network: NetworkPlan
-    second_network: Annotated[NetworkPlan | None, Field(description="an independent network whose labels are reported")] = None
+    second_network: Annotated[
+        NetworkPlan | None, Field(description="an independent network whose labels are reported")
+    ] = None
     size_px: Annotated[Count, Field(description="side of every image: the pixel grid all sets share")]
     pictures: Annotated[PictureBookSource | FolderSource, Field(discriminator="kind")]
     n_categories: Count
@@ -145,11 +149,15 @@ class ImagesTask(Plan):
     stimulus_trials: Count
     blank_trials: Whole
     question: Text
-    answers: Annotated[tuple[Label | Text, Label | Text], Field(description="answer names; the first is the one for animals")]
+    answers: Annotated[
+        tuple[Label | Text, Label | Text], Field(description="answer names; the first is the one for animals")
+    ]
     buttons: tuple[Text, Text] = ("left", "right")
-    response_window_s: Annotated[Positive, Field(description="from image onset; later presses are kept, and count as late")]
+    response_window_s: Annotated[
+        Positive, Field(description="from image onset; later presses are kept, and count as late")
+    ]
     language: Text = "en"
-    instructions: dict[str, str] = {}
+    instructions: dict[str, str] = Field(default_factory=dict)
     order: OrderRules = OrderRules()
 
     @property
@@ -253,7 +261,7 @@ class Study(Plan):
     tasks: dict[Label, ImagesTask]
     analysis: AnalysisPlan
     rehearsal: RehearsalPlan
-    basis: dict[str, Basis] = {}
+    basis: dict[str, Basis] = Field(default_factory=dict)
 
     _document: Document | None = PrivateAttr(default=None)
 
@@ -289,7 +297,9 @@ class Study(Plan):
     def problem(self, key: str, found: str, allowed: str, remedy: str = "", *, needed: bool = False) -> Problem:
         """A problem at a dotted key of this study's file (see `Problem`)."""
         place = self._document.place(tuple(key.split("."))) if self._document else None
-        return Problem(place.file if place else self.name, place.line if place else 0, key, found, allowed, remedy, needed)
+        return Problem(
+            place.file if place else self.name, place.line if place else 0, key, found, allowed, remedy, needed
+        )
 
 
 def load_study(name_or_path: str | Path) -> Study:
@@ -301,7 +311,9 @@ def load_study(name_or_path: str | Path) -> Study:
     study = validated(Study, document)
     study._document = document
     problems = [
-        study.problem(f"basis.{key}", f"the key {key!r}", "a key of this study that has a value") for key in study.basis if not _has(study, key)
+        study.problem(f"basis.{key}", f"the key {key!r}", "a key of this study that has a value")
+        for key in study.basis
+        if not _has(study, key)
     ]
     if problems:
         raise ProtocolError(problems)

@@ -21,13 +21,19 @@ class _Yaml12Loader(yaml.SafeLoader):
 
 
 _Yaml12Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag in {"tag:yaml.org,2002:null", "tag:yaml.org,2002:merge"}]
+    first: [
+        (tag, pattern) for tag, pattern in resolvers if tag in {"tag:yaml.org,2002:null", "tag:yaml.org,2002:merge"}
+    ]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 for _tag, _pattern, _first in (
     ("tag:yaml.org,2002:bool", r"^(?:true|false)$", "tf"),
     ("tag:yaml.org,2002:int", r"^[-+]?[0-9]+$", "-+0123456789"),
-    ("tag:yaml.org,2002:float", r"^[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?$", "-+.0123456789"),
+    (
+        "tag:yaml.org,2002:float",
+        r"^[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?$",
+        "-+.0123456789",
+    ),
 ):
     _Yaml12Loader.add_implicit_resolver(_tag, re.compile(_pattern), list(_first))
 
@@ -99,7 +105,9 @@ def read_document(path: Path) -> Document:
 
 def _read(path: Path, seen: tuple[Path, ...]) -> Document:
     if path.resolve() in seen:
-        raise ProtocolError([Problem(str(path), 1, "extends", "a circle of studies", "each may extend one that does not extend it")])
+        raise ProtocolError(
+            [Problem(str(path), 1, "extends", "a circle of studies", "each may extend one that does not extend it")]
+        )
     document = _read_one(path)
     parent_name = document.data.pop("extends", None)
     if parent_name is None:
@@ -109,7 +117,9 @@ def _read(path: Path, seen: tuple[Path, ...]) -> Document:
         parent_path = beside if beside.is_file() else find_file(str(parent_name), "study")
     except ProtocolError as error:
         place = document.place(("extends",))
-        raise ProtocolError([Problem(place.file, place.line, "extends", repr(parent_name), error.problems[0].allowed)]) from error
+        raise ProtocolError(
+            [Problem(place.file, place.line, "extends", repr(parent_name), error.problems[0].allowed)]
+        ) from error
     parent = _read(parent_path, (*seen, path.resolve()))
     data = _merge(parent.data, document.data, (), parent.changed)
     return Document(data, parent.places | document.places, document.folder, parent.changed)
@@ -119,7 +129,11 @@ def _merge(old: dict[str, Any], new: dict[str, Any], path: KeyPath, changed: set
     merged = dict(old)
     for key, value in new.items():
         here = (*path, key)
-        if isinstance(value, dict) and isinstance(old.get(key), dict) and value.get("kind", old[key].get("kind")) == old[key].get("kind"):
+        if (
+            isinstance(value, dict)
+            and isinstance(old.get(key), dict)
+            and value.get("kind", old[key].get("kind")) == old[key].get("kind")
+        ):
             merged[key] = _merge(old[key], value, here, changed)
         else:
             if key in old and old[key] != value:
@@ -134,14 +148,20 @@ def _read_one(path: Path) -> Document:
         text = path.read_text(encoding="utf-8")
         node = yaml.compose(text, Loader=_Yaml12Loader)
     except UnicodeDecodeError as error:
-        raise ProtocolError([Problem(name, 0, "file", f"a byte that is not UTF-8 at {error.start}", "save it as UTF-8 text")]) from error
+        raise ProtocolError(
+            [Problem(name, 0, "file", f"a byte that is not UTF-8 at {error.start}", "save it as UTF-8 text")]
+        ) from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         line = mark.line + 1 if mark else 0
         found = getattr(error, "problem", None) or str(error)
-        raise ProtocolError([Problem(name, line, "file", found, "YAML: 'key: value' lines, indented by spaces")]) from error
+        raise ProtocolError(
+            [Problem(name, line, "file", found, "YAML: 'key: value' lines, indented by spaces")]
+        ) from error
     if not isinstance(node, yaml.MappingNode):
-        raise ProtocolError([Problem(name, 1, "file", "no keys" if node is None else "a list or a word", "'key: value' lines")])
+        raise ProtocolError(
+            [Problem(name, 1, "file", "no keys" if node is None else "a list or a word", "'key: value' lines")]
+        )
     places: dict[KeyPath, Place] = {}
     problems: list[Problem] = []
     data = _plain(node, (), name, places, problems)
@@ -158,7 +178,9 @@ def _plain(node: yaml.Node, path: KeyPath, file: str, places: dict[KeyPath, Plac
             key = str(key_node.value)
             line = key_node.start_mark.line + 1
             if key in mapping:
-                problems.append(Problem(file, line, dotted((*path, key)), "the same key a second time", "each key once"))
+                problems.append(
+                    Problem(file, line, dotted((*path, key)), "the same key a second time", "each key once")
+                )
             places[(*path, key)] = Place(file, line)
             mapping[key] = _plain(value_node, (*path, key), file, places, problems)
         return mapping
