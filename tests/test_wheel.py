@@ -16,6 +16,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("protocols", "stimuli", "experiment", "analysis")
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+MODULES = [f"{name}.py" for name in PYPROJECT["tool"]["setuptools"]["py-modules"]]
 
 
 def without_checkout() -> dict[str, str]:
@@ -33,7 +35,7 @@ def shipped_files() -> set[str]:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A wheel built from a copy: a build in the checkout would leave files there and find old ones."""
     source = tmp_path_factory.mktemp("source")
-    for name in ("pyproject.toml", "README.md", "LICENSE", "foolscan.py"):
+    for name in ("pyproject.toml", "README.md", "LICENSE", *MODULES):
         shutil.copy2(ROOT / name, source / name)
     for package in PACKAGES:
         shutil.copytree(ROOT / package, source / package, ignore=shutil.ignore_patterns("__pycache__"))
@@ -66,7 +68,7 @@ def test_the_wheel_holds_every_file_of_the_packages(wheel: Path):
     with zipfile.ZipFile(wheel) as archive:
         inside = set(archive.namelist())
     assert shipped_files() <= inside
-    assert "foolscan.py" in inside
+    assert set(MODULES) <= inside
 
 
 def test_the_wheel_holds_studies_rigs_and_weights(wheel: Path):
@@ -80,8 +82,7 @@ def test_the_wheel_holds_studies_rigs_and_weights(wheel: Path):
 def test_the_wheel_holds_nothing_else(wheel: Path):
     with zipfile.ZipFile(wheel) as archive:
         tops = {name.split("/")[0] for name in archive.namelist()}
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
-    assert tops == {"foolscan.py", f"foolscan-{version}.dist-info", *PACKAGES}
+    assert tops == {*MODULES, f"foolscan-{PYPROJECT['project']['version']}.dist-info", *PACKAGES}
 
 
 def test_the_installed_wheel_is_what_runs(installed: Path, tmp_path: Path):
