@@ -285,7 +285,7 @@ def paint_parts(
     coverage = Image.new("L", (size, size), 0)
     draw, cover = ImageDraw.Draw(picture), ImageDraw.Draw(coverage)
     pen = max(1.5, style.outline * size)
-    tiles = {role: shaded_tile(paint.colour, style) for role, paint in style.paints.items()}
+    tiles = {role: shaded_tile(style.paints[role].colour, style) for role in {part.role for part in parts}}
     textures: dict[str, Image.Image] = {}
     for part, polygons in zip(parts, placed(parts, pose, size, pen), strict=True):
         paint = style.paints[part.role]
@@ -298,7 +298,7 @@ def paint_parts(
         corners = np.vstack(polygons)
         x0, y0 = np.floor(corners.min(axis=0)).astype(int)
         x1, y1 = np.ceil(corners.max(axis=0)).astype(int) + 1
-        if not part.shaded or min(x1 - x0, y1 - y0) < 4:
+        if not part.shaded or min(x1 - x0, y1 - y0) < 0.045 * size:
             for polygon in polygons:
                 draw.polygon(_flat(polygon), fill=_bytes(paint.colour))
             continue

@@ -10,7 +10,7 @@ NECK_PATCHES = ((0.12, 1), (0.22, -1), (0.34, 1), (0.46, -1), (0.57, 1), (0.69, 
 
 def elephant(canvas: Canvas) -> None:
     """Elephant walking to the right, with a big ear, a trunk and a tusk."""
-    step, lift, leg = canvas.vary(-0.07, 0.07), canvas.vary(-0.45, 0.12), canvas.vary(0.24, 0.3)
+    step, lift, leg = canvas.vary(-0.07, 0.07), canvas.vary(-0.1, 1), canvas.vary(0.24, 0.3)
     canvas.limb([(-0.8, -0.15), (-0.95, 0.05), (-0.93, 0.3)], [0.08, 0.05, 0.04], "body")
     canvas.ellipse(-0.93, 0.34, 0.035, 0.07, "dark")
     for x in (-0.4 - step, 0.26 - step):
@@ -23,7 +23,13 @@ def elephant(canvas: Canvas) -> None:
             canvas.limb([(x, 0.05), (x + step, 0.76)], [leg * 1.15, leg], "body")
         canvas.ellipse(0.52, -0.36, 0.33, 0.34, "body")
         canvas.limb(
-            [(0.7, -0.32), (0.9, 0.0), (0.93, 0.32), (1.04, 0.44 + lift), (1.16, 0.4 + lift * 1.5)],
+            [
+                (0.7, -0.32),
+                (0.9, 0.0),
+                (0.94, 0.3 - 0.06 * lift),
+                (1.08, 0.46 - 0.16 * lift),
+                (1.24, 0.42 - 0.42 * lift),
+            ],
             [0.36, 0.25, 0.17, 0.14, 0.12],
             "body",
         )
