@@ -61,7 +61,9 @@ def _path_in_data(data: Any, loc: tuple[str | int, ...]) -> KeyPath:
     path: list[str | int] = []
     here = data
     for i, part in enumerate(loc):
-        if (isinstance(here, dict) and part in here) or (isinstance(here, list) and isinstance(part, int) and part < len(here)):
+        if (isinstance(here, dict) and part in here) or (
+            isinstance(here, list) and isinstance(part, int) and part < len(here)
+        ):
             here = here[part]
         elif i < len(loc) - 1:
             continue
@@ -76,29 +78,31 @@ def _keys_at(model: type[BaseModel], data: Any, path: KeyPath) -> list[str]:
     for part in path:
         here = here[part]
         annotation = _inside(annotation, part, here)
-    return sorted({key for member in _models(annotation) if _same_kind(member, here) for key in member.model_fields})
+    return sorted({key for member in models_in(annotation) if _same_kind(member, here) for key in member.model_fields})
 
 
 def _inside(annotation: Any, part: str | int, value: Any) -> Any:
-    for member in _models(annotation):
+    for member in models_in(annotation):
         if part in member.model_fields:
             return member.model_fields[str(part)].annotation
-    arguments = [a for a in typing.get_args(_unwrapped(annotation)) if a is not Ellipsis]
+    arguments = [a for a in typing.get_args(unwrapped(annotation)) if a is not Ellipsis]
     return arguments[-1] if arguments else Any
 
 
-def _unwrapped(annotation: Any) -> Any:
+def unwrapped(annotation: Any) -> Any:
+    """A type annotation without its ``Annotated`` shells."""
     while typing.get_origin(annotation) is Annotated:
         annotation = typing.get_args(annotation)[0]
     return annotation
 
 
-def _models(annotation: Any) -> list[type[BaseModel]]:
-    annotation = _unwrapped(annotation)
+def models_in(annotation: Any) -> list[type[BaseModel]]:
+    """The models that an annotation names, alone or in a union."""
+    annotation = unwrapped(annotation)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     if typing.get_origin(annotation) in (Union, types.UnionType):
-        return [model for member in typing.get_args(annotation) for model in _models(member)]
+        return [model for member in typing.get_args(annotation) for model in models_in(member)]
     return []
 
 
