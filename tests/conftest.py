@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -22,8 +23,18 @@ ROOT = Path(__file__).resolve().parent.parent
 def pytest_configure(config: pytest.Config) -> None:
     """Figures are drawn without a window, and test processes do not fight for the cores."""
     os.environ.setdefault("MPLBACKEND", "Agg")
+    load_compilers_in_order()
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(variable, "1")
+
+
+def load_compilers_in_order() -> None:
+    """Load triton's LLVM before Mesa's: the other way round, importing torchvision after a window crashes the process.
+
+    foolscan never opens a window in a process that uses torch, but a test process runs tests of both rooms.
+    """
+    if sys.platform == "linux" and importlib.util.find_spec("triton"):
+        importlib.import_module("triton")
 
 
 @pytest.fixture(scope="session")
