@@ -3,11 +3,10 @@
 .SUFFIXES:
 
 BIN = .venv/bin
-PACKAGES = foolscan.py protocols stimuli experiment analysis
 # one thread per process: two test processes share two cores without fighting, and sums come out the same everywhere
 ONE_THREAD = OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: help demo demo-all test lint types check-tests setup setup-dev evidence clean
+.PHONY: help demo demo-all test lint types setup setup-dev evidence clean
 
 help:
 	@echo 'make demo      set up, run the demo study into demo-study/, print the path of its report (minutes)'
@@ -28,6 +27,14 @@ demo: setup
 test: setup-dev
 	@$(MAKE) -s lint types
 	@$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist loadfile </dev/null
+
+# what a user of the released package gets; downloads the dependencies into a second environment
+demo-all: setup-dev
+	@$(BIN)/foolscan rehearse demo --to demo-study
+	@sh setup/demo_from_wheel.sh
+
+evidence: setup-dev
+	@$(BIN)/python tests/evidence.py
 
 lint:
 	@$(BIN)/ruff check .
