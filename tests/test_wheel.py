@@ -92,11 +92,26 @@ def test_the_installed_wheel_is_what_runs(installed: Path, tmp_path: Path):
     assert str(ROOT) not in shown
 
 
-@pytest.mark.parametrize("study", ["demo", "zhang2018"])
-def test_a_shipped_study_is_found_by_its_name_from_an_empty_folder(installed: Path, tmp_path: Path, study: str):
-    command = [str(installed / "foolscan"), "check", study]
-    done = subprocess.run(
-        command, capture_output=True, text=True, encoding="utf-8", cwd=tmp_path, env=without_checkout(), timeout=300
+def check(programs: Path, study: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(programs / "foolscan"), "check", study],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        cwd=folder,
+        env=without_checkout(),
+        timeout=300,
     )
+
+
+def test_the_demo_study_is_found_by_its_name_from_an_empty_folder(installed: Path, tmp_path: Path):
+    done = check(installed, "demo", tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_published_study_is_found_too_and_wants_nothing_but_its_photographs(installed: Path, tmp_path: Path):
+    done = check(installed, "zhang2018", tmp_path)
+    assert done.returncode == 1, done.stdout + done.stderr
+    (only,) = done.stderr.splitlines()
+    assert "stimuli.pictures" in only
