@@ -1,0 +1,158 @@
+"""Response patterns: the betas of one subject's ROI, runs × images × voxels, and how they are scaled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocols.folder import StudyFolder
+from protocols.problems import FoolscanError
+from protocols.study import Study
+
+Scaling = Literal["none", "z_voxel_run", "mean_removed", "mean_removed_within_type"]
+
+
+@dataclass(frozen=True)
+class Patterns:
+    """The betas of one subject in one ROI.
+
+    sub, roi   : whose, and where.
+    runs       : stem of each run, in order of session and run; length n_runs.
+    stim_ids   : the images in manifest order; length n_images.
+    sets       : stimulus set of each image (RE, AN, AI …).
+    categories : category of each image (of its source for AN and AI): what pairs images of different sets.
+    betas      : (n_runs, n_images, n_voxels) float64, % signal change until scaled; NaN in all voxels where a run
+                 does not show an image; a voxel without a usable time series is NaN or constant.
+    voxels     : (n_voxels, 3) indices of the voxels in the image grid.
+    """
+
+    sub: str
+    roi: str
+    runs: tuple[str, ...]
+    stim_ids: tuple[str, ...]
+    sets: tuple[str, ...]
+    categories: tuple[str, ...]
+    betas: NDArray[np.float64]
+    voxels: NDArray[np.intp]
+
+    def __post_init__(self) -> None:
+        expected = (len(self.runs), len(self.stim_ids), len(self.voxels))
+        if self.betas.shape != expected:
+            raise FoolscanError(
+                f"sub-{self.sub} {self.roi}: found betas of shape {self.betas.shape}; expected {expected}"
+            )
+        if not len(self.stim_ids) == len(self.sets) == len(self.categories):
+            raise FoolscanError(f"sub-{self.sub} {self.roi}: stim_ids, sets and categories differ in length")
+
+    @property
+    def category_order(self) -> tuple[str, ...]:
+        """The categories in order of first appearance: the one order of rows in every set's RDM."""
+        return tuple(dict.fromkeys(self.categories))
+
+    def rows(self, set_name: str) -> NDArray[np.intp]:
+        """Indices of a set's images, one per category, in `category_order`: the same row means the same category in every set."""
+        of_category = {
+            category: i
+            for i, (name, category) in enumerate(zip(self.sets, self.categories, strict=True))
+            if name == set_name
+        }
+        lacking = [category for category in self.category_order if category not in of_category]
+        if lacking:
+            raise FoolscanError(
+                f"sub-{self.sub} {self.roi}: set {set_name} has no image of {', '.join(lacking[:3])}"
+                f"{' …' if len(lacking) > 3 else ''} ({len(lacking)} of {len(self.category_order)} categories)"
+            )
+        return np.array([of_category[category] for category in self.category_order], dtype=np.intp)
+
+    def mean(self, runs: tuple[int, ...] | None = None) -> NDArray[np.float64]:
+        """Mean pattern of each image over the runs that show it: (n_images, n_voxels).
+
+        runs : indices of the runs to average; None for all.
+
+        Raises FoolscanError naming an image that none of these runs shows.
+        """
+        betas = self.betas if runs is None else self.betas[list(runs)]
+        shown = is_shown(betas)
+        never = [stim_id for stim_id, times in zip(self.stim_ids, shown.sum(axis=0), strict=True) if times == 0]
+        if never:
+            among = "any run" if runs is None else f"runs {', '.join(self.runs[i] for i in runs)}"
+            raise FoolscanError(
+                f"sub-{self.sub} {self.roi}: {len(never)} images are never shown in {among} ({never[0]} …); "
+                "estimate the missing runs, or choose a selection that keeps every image"
+            )
+        total = np.where(shown[:, :, None], betas, 0.0).sum(axis=0)
+        return np.asarray(total / shown.sum(axis=0)[:, None], dtype=np.float64)
+
+
+def is_shown(betas: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which run shows which image, (n_runs, n_images): an image that a run does not show is NaN in every voxel."""
+    return np.asarray(~np.isnan(betas).all(axis=2))
+
+
+def scaled(patterns: Patterns, scaling: Scaling) -> Patterns:
+    """The patterns scaled within each run, so that runs stay independent of one another.
+
+    scaling : ``none``; ``z_voxel_run``: each voxel to mean 0 and SD 1 (population) over the run's images;
+              ``mean_removed``: each voxel's mean over the run's images removed; ``mean_removed_within_type``: the mean
+              over the run's images of the same set removed.
+
+    A voxel that is constant over a run's images becomes NaN under ``z_voxel_run``.
+    """
+    return replace(patterns, betas=scaled_betas(patterns.betas, patterns.sets, scaling))
+
+
+def scaled_betas(betas: NDArray[np.float64], sets: tuple[str, ...], scaling: Scaling) -> NDArray[np.float64]:
+    """`scaled` on bare arrays.
+
+    betas : (n_runs, n_images, n_voxels), NaN rows for images that a run does not show.
+    sets  : stimulus set of each image.
+    """
+    if scaling not in get_args(Scaling):
+        raise FoolscanError(f"pattern_scaling: found {scaling!r}; allowed: {', '.join(get_args(Scaling))}")
+    if scaling == "none":
+        return betas
+    if scaling == "mean_removed_within_type":
+        result = np.empty_like(betas)
+        for name in dict.fromkeys(sets):
+            of_set = np.array([other == name for other in sets])
+            result[:, of_set] = _centred(betas[:, of_set])
+        return result
+    centred = _centred(betas)
+    if scaling == "mean_removed":
+        return centred
+    shown = is_shown(betas)[:, :, None]
+    n_shown = np.maximum(shown.sum(axis=1, keepdims=True), 1)
+    variance = np.where(shown, centred, 0.0)
+    variance = (variance**2).sum(axis=1, keepdims=True) / n_shown
+    largest = np.where(shown, np.abs(betas), 0.0).max(axis=1, keepdims=True)
+    # rounding leaves a constant voxel with a tiny SD: relative to its values it is none
+    constant = variance <= (1e-12 * largest) ** 2
+    sd = np.sqrt(np.where(constant, np.nan, variance))
+    return np.asarray(centred / sd, dtype=np.float64)
+
+
+def _centred(betas: NDArray[np.float64]) -> NDArray[np.float64]:
+    shown = is_shown(betas)[:, :, None]
+    n_shown = np.maximum(shown.sum(axis=1, keepdims=True), 1)
+    mean = np.where(shown, betas, 0.0).sum(axis=1, keepdims=True) / n_shown
+    return np.asarray(betas - mean, dtype=np.float64)
+
+
+def load_patterns(study: Study, folder: StudyFolder, sub: str, roi: str) -> Patterns:
+    """The betas of one subject in one ROI, from ``derivatives/foolscan/betas`` and ``rois``, unscaled.
+
+    study  : names the task.
+    folder : the study folder, with betas estimated.
+    sub    : BIDS label of the subject.
+    roi    : name of the ROI.
+
+    Raises NotReady when the betas are missing, FoolscanError when a table and its image disagree with each other, with
+    the manifest or with the mask.
+    """
+    from analysis.betas import read_betas
+    from analysis.rois import load_rois
+
+    return read_betas(study, folder, sub, load_rois(study, folder, sub), roi)

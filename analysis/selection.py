@@ -1,0 +1,118 @@
+"""Voxel selection by reliability: chosen on some runs, analysed on others, unless done as published."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.patterns import Patterns, is_shown
+from protocols.problems import FoolscanError
+from protocols.study import VoxelSelection
+
+CIRCULAR_NOTE = "circular: voxels were selected on the same runs that are analysed, as published"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which voxels of an ROI were chosen, on which runs, and for which runs.
+
+    select_runs  : indices of the runs that the reliability was computed on.
+    analyse_runs : indices of the runs that these voxels are for.
+    voxels       : (n_selected,) indices into the ROI's voxels, most reliable first.
+    reliability  : (n_selected,) their reliability on `select_runs`, -1 to 1.
+    n_unusable   : voxels of the ROI that are NaN or constant in a run, and so never chosen.
+    """
+
+    select_runs: tuple[int, ...]
+    analyse_runs: tuple[int, ...]
+    voxels: NDArray[np.intp]
+    reliability: NDArray[np.float64]
+    n_unusable: int
+
+    @property
+    def circular(self) -> bool:
+        """Whether runs were used both to choose and to analyse."""
+        return bool(set(self.select_runs) & set(self.analyse_runs))
+
+
+def voxel_reliability(betas: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How alike a voxel's response profile over images is between repeats (Zhang et al. 2018, ROI definition).
+
+    betas : (n_runs, n_images, n_voxels); NaN in all voxels where a run does not show an image.
+
+    Returns (n_voxels,): mean over pairs of runs of the Pearson correlation over the images that both show (at least
+    3); -inf for a voxel that is NaN or constant in any of them.
+    Raises FoolscanError when no two runs share 3 images: one repeat only has no reliability.
+    """
+    shown = is_shown(betas)
+    total = np.zeros(betas.shape[2])
+    n_pairs = 0
+    for first, second in combinations(range(len(betas)), 2):
+        both = shown[first] & shown[second]
+        if both.sum() >= 3:
+            total += _correlation(betas[first][both], betas[second][both])
+            n_pairs += 1
+    if n_pairs == 0:
+        raise FoolscanError(
+            f"voxel reliability: found {len(betas)} run(s), no two of which share 3 images; "
+            "it needs every image in at least two runs"
+        )
+    reliability = total / n_pairs
+    return np.where(np.isnan(reliability), -np.inf, reliability)
+
+
+def _correlation(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Pearson correlation of matching columns, NaN where one is constant; (n_images, n_voxels) each -> (n_voxels,)."""
+    a, b = first - first.mean(axis=0), second - second.mean(axis=0)
+    norm_a, norm_b = np.sqrt((a * a).sum(axis=0)), np.sqrt((b * b).sum(axis=0))
+    for norm, values in ((norm_a, first), (norm_b, second)):
+        # rounding in the mean leaves a constant column with a tiny norm: relative to its values it is none
+        norm[~(norm > 1e-12 * np.abs(values).max(axis=0) * np.sqrt(len(values)))] = np.nan
+    return np.asarray((a * b).sum(axis=0) / (norm_a * norm_b), dtype=np.float64)
+
+
+def halves(n_runs: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Every other run: both halves then hold early and late runs of every session."""
+    return tuple(range(0, n_runs, 2)), tuple(range(1, n_runs, 2))
+
+
+def selections(patterns: Patterns, plan: VoxelSelection) -> list[Selection]:
+    """The voxels to analyse, by the study's rule; ties in reliability go to the earlier voxel.
+
+    patterns : one subject's ROI, unscaled or scaled.
+    plan     : how many voxels, on which images, and by which rule: ``split_half`` gives two selections, each chosen on
+               one half of the runs for the other half; ``published`` gives one, chosen on the runs it is for.
+
+    Raises FoolscanError naming subject, ROI and numbers when there are too few runs or too few usable voxels.
+    """
+    every = tuple(range(len(patterns.runs)))
+    if plan.by == "published":
+        return [_selection(patterns, plan, every, every)]
+    first, second = halves(len(every))
+    return [_selection(patterns, plan, first, second), _selection(patterns, plan, second, first)]
+
+
+def _selection(
+    patterns: Patterns, plan: VoxelSelection, select_runs: tuple[int, ...], analyse_runs: tuple[int, ...]
+) -> Selection:
+    where = f"sub-{patterns.sub} {patterns.roi}"
+    images = np.array([plan.images in ("all", name) for name in patterns.sets])
+    if not images.any():
+        raise FoolscanError(f"{where}: voxels.images is {plan.images}; found no image of that set")
+    try:
+        reliability = voxel_reliability(patterns.betas[list(select_runs)][:, images])
+    except FoolscanError as error:
+        runs = ", ".join(patterns.runs[i] for i in select_runs) or "none"
+        remedy = "measure more runs" + ("" if plan.by == "published" else ", or set analysis.voxels.by: published")
+        raise FoolscanError(f"{where}: selecting on runs {runs}: {error}. Remedy: {remedy}") from None
+    usable = int(np.isfinite(reliability).sum())
+    if usable < plan.per_subject:
+        raise FoolscanError(
+            f"{where}: found {usable} usable voxels of {reliability.size} (the others are NaN or constant); "
+            f"analysis.voxels.per_subject asks for {plan.per_subject}. Use a larger mask or ask for fewer"
+        )
+    chosen = np.argsort(-reliability, kind="stable")[: plan.per_subject]
+    return Selection(select_runs, analyse_runs, chosen, reliability[chosen], reliability.size - usable)
