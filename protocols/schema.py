@@ -59,12 +59,11 @@ def _problem(model: type[BaseModel], document: Document, error: dict[str, Any]) 
 def _path_in_data(data: Any, loc: tuple[str | int, ...]) -> KeyPath:
     """The key path of an error, without the names of union members that pydantic puts in between."""
     path: list[str | int] = []
-    here = data
+    here: Any = data
     for i, part in enumerate(loc):
-        if (isinstance(here, dict) and part in here) or (
-            isinstance(here, list) and isinstance(part, int) and part < len(here)
-        ):
-            here = here[part]
+        inside = dict(enumerate(here)) if isinstance(here, list) else here
+        if isinstance(inside, dict) and part in inside:
+            here = inside[part]
         elif i < len(loc) - 1:
             continue
         path.append(part)

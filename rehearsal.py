@@ -1,0 +1,110 @@
+"""A whole study with an emulated scanner, observer and brain: the commands of the rooms, one after the other."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from protocols.checks import check
+from protocols.folder import StudyFolder, exclusive
+from protocols.problems import FoolscanError, ProtocolError, WorkWanting
+from protocols.rig import Rig, load_rig
+from protocols.study import Study, load_study
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command of a rehearsal.
+
+    title     : what it does, for the reader.
+    arguments : what follows ``foolscan`` on the command line.
+    """
+
+    title: str
+    arguments: tuple[str, ...]
+
+
+def steps(study: str, rig: str, to: Path) -> tuple[Step, ...]:
+    """The commands that take a study from its file to its report.
+
+    study, rig : names that come with foolscan, or paths.
+    to         : the study folder.
+    """
+
+    def step(title: str, room: str, verb: str, *options: str) -> Step:
+        return Step(title, (room, verb, study, *options, "--to", str(to)))
+
+    return (
+        step("Images: regular, adversarial noise, adversarial interference", "stimuli", "make"),
+        step("Images for people to look at", "stimuli", "contact-sheet"),
+        step("What the network makes of them", "stimuli", "activations"),
+        step("Images at the exact pixels of the rig", "stimuli", "export", "--rig", rig),
+        step("Every run of every subject, in the participant's window", "experiment", "rehearse", "--rig", rig),
+        step("A brain whose truth is known", "analysis", "simulate-bold"),
+        step("Betas", "analysis", "betas"),
+        step("Representational dissimilarity matrices", "analysis", "rdms"),
+        step("Similarity, with intervals", "analysis", "compare"),
+        step("Report", "analysis", "report"),
+    )
+
+
+def rehearse(study: str, to: Path, rig: str = "rehearsal") -> Path:
+    """Take a study from its file to its report with everything emulated that is not there.
+
+    Each step runs in a process of its own, as the rooms do on their own machines (GPU server, stimulus PC, laptop).
+    A rehearsal that was interrupted goes on where it was: steps leave alone what is already right.
+
+    study : a study that comes with foolscan, or a file.
+    to    : the study folder.
+    rig   : a rig whose scanner and participant are emulated.
+
+    Returns the path of the report. Raises FoolscanError before anything is written when study and rig do not fit.
+    """
+    plan, place = load_study(study), load_rig(rig)
+    _refuse_what_does_not_fit(plan, place)
+    folder = StudyFolder(to)
+    console = Console()
+    begin = time.monotonic()
+    with exclusive(to, f"the rehearsal into {to}"):
+        for number, step in enumerate(steps(study, rig, to), start=1):
+            console.print(f"\n[b]{number}. {step.title}[/b]", highlight=False)
+            console.print(f"   $ foolscan {' '.join(step.arguments)}", style="dim", highlight=False, markup=False)
+            _run(step)
+    console.print(f"\n{plan.title}: done in {time.monotonic() - begin:.0f} s", highlight=False)
+    return folder.derived("report") / "report.html"
+
+
+def _refuse_what_does_not_fit(study: Study, rig: Rig) -> None:
+    if not rig.rehearsal:
+        raise FoolscanError(
+            f"rig {rig.name}: a rehearsal needs a rig whose trigger and buttons are emulated, such as rehearsal"
+        )
+    problems = check(study, rig).problems
+    if problems:
+        raise ProtocolError(problems)
+
+
+def _run(step: Step) -> None:
+    """Run one step; an interruption reaches it too (same terminal), and it ends in its own good order."""
+    command = [sys.executable, "-m", "foolscan", *step.arguments]
+    with subprocess.Popen(command) as process:
+        try:
+            status = process.wait()
+        except KeyboardInterrupt:
+            process.wait()
+            raise
+    if status == 130:
+        raise KeyboardInterrupt
+    if status == 1:
+        raise WorkWanting(
+            f"the rehearsal stopped: 'foolscan {' '.join(step.arguments)}' found the work wanting (see above)"
+        )
+    if status != 0:
+        raise FoolscanError(
+            f"the rehearsal stopped: 'foolscan {' '.join(step.arguments)}' ended with status {status} (see above)"
+        )
