@@ -94,6 +94,7 @@ if [ -x "$venv/bin/python" ] && is_supported "$venv/bin/python"; then
 else
   python=$(find_python) || stop "foolscan needs Python 3.11 or 3.12 (PsychoPy runs on no newer one); found: $(python3 --version 2>/dev/null || echo none).
   Debian 12: sudo apt-get install python3 python3-venv      Ubuntu 22.04: sudo apt-get install python3.11 python3.11-venv
+  elsewhere: pyenv install 3.12, or uv python install 3.12
   or name one: make demo PYTHON=/path/to/python3.12"
   if [ -e "$venv" ]; then
     stop "$venv exists and holds no Python 3.11 or 3.12. Remove it (rm -r $venv) and run the same command again."
