@@ -1,0 +1,207 @@
+"""Representational dissimilarity matrices: exact 1 − Spearman from integer ranks, and 1 − Pearson."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocols.problems import FoolscanError
+
+Floats = NDArray[np.floating[Any]]
+Ints = NDArray[np.integer[Any]]
+
+BLOCK = 16_384  # features per matrix product: 40 images of this many are 5 MB of float64
+EXACT = 2**53  # integers up to here are exact in float64
+
+
+@dataclass(frozen=True)
+class Rdm:
+    """One representational dissimilarity matrix.
+
+    values      : (n_images · (n_images − 1) / 2,) dissimilarities, the upper triangle row by row.
+    stim_ids    : the images, in the order of rows and columns.
+    measure     : how dissimilarity was measured, e.g. ``"spearman"`` for 1 − Spearman.
+    descriptors : what the patterns were, e.g. ``{"roi": "V1", "set": "RE"}``.
+    """
+
+    values: Floats
+    stim_ids: tuple[str, ...]
+    measure: str
+    descriptors: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        n = len(self.stim_ids)
+        if self.values.shape != (n * (n - 1) // 2,):
+            raise ValueError(f"found {self.values.shape} dissimilarities for {n} images; expected ({n * (n - 1) // 2},)")
+
+    @property
+    def square(self) -> Floats:
+        """(n_images, n_images), symmetric, zero on the diagonal."""
+        return squared(self.values, len(self.stim_ids))
+
+
+def condensed(square: Floats) -> Floats:
+    """The upper triangle of (n_images, n_images), row by row (scipy's ``squareform`` order)."""
+    return square[np.triu_indices(square.shape[0], 1)]
+
+
+def squared(values: Floats, n_images: int) -> Floats:
+    """The symmetric (n_images, n_images) matrix of an upper triangle, zero on the diagonal."""
+    square = np.zeros((n_images, n_images), dtype=values.dtype)
+    square[np.triu_indices(n_images, 1)] = values
+    return square + square.T
+
+
+def spearman_rdm(patterns: Floats, *, block: int = BLOCK) -> NDArray[np.float64]:
+    """1 − Spearman correlation of every two patterns, exactly.
+
+    Mid-ranks, doubled and centred, are integers; their inner products are summed without rounding, so the result has the
+    same bits whatever the order of the features, the size of the blocks or the number of threads (Zhang et al. 2018,
+    Representational similarity analysis).
+
+    patterns : (n_images, n_features) responses, finite, any unit; n_features >= 2.
+    block    : features per matrix product.
+
+    Returns (n_images, n_images) in [0, 2], zero on the diagonal.
+    Raises FoolscanError for a pattern that is not finite, or constant (its ranks say nothing).
+    """
+    products = rank_products(doubled_centred_ranks(patterns), block=block)
+    return _one_minus_correlation(products)
+
+
+def pearson_rdm(patterns: Floats, *, block: int = BLOCK) -> NDArray[np.float64]:
+    """1 − Pearson correlation of every two patterns, in float64; arguments and errors as in `spearman_rdm`."""
+    _check(patterns)
+    # Two passes: the mean first, so that large offsets do not cancel.
+    mean = np.mean(patterns, axis=1, dtype=np.float64, keepdims=True)
+    products = np.zeros((patterns.shape[0], patterns.shape[0]))
+    for start in range(0, patterns.shape[1], block):
+        deviations = patterns[:, start : start + block].astype(np.float64) - mean
+        products += deviations @ deviations.T
+    constant = np.max(patterns, axis=1) == np.min(patterns, axis=1)
+    products[constant, constant] = 0.0
+    return _one_minus_correlation(products)
+
+
+DISSIMILARITIES: dict[str, Callable[[Floats], NDArray[np.float64]]] = {"spearman": spearman_rdm, "pearson": pearson_rdm}
+NAMES = {"spearman": "1 − Spearman correlation", "pearson": "1 − Pearson correlation"}
+
+
+def rdm_of(patterns: Floats, stim_ids: Sequence[str], measure: str, descriptors: Mapping[str, str]) -> Rdm:
+    """The RDM of named patterns.
+
+    patterns : (n_images, n_features), rows in the order of `stim_ids`.
+    measure  : a name in `DISSIMILARITIES`.
+
+    Raises FoolscanError naming the images whose patterns are constant or not finite.
+    """
+    try:
+        square = DISSIMILARITIES[measure](patterns)
+    except BadPatterns as error:
+        where = " ".join(f"{key} {value}" for key, value in descriptors.items())
+        images = ", ".join(stim_ids[row] for row in error.rows[:5])
+        raise FoolscanError(
+            f"RDM of {where}: {error.what} for {len(error.rows)} of {len(stim_ids)} images ({images}); "
+            "leave these voxels, units or images out"
+        ) from error
+    return Rdm(condensed(square), tuple(stim_ids), measure, dict(descriptors))
+
+
+class BadPatterns(FoolscanError):
+    """Patterns whose correlation is not defined."""
+
+    def __init__(self, what: str, rows: Sequence[int]) -> None:
+        self.what, self.rows = what, [int(row) for row in rows]
+        super().__init__(f"patterns: {what} in rows {self.rows[:5]}; expected finite responses that vary")
+
+
+def doubled_centred_ranks(patterns: Floats) -> NDArray[np.int32]:
+    """Mid-ranks within each row, doubled and centred: the number of smaller minus the number of larger features.
+
+    patterns : (n_images, n_features) finite values.
+
+    Returns (n_images, n_features) integers 2·rank − (n_features + 1), ties sharing their mean rank.
+    """
+    _check(patterns)
+    n = patterns.shape[1]
+    ranks = np.empty(patterns.shape, dtype=np.int32)
+    untied = np.arange(1 - n, n, 2, dtype=np.int32)
+    for row, pattern in enumerate(patterns):
+        order, new = sorted_order(pattern)
+        starts = np.flatnonzero(new)
+        if starts.size == n:
+            ranks[row, order] = untied
+        else:
+            lengths = np.diff(starts, append=n)
+            ranks[row, order] = np.repeat((2 * starts + lengths - n).astype(np.int32), lengths)
+    return ranks
+
+
+def sorted_order(pattern: Floats) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """The order of a pattern's features and where, in that order, a new value begins.
+
+    pattern : (n_features,) finite values.
+
+    Returns the sorting indices and a mask that is True at the first of every run of equal values.
+    """
+    n = pattern.size
+    new = np.ones(n, dtype=bool)
+    if pattern.dtype == np.float32 and n < 2**32:
+        # Sorting (value, index) packed into one integer is faster than argsort, above all with many ties.
+        packed = np.sort(_ordered_bits(pattern) << np.uint64(32) | np.arange(n, dtype=np.uint64))
+        values = packed >> np.uint64(32)
+        np.not_equal(values[1:], values[:-1], out=new[1:])
+        return (packed & np.uint64(0xFFFFFFFF)).astype(np.intp), new
+    order = np.argsort(pattern, kind="stable")
+    in_order = pattern[order]
+    np.not_equal(in_order[1:], in_order[:-1], out=new[1:])
+    return order, new
+
+
+def rank_products(ranks: Ints, *, block: int = BLOCK) -> NDArray[np.float64]:
+    """Inner products of integer rows, summed exactly and rounded once.
+
+    ranks : (n_rows, n_features) integers of size below n_features.
+
+    Returns (n_rows, n_rows) float64.
+    """
+    rows, n = ranks.shape
+    exact_block = max(1, min(block, EXACT // (n * n)))
+    high = np.zeros((rows, rows), dtype=np.int64)
+    low = np.zeros((rows, rows), dtype=np.int64)
+    for start in range(0, n, exact_block):
+        part = ranks[:, start : start + exact_block].astype(np.float64)
+        total = (part @ part.T).astype(np.int64)
+        high += total >> 32  # two counters, because a layer of millions of units overflows 63 bits
+        low += total & 0xFFFFFFFF
+    high += low >> 32
+    low &= 0xFFFFFFFF
+    return high.astype(np.float64) * 2.0**32 + low.astype(np.float64)
+
+
+def _ordered_bits(pattern: Floats) -> NDArray[np.uint64]:
+    """float32 values as integers in the same order (IEEE 754: flip all bits of negatives, the sign bit of the rest)."""
+    bits = (pattern + np.float32(0)).view(np.uint32)  # adding zero makes −0 and +0 the same value
+    return np.where(bits >> 31, ~bits, bits | np.uint32(0x80000000)).astype(np.uint64)
+
+
+def _check(patterns: Floats) -> None:
+    if patterns.ndim != 2 or patterns.shape[1] < 2:
+        raise ValueError(f"found patterns of shape {patterns.shape}; expected (n_images, n_features >= 2)")
+    finite = np.isfinite(patterns).all(axis=1)
+    if not finite.all():
+        raise BadPatterns("responses that are not finite numbers", np.flatnonzero(~finite).tolist())
+
+
+def _one_minus_correlation(products: NDArray[np.float64]) -> NDArray[np.float64]:
+    power = np.diag(products)
+    if not (power > 0).all():
+        raise BadPatterns("the same response in every voxel or unit", np.flatnonzero(~(power > 0)).tolist())
+    # sqrt(a·a) is a to the bit, so that identical patterns have distance 0 exactly.
+    distances = 1.0 - np.clip(products / np.sqrt(np.outer(power, power)), -1.0, 1.0)
+    np.fill_diagonal(distances, 0.0)
+    return distances
