@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stimuli.networks.augmentation import Augmentation, augmented
-from stimuli.networks.pictures import LabelledPictures
 from stimuli.networks.picturenet import PREPROCESSING, Widths, folded, initialise, picturenet
+from stimuli.networks.pictures import LabelledPictures
 
 
 @dataclass(frozen=True)

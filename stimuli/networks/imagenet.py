@@ -47,7 +47,9 @@ def torchvision_network(
     """Return a torchvision network; parameters, result and errors as for `load_network`."""
     published = published_weights(name)
     preprocessing = preprocessing_of(published)
-    described = f"torchvision {torchvision.__version__} {name}" + (f", {_NOT_THE_2012_ALEXNET}" if name == "alexnet" else "")
+    described = f"torchvision {torchvision.__version__} {name}"
+    if name == "alexnet":
+        described += f", {_NOT_THE_2012_ALEXNET}"
     imagenet_labels = tuple(published.meta["categories"])
     own = tuple(labels) if labels is not None else imagenet_labels
     if weights == RANDOM:
@@ -162,7 +164,8 @@ def layers_of(name: str, model: nn.Module) -> dict[str, str]:
             paths |= {f"{child_name}.{part}": f"{child_name}.{part}" for part, _ in child.named_children()}
         elif not isinstance(child, nn.Dropout) and "aux" not in child_name.lower():
             paths[child_name] = child_name
-    if {"conv1", "bn1", "relu"} <= paths.keys():  # ResNets: the first layer is its convolution, normalised and rectified
+    if {"conv1", "bn1", "relu"} <= paths.keys():
+        # ResNets: the first layer is a convolution, normalised and rectified.
         paths["conv1"] = paths.pop("relu")
         del paths["bn1"]
     return {layer: path for layer, path in paths.items() if layer not in ("dropout", "drop")}

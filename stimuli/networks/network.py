@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -127,14 +127,18 @@ class Network:
         self._paths = dict(layers)
         for module in self.model.modules():
             if getattr(module, "inplace", False):
-                module.inplace = False  # an in-place rectifier would overwrite the activations of the layer before it
+                cast(
+                    Any, module
+                ).inplace = False  # an in-place rectifier would overwrite the activations of the layer before it
 
     @property
     def layers(self) -> tuple[str, ...]:
+        """Names of the layers, from input to output."""
         return tuple(self._paths)
 
     @property
     def input_px(self) -> int:
+        """Side of the square input, in pixels."""
         return self.preprocessing.crop_px
 
     def __repr__(self) -> str:
@@ -208,7 +212,9 @@ class Network:
         for batch, n_real in self._batches(images, batch_size):
             for layer, response in self.responses(batch, wanted).items():
                 rows[layer].append(response[:n_real].flatten(1).float().cpu().numpy())
-        return {layer: np.concatenate(parts) if parts else np.zeros((0, 0), np.float32) for layer, parts in rows.items()}
+        return {
+            layer: np.concatenate(parts) if parts else np.zeros((0, 0), np.float32) for layer, parts in rows.items()
+        }
 
     def classify(self, images: np.ndarray, top: int = 1) -> list[list[Label]]:
         """Return the most probable labels of each image, best first.

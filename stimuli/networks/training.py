@@ -18,8 +18,8 @@ import torch
 from stimuli.networks.fitting import Recipe, fit, predictions
 from stimuli.networks.model_card import write_card
 from stimuli.networks.network import NetworkError, refuse_bad_weights
-from stimuli.networks.pictures import LabelledPictures, Render, draw_pictures
 from stimuli.networks.picturenet import INPUT_PX
+from stimuli.networks.pictures import LabelledPictures, Render, draw_pictures
 from stimuli.networks.weights_file import read_picturenet, save_picturenet, sha256_of
 
 Clock = Callable[[], float]
@@ -118,9 +118,7 @@ def train_picturenet(
     try:
         pictures = {"train": drawn("train", recipe.n_train)}
         drawn_s = clock() - started_s
-        model = fit(
-            pictures["train"], len(labels), recipe, seed, lambda done, n_all, _loss: tell("train", done, n_all)
-        )
+        model = fit(pictures["train"], len(labels), recipe, seed, lambda done, n_all, _loss: tell("train", done, n_all))
         refuse_bad_weights(out.stem, model.state_dict())
         trained_s = clock() - started_s
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -134,7 +132,8 @@ def train_picturenet(
             }
             found = {split: predictions(model, of_split.images) for split, of_split in pictures.items()}
             accuracy = {
-                split: round(float(np.mean(found[split] == of_split.targets)), 5) for split, of_split in pictures.items()
+                split: round(float(np.mean(found[split] == of_split.targets)), 5)
+                for split, of_split in pictures.items()
             }
             confusions = confusions_of(found["test"], pictures["test"].targets, labels)
             wall_s, cpu_s = clock() - started_s, _processor_s() - cpu_before_s
