@@ -21,6 +21,8 @@ app = typer.Typer(
 for _room in ("stimuli", "experiment", "analysis"):
     app.add_typer(importlib.import_module(f"{_room}.command_line").app, name=_room)
 
+INTERRUPTED = 130  # what typer makes of Ctrl-C, as shells do
+
 StudyArgument = Annotated[
     str, typer.Argument(metavar="STUDY", help="a study that comes with foolscan (demo, zhang2018) or a file")
 ]
@@ -77,16 +79,17 @@ def rehearse(study: StudyArgument, to: FolderOption) -> None:
 def main() -> None:
     """Entry point: a mistake of use is one message and exit status 2, unfinished work is 1, an interruption 130."""
     try:
-        app()
+        app(prog_name="foolscan")
     except WorkWanting as error:
         _say(error)
         sys.exit(1)
     except FoolscanError as error:
         _say(error)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("\nInterrupted. Run the same command again to go on.", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            print("\nInterrupted. Run the same command again to go on.", file=sys.stderr)
+        raise
 
 
 def _say(error: Exception) -> None:

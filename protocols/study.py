@@ -10,7 +10,7 @@ from pydantic import Field, PrivateAttr, model_validator
 from protocols.problems import Problem, ProtocolError
 from protocols.provenance import sha256_of_bytes
 from protocols.schema import Count, Flag, GreyLevel, Label, NotNegative, Plan, Positive, Share, Text, Whole, validated
-from protocols.yamlfile import Document, dotted, find_file, read_document
+from protocols.yamlfile import SHIPPED, Document, dotted, find_file, read_document
 
 STUDY_FORMAT = 1
 
@@ -286,8 +286,8 @@ class Study(Plan):
 
     @property
     def folder(self) -> Path:
-        """The folder of the study file, to which its relative paths refer."""
-        return self._document.folder if self._document else Path()
+        """The folder to which the study's relative paths refer: its file's, or the current one if it came with foolscan."""
+        return self._document.folder if self._document and self._document.folder != SHIPPED else Path()
 
     @property
     def sha256(self) -> str:

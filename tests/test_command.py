@@ -6,8 +6,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import click
 import pytest
 import typer
 
@@ -22,12 +22,12 @@ def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd or ROOT, timeout=120, env=environment)
 
 
-def verbs(group: click.Command, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    if isinstance(group, click.Group):
-        for name, command in group.commands.items():
-            yield from verbs(command, (*words, name))
+def verbs(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    if hasattr(command, "commands"):
+        for name, member in command.commands.items():
+            yield from verbs(member, (*words, name))
     else:
-        yield words, group
+        yield words, command
 
 
 VERBS = dict(verbs(typer.main.get_command(foolscan.app)))
