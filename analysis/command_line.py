@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 app = typer.Typer(no_args_is_help=True, help="Measure: betas, ROIs, patterns, RDMs, similarity, reports.")
 
@@ -18,3 +22,69 @@ FolderOption = Annotated[Path, typer.Option("--to", metavar="FOLDER", help="the 
 @app.callback()
 def analysis() -> None:
     """Measure: betas, ROIs, patterns, RDMs, similarity, reports."""
+
+
+@app.command("simulate-bold")
+def simulate_bold(study: StudyArgument, to: FolderOption) -> None:
+    """Simulate the scanner's images of every run, from a stated truth. Example: foolscan analysis simulate-bold demo --to demo-study"""
+    from analysis.simulate_bold import simulate_bold as simulate
+    from analysis.simulate_bold import truth_path
+    from protocols.folder import StudyFolder
+    from protocols.study import load_study
+
+    folder = StudyFolder(to)
+    with _progress() as progress:
+        written = simulate(load_study(study), folder, progress)
+    _say_written(written, "simulated runs")
+    print(f"The stated truth: {truth_path(folder)}")
+
+
+@app.command()
+def betas(study: StudyArgument, to: FolderOption) -> None:
+    """Estimate one beta per image and run by a first-level GLM. Example: foolscan analysis betas demo --to demo-study"""
+    from analysis.betas import estimate_betas
+    from protocols.folder import StudyFolder
+    from protocols.study import load_study
+
+    with _progress() as progress:
+        written = estimate_betas(load_study(study), StudyFolder(to), progress)
+    _say_written(written, "runs' betas")
+
+
+@app.command()
+def rois(study: StudyArgument, to: FolderOption) -> None:
+    """List the ROI masks of every subject and check them. Example: foolscan analysis rois demo --to demo-study"""
+    from rich.table import Table
+
+    from analysis.rois import check_rois
+    from protocols.folder import StudyFolder
+    from protocols.problems import NotReady
+    from protocols.study import load_study
+
+    loaded, folder = load_study(study), StudyFolder(to)
+    subjects = list(dict.fromkeys(run.sub for run in folder.runs(loaded.analysis.task)))
+    if not subjects:
+        raise NotReady(f"{to}: no events of task {loaded.analysis.task} yet; show the runs first")
+    checked = check_rois(loaded, folder, subjects)
+    table = Table("subject", "ROI", "voxels", "found")
+    for item in checked:
+        table.add_row(item.sub, item.roi, "" if item.voxels is None else str(item.voxels), item.problem or "fine")
+    Console().print(table)
+    if any(item.problem for item in checked):
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar on the terminal, as the callback that the importable functions take."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total)
+
+
+def _say_written(written: Sequence[Path], what: str) -> None:
+    if not written:
+        print(f"Nothing to do: all {what} are current.")
+    for path in written:
+        print(f"wrote {path}")
