@@ -28,7 +28,7 @@ class Rdm:
     descriptors : what the patterns were, e.g. ``{"roi": "V1", "set": "RE"}``.
     """
 
-    values: Floats
+    values: NDArray[np.float64]
     stim_ids: tuple[str, ...]
     measure: str
     descriptors: Mapping[str, str] = field(default_factory=dict)
@@ -36,20 +36,22 @@ class Rdm:
     def __post_init__(self) -> None:
         n = len(self.stim_ids)
         if self.values.shape != (n * (n - 1) // 2,):
-            raise ValueError(f"found {self.values.shape} dissimilarities for {n} images; expected ({n * (n - 1) // 2},)")
+            raise ValueError(
+                f"found {self.values.shape} dissimilarities for {n} images; expected ({n * (n - 1) // 2},)"
+            )
 
     @property
-    def square(self) -> Floats:
+    def square(self) -> NDArray[np.float64]:
         """(n_images, n_images), symmetric, zero on the diagonal."""
         return squared(self.values, len(self.stim_ids))
 
 
-def condensed(square: Floats) -> Floats:
+def condensed(square: NDArray[np.float64]) -> NDArray[np.float64]:
     """The upper triangle of (n_images, n_images), row by row (scipy's ``squareform`` order)."""
     return square[np.triu_indices(square.shape[0], 1)]
 
 
-def squared(values: Floats, n_images: int) -> Floats:
+def squared(values: NDArray[np.float64], n_images: int) -> NDArray[np.float64]:
     """The symmetric (n_images, n_images) matrix of an upper triangle, zero on the diagonal."""
     square = np.zeros((n_images, n_images), dtype=values.dtype)
     square[np.triu_indices(n_images, 1)] = values

@@ -65,11 +65,11 @@ def resampled_rdms(patterns: Floats, weights: NDArray[Any], measure: str) -> NDA
     upper = np.triu_indices(n_images, 1)
     places = _places(patterns) if measure == "spearman" else None
     exact = np.issubdtype(weights.dtype, np.integer) and weights.sum(axis=1).max(initial=0) ** 3 / 3 < EXACT_FLOAT32
-    precision = np.float32 if exact and places is not None else np.float64
+    precision: type[np.floating[Any]] = np.float32 if exact and places is not None else np.float64
     result = np.empty((len(weights), upper[0].size))
     step = max(16, CELLS // n_voxels)
     for start in range(0, len(weights), step):
-        batch = weights[start : start + step].T.astype(precision)
+        batch: Floats = weights[start : start + step].T.astype(precision)
         ranks = _weighted_deviations(patterns, batch) if places is None else _weighted_ranks(places, batch)
         result[start : start + step] = _distances(ranks, batch, upper)
     return result

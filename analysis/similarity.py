@@ -30,7 +30,9 @@ def similarity(first: Rdm, second: Rdm, measure: str) -> float:
     return float(correlation(first.values, second.values, measure))
 
 
-def correlation(first: NDArray[np.floating[Any]], second: NDArray[np.floating[Any]], measure: str) -> NDArray[np.float64]:
+def correlation(
+    first: NDArray[np.floating[Any]], second: NDArray[np.floating[Any]], measure: str
+) -> NDArray[np.float64]:
     """Correlation along the last axis, over any leading axes (resamples).
 
     first, second : (..., n_pairs) dissimilarities.

@@ -1,0 +1,161 @@
+"""The verb `compare`: the similarity of RDMs of different stimulus sets, per ROI and per layer, with intervals."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from analysis import brain_rdms, network_rdms
+from analysis.brain_similarity import brain_rows
+from analysis.network_similarity import network_rows
+from analysis.rdm import Rdm
+from analysis.rdm_files import find_rdms, read_rdms
+from analysis.rdms import PACKAGES, Progress, brain_inputs, brain_path, network_path, parameters_of, what_there_is
+from analysis.similarity import similarity
+from analysis.similarity_table import COLUMNS, DIFFERENCE_COLUMNS, DifferenceRow, Pair, SimilarityRow
+from analysis.tables import write_table
+from protocols.folder import StudyFolder, exclusive, read_json
+from protocols.manifest import Stimulus, read_manifest
+from protocols.problems import FoolscanError
+from protocols.provenance import is_current, write_sidecar
+from protocols.study import AnalysisPlan, Study
+
+Rows = tuple[list[SimilarityRow], list[DifferenceRow]]
+
+
+def similarity_path(folder: StudyFolder, what: str) -> Path:
+    """``rdms/similarity_brain.tsv`` or ``rdms/similarity_network.tsv``."""
+    return folder.derived("rdms") / f"similarity_{what}.tsv"
+
+
+def difference_path(folder: StudyFolder, what: str) -> Path:
+    """``rdms/difference_brain.tsv`` or ``rdms/difference_network.tsv``."""
+    return folder.derived("rdms") / f"difference_{what}.tsv"
+
+
+def compare(study: Study, folder: StudyFolder, progress: Progress | None = None) -> list[Path]:
+    """Compare the RDMs of the study's pairs of stimulus sets, per ROI and per network layer.
+
+    study    : names pairs, similarity and bootstrap.
+    folder   : a study folder with RDMs (`analysis.rdms.rdms`).
+    progress : called with what is being made, how much is done and how much there is.
+
+    Returns the tables that stand. Raises NotReady when an earlier step is missing.
+    """
+    stimuli = read_manifest(folder)
+    brain, network = what_there_is(study, folder)
+    with exclusive(folder.derived("rdms"), "the RDMs of this study folder"):
+        written = []
+        if network:
+            written += _network(study, folder, stimuli, progress)
+        if brain:
+            written += _brain(study, folder, progress)
+    return written
+
+
+def read_truth(folder: StudyFolder) -> dict[str, dict[str, float]]:
+    """The true similarities of a simulated brain, ROI -> pair -> value; empty for people's data."""
+    path = folder.derived("simulation") / "truth.json"
+    if not path.exists():
+        return {}
+    record: dict[str, Any] = read_json(path)
+    return {roi: dict(pairs) for roi, pairs in record.get("rois", {}).items()}
+
+
+def _brain(study: Study, folder: StudyFolder, progress: Progress | None) -> list[Path]:
+    plan = study.analysis
+    source = brain_path(folder)
+    stored = read_rdms(source)
+    truth = read_truth(folder)
+    inputs = [*brain_inputs(folder), source]
+    if truth:
+        inputs.append(folder.derived("simulation") / "truth.json")
+    parameters = parameters_of(study) | {
+        "similarity": plan.similarity,
+        "pairs": [list(pair) for pair in plan.pairs],
+        "bootstrap": plan.bootstrap.model_dump(mode="json"),
+    }
+    paths = [similarity_path(folder, "brain"), difference_path(folder, "brain")]
+    if all(is_current(folder, path, inputs, parameters) for path in paths):
+        return paths
+    done = 0
+
+    def of_roi(roi: str) -> Rows:
+        nonlocal done
+        rows: list[SimilarityRow] = []
+        differences: list[DifferenceRow] = []
+        for sample in brain_rdms.load_samples(study, folder, roi):
+            measured = _measured(plan, find_rdms(stored, roi=roi, subject=sample.subject, part="all"), source)
+            found = brain_rows(study, sample, measured, truth.get(roi, {}))
+            rows += found[0]
+            differences += found[1]
+        done += 1
+        if progress:
+            progress(f"similarity in {roi}", done, len(plan.rois))
+        return rows, differences
+
+    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
+        results = list(pool.map(of_roi, plan.rois))
+    return _write(folder, paths, results, inputs, parameters, study.seed)
+
+
+def _network(study: Study, folder: StudyFolder, stimuli: Sequence[Stimulus], progress: Progress | None) -> list[Path]:
+    plan = study.analysis
+    source, stored_path = network_rdms.activations_path(study, folder), network_path(folder)
+    stored = read_rdms(stored_path)
+    layers = network_rdms.layers_of(study, source)
+    inputs = [folder.manifest, source, stored_path]
+    parameters = {
+        "dissimilarity": plan.dissimilarity,
+        "layers": list(layers),
+        "similarity": plan.similarity,
+        "pairs": [list(pair) for pair in plan.pairs],
+        "bootstrap": plan.bootstrap.model_dump(mode="json"),
+    }
+    paths = [similarity_path(folder, "network"), difference_path(folder, "network")]
+    if all(is_current(folder, path, inputs, parameters) for path in paths):
+        return paths
+    sets = study.tasks[plan.task].sets
+    results = []
+    for done, layer in enumerate(layers):
+        if progress:
+            progress(f"similarity in {layer}", done, len(layers))
+        measured = _measured(plan, find_rdms(stored, layer=layer), stored_path)
+        results.append(network_rows(study, network_rdms.load_layer(source, layer, stimuli, sets), measured))
+    if progress:
+        progress("", len(layers), len(layers))
+    return _write(folder, paths, results, inputs, parameters, study.seed)
+
+
+def _measured(plan: AnalysisPlan, rdms: Sequence[Rdm], path: Path) -> dict[Pair, float]:
+    of_set = {rdm.descriptors["set"]: rdm for rdm in rdms}
+    lacking = sorted({name for pair in plan.pairs for name in pair} - set(of_set))
+    if lacking:
+        raise FoolscanError(f"{path}: no RDM of {', '.join(lacking)}; run foolscan analysis rdms again for this study")
+    return {(first, second): similarity(of_set[first], of_set[second], plan.similarity) for first, second in plan.pairs}
+
+
+def _write(
+    folder: StudyFolder,
+    paths: Sequence[Path],
+    results: Iterable[Rows],
+    inputs: Sequence[Path],
+    parameters: Mapping[str, Any],
+    seed: int,
+) -> list[Path]:
+    found = list(results)
+    rows = [asdict(row) for of_place, _ in found for row in of_place]
+    differences = [asdict(row) for _, of_place in found for row in of_place]
+    tables: tuple[tuple[Path, list[dict[str, Any]], dict[str, str], type], ...] = (
+        (paths[0], rows, COLUMNS, SimilarityRow),
+        (paths[1], differences, DIFFERENCE_COLUMNS, DifferenceRow),
+    )
+    for path, content, descriptions, kind in tables:
+        write_table(path, [field.name for field in fields(kind)], content)
+        more = {name: {"Description": description} for name, description in descriptions.items()}
+        write_sidecar(folder, path, inputs=inputs, parameters=parameters, packages=PACKAGES, seed=seed, more=more)
+    return list(paths)

@@ -1,0 +1,133 @@
+"""Network RDMs: the saved activations of every layer, one RDM per stimulus set and layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.rdm import Rdm, rdm_of
+from protocols.folder import StudyFolder
+from protocols.manifest import Stimulus, in_set
+from protocols.problems import FoolscanError, NotReady, near
+from protocols.study import Study
+
+ACTIVATIONS_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class LayerSample:
+    """The activations of one layer.
+
+    layer    : its name.
+    stim_ids : set -> image of each category, the categories in one order for all sets.
+    patterns : set -> (n_categories, n_units) float32.
+    """
+
+    layer: str
+    stim_ids: dict[str, tuple[str, ...]]
+    patterns: dict[str, NDArray[np.float32]]
+
+    @property
+    def n_units(self) -> int:
+        """Units of the layer."""
+        return int(next(iter(self.patterns.values())).shape[1])
+
+
+def activations_path(study: Study, folder: StudyFolder) -> Path:
+    """Where `foolscan stimuli activations` leaves the activations of the study's network."""
+    return folder.derived("activations") / f"{study.stimuli.network.name}.h5"
+
+
+def layers_of(study: Study, path: Path) -> tuple[str, ...]:
+    """The layers to analyse, in the network's order.
+
+    Raises NotReady without activations, FoolscanError for another format or a layer that is not there.
+    """
+    with _opened(path) as file:
+        present = tuple(str(name) for name in file.attrs["layers"])
+    wanted = study.analysis.layers
+    if wanted == "all":
+        return present
+    for name in wanted:
+        if name not in present:
+            problem = study.problem(
+                "analysis.layers", f"{name!r}{near(name, present)}", f"layers of this network: {', '.join(present)}"
+            )
+            raise FoolscanError(str(problem))
+    return tuple(wanted)
+
+
+def rows_by_category(stimuli: Sequence[Stimulus], sets: Sequence[str]) -> dict[str, list[Stimulus]]:
+    """The images of every set, one per category, the categories in the order of the first set.
+
+    Raises FoolscanError when a set lacks a category or has it twice.
+    """
+    order = [stimulus.category for stimulus in in_set(stimuli, sets[0])]
+    found = {}
+    for name in sets:
+        images = in_set(stimuli, name)
+        of_category = {stimulus.category: stimulus for stimulus in images}
+        odd = sorted(set(of_category) ^ set(order)) or (["one twice"] if len(images) != len(order) else [])
+        if odd:
+            raise FoolscanError(
+                f"stimuli.tsv: set {name} and set {sets[0]} differ in their categories ({', '.join(odd[:5])}); "
+                "every set needs one image per category: make the stimuli again"
+            )
+        found[name] = [of_category[category] for category in order]
+    return found
+
+
+def load_layer(path: Path, layer: str, stimuli: Sequence[Stimulus], sets: Sequence[str]) -> LayerSample:
+    """The activations of one layer by stimulus set.
+
+    path    : HDF5 with ``stim_id`` and ``layers/<layer>`` (n_images, n_units).
+    layer   : its name.
+    stimuli : the manifest.
+    sets    : the stimulus sets wanted.
+
+    Raises FoolscanError when an image of the manifest has no activations.
+    """
+    images = rows_by_category(stimuli, sets)
+    with _opened(path) as file:
+        row_of = {stim_id: row for row, stim_id in enumerate(file["stim_id"].asstr()[:])}
+        lacking = [image.stim_id for name in sets for image in images[name] if image.stim_id not in row_of]
+        if lacking:
+            raise FoolscanError(
+                f"{path}: no activations for {len(lacking)} images ({', '.join(lacking[:3])}); "
+                "they were computed for other stimuli: run foolscan stimuli activations again"
+            )
+        activations = np.asarray(file[f"layers/{layer}"], dtype=np.float32).reshape(len(row_of), -1)
+    stim_ids = {name: tuple(image.stim_id for image in images[name]) for name in sets}
+    patterns = {name: activations[[row_of[stim_id] for stim_id in stim_ids[name]]] for name in sets}
+    return LayerSample(layer, stim_ids, patterns)
+
+
+def rdms_of(sample: LayerSample, measure: str) -> dict[str, Rdm]:
+    """The RDM of every set over all units of the layer."""
+    return {
+        name: rdm_of(sample.patterns[name], stim_ids, measure, {"layer": sample.layer, "set": name})
+        for name, stim_ids in sample.stim_ids.items()
+    }
+
+
+def _opened(path: Path) -> Any:
+    import h5py
+
+    if not path.exists():
+        raise NotReady(f"{path}: no activations yet; make them with: foolscan stimuli activations STUDY --to FOLDER")
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise FoolscanError(
+            f"{path}: not readable as HDF5 ({error}); delete it and run foolscan stimuli activations again"
+        ) from error
+    if file.attrs.get("format") != ACTIVATIONS_FORMAT:
+        found = file.attrs.get("format")
+        file.close()
+        raise FoolscanError(f"{path}: found format {found}; this foolscan reads format {ACTIVATIONS_FORMAT}")
+    return file

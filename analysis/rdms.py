@@ -1,0 +1,169 @@
+"""The verb `rdms`: from betas and activations to RDM files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from analysis import brain_rdms, network_rdms
+from analysis.rdm import NAMES, Rdm
+from analysis.rdm_files import write_dissimilarities, write_rdms
+from analysis.selection import CIRCULAR_NOTE
+from protocols.folder import StudyFolder, exclusive
+from protocols.manifest import Stimulus, read_manifest
+from protocols.problems import NotReady
+from protocols.provenance import is_current, write_sidecar
+from protocols.study import Study
+
+Progress = Callable[[str, int, int], None]
+
+PACKAGES = ("numpy", "h5py", "nibabel")
+
+
+def brain_path(folder: StudyFolder) -> Path:
+    """RDMs of every ROI, subject and set."""
+    return folder.derived("rdms") / "brain_rdms.h5"
+
+
+def network_path(folder: StudyFolder) -> Path:
+    """RDMs of every layer and set."""
+    return folder.derived("rdms") / "network_rdms.h5"
+
+
+def brain_inputs(folder: StudyFolder) -> list[Path]:
+    """The files that brain RDMs are made from: manifest, betas and masks."""
+    parts = [path for kind in ("betas", "rois") for path in folder.derived(kind).rglob("*") if _is_data(path)]
+    return [folder.manifest, *sorted(parts)]
+
+
+def has_betas(folder: StudyFolder) -> bool:
+    """Whether betas have been estimated."""
+    return any(folder.derived("betas").rglob("*.nii.gz"))
+
+
+def what_there_is(study: Study, folder: StudyFolder) -> tuple[bool, bool]:
+    """Whether there are betas, and whether there are activations.
+
+    Raises NotReady when there is neither.
+    """
+    brain, network = has_betas(folder), network_rdms.activations_path(study, folder).exists()
+    if not brain and not network:
+        raise NotReady(
+            f"{folder.root}: neither betas nor activations yet; make them with: foolscan analysis betas STUDY --to "
+            f"{folder.root}, and: foolscan stimuli activations STUDY --to {folder.root}"
+        )
+    return brain, network
+
+
+def rdms(study: Study, folder: StudyFolder, progress: Progress | None = None) -> list[Path]:
+    """Compute the RDMs of every stimulus set: per ROI (each subject, and voxels pooled) and per network layer.
+
+    What there is gets analysed: betas, activations, or both. What is already right is left alone.
+
+    study    : names voxels, scaling, dissimilarity, ROIs and layers.
+    folder   : a study folder with betas, activations or both.
+    progress : called with what is being made, how much is done and how much there is.
+
+    Returns the files that stand: HDF5 that rsatoolbox loads, and tidy tables.
+    Raises NotReady when there is neither, FoolscanError for what does not fit together.
+    """
+    stimuli = read_manifest(folder)
+    brain, network = what_there_is(study, folder)
+    with exclusive(folder.derived("rdms"), "the RDMs of this study folder"):
+        written = []
+        if network:
+            written += _network(study, folder, stimuli, progress)
+        if brain:
+            written += _brain(study, folder, stimuli, progress)
+    return written
+
+
+def parameters_of(study: Study) -> dict[str, Any]:
+    """What shapes the brain's RDMs, for the sidecar."""
+    plan = study.analysis.model_dump(mode="json", exclude={"bootstrap", "layers", "similarity", "pairs", "glm"})
+    return plan | {"sets": list(study.tasks[study.analysis.task].sets)}
+
+
+def _brain(study: Study, folder: StudyFolder, stimuli: Sequence[Stimulus], progress: Progress | None) -> list[Path]:
+    path, inputs, parameters = brain_path(folder), brain_inputs(folder), parameters_of(study)
+    if is_current(folder, path, inputs, parameters) and _table_of(path).exists():
+        return [path, _table_of(path)]
+    measure = study.analysis.dissimilarity
+    found: list[Rdm] = []
+    categories: tuple[str, ...] = ()
+    voxels = {}
+    circular = False
+    rois = study.analysis.rois
+    for done, roi in enumerate(rois):
+        _tell(progress, f"RDMs of {roi}", done, len(rois))
+        for sample in brain_rdms.load_samples(study, folder, roi):
+            found += brain_rdms.rdms_of(sample, measure).values()
+            found += [rdm for halves in brain_rdms.half_rdms_of(sample, measure).values() for rdm in halves]
+            categories, circular = sample.categories, circular or sample.circular
+            voxels[f"{roi} {sample.subject}"] = sample.n_voxels
+    _tell(progress, "", len(rois), len(rois))
+    note = f"mean pattern over runs, {NAMES[measure]}, scaling {study.analysis.pattern_scaling}"
+    if circular:
+        note += f"; {CIRCULAR_NOTE}"
+    more = {"Description": f"RDMs per ROI, subject and stimulus set: {note}", "Voxels": voxels}
+    return _write(folder, path, found, _rows(categories, stimuli), note, inputs, parameters, more)
+
+
+def _network(study: Study, folder: StudyFolder, stimuli: Sequence[Stimulus], progress: Progress | None) -> list[Path]:
+    source = network_rdms.activations_path(study, folder)
+    measure, sets = study.analysis.dissimilarity, study.tasks[study.analysis.task].sets
+    layers = network_rdms.layers_of(study, source)
+    path, inputs = network_path(folder), [folder.manifest, source]
+    parameters = {"dissimilarity": measure, "layers": list(layers), "sets": list(sets)}
+    if is_current(folder, path, inputs, parameters) and _table_of(path).exists():
+        return [path, _table_of(path)]
+    found: list[Rdm] = []
+    units = {}
+    for done, layer in enumerate(layers):
+        _tell(progress, f"RDMs of {layer}", done, len(layers))
+        sample = network_rdms.load_layer(source, layer, stimuli, sets)
+        found += network_rdms.rdms_of(sample, measure).values()
+        units[layer] = sample.n_units
+    _tell(progress, "", len(layers), len(layers))
+    categories = [image.category for image in network_rdms.rows_by_category(stimuli, sets)[sets[0]]]
+    note = f"activations of all units of a layer of {study.stimuli.network.name}, {NAMES[measure]}"
+    more = {"Description": f"RDMs per layer and stimulus set: {note}", "Units": units}
+    return _write(folder, path, found, _rows(categories, stimuli), note, inputs, parameters, more)
+
+
+def _rows(categories: Sequence[str], stimuli: Sequence[Stimulus]) -> dict[str, list[str]]:
+    supercategory = {stimulus.category: stimulus.supercategory for stimulus in stimuli}
+    return {"category": list(categories), "supercategory": [supercategory[category] for category in categories]}
+
+
+def _write(
+    folder: StudyFolder,
+    path: Path,
+    found: Sequence[Rdm],
+    rows: Mapping[str, Sequence[str]],
+    note: str,
+    inputs: Sequence[Path],
+    parameters: Mapping[str, Any],
+    more: Mapping[str, Any],
+) -> list[Path]:
+    table = write_dissimilarities(
+        _table_of(path), [rdm for rdm in found if rdm.descriptors.get("part", "all") == "all"]
+    )
+    write_sidecar(folder, table, inputs=inputs, parameters=parameters, packages=PACKAGES, more=more)
+    write_rdms(path, found, rows, note)
+    write_sidecar(folder, path, inputs=inputs, parameters=parameters, packages=PACKAGES, more=more)
+    return [path, table]
+
+
+def _table_of(path: Path) -> Path:
+    return path.with_name(path.stem.replace("_rdms", "_dissimilarities") + ".tsv")
+
+
+def _is_data(path: Path) -> bool:
+    return path.name.endswith((".nii.gz", ".nii", ".tsv", ".h5"))
+
+
+def _tell(progress: Progress | None, what: str, done: int, total: int) -> None:
+    if progress:
+        progress(what, done, total)

@@ -1,0 +1,97 @@
+"""The rows of the similarity tables: what is written down of two sets' RDMs at one place."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.resampling import Interval, percentile_interval
+
+Pair = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class SimilarityRow:
+    """The similarity of two sets' RDMs at one place; what a column means stands in `COLUMNS`."""
+
+    pair: str
+    place: str
+    subject: str
+    n_features: int
+    similarity: float
+    ci_low: float
+    ci_high: float
+    ci_method: str
+    reliability_first: float = math.nan
+    reliability_second: float = math.nan
+    corrected: float = math.nan
+    corrected_low: float = math.nan
+    corrected_high: float = math.nan
+    truth: float = math.nan
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class DifferenceRow:
+    """How much more similar one pair of sets is than another, at one place."""
+
+    contrast: str
+    place: str
+    subject: str
+    difference: float
+    ci_low: float
+    ci_high: float
+    ci_method: str
+
+
+COLUMNS: dict[str, str] = {
+    "pair": "The two stimulus sets whose RDMs are correlated.",
+    "place": "ROI or network layer.",
+    "subject": "Subject label; 'pooled': the voxels of all subjects side by side; n/a for a network.",
+    "n_features": "Voxels (per choice of voxels) or units that the RDMs are computed over.",
+    "similarity": "Correlation of the two RDMs, as measured: noise in the patterns lowers it.",
+    "ci_low": "Lower bound of the interval of similarity over voxels or units (descriptive, see ci_method).",
+    "ci_high": "Upper bound of that interval.",
+    "ci_method": "How the interval was made, and what was resampled.",
+    "reliability_first": "Correlation of the first set's RDMs from two independent halves of the runs.",
+    "reliability_second": "The same of the second set.",
+    "corrected": "Similarity between independent halves, divided by the geometric mean of the two reliabilities: "
+    "an estimate of the similarity of the noiseless RDMs.",
+    "corrected_low": "Lower bound of its percentile bootstrap interval over voxels.",
+    "corrected_high": "Upper bound of that interval.",
+    "truth": "Similarity of the noiseless RDMs of the simulated brain (rehearsals only).",
+    "note": "What to know before quoting the number.",
+}
+DIFFERENCE_COLUMNS: dict[str, str] = {
+    "contrast": "The pair whose similarity is expected to be larger, minus the first pair.",
+    "place": COLUMNS["place"],
+    "subject": COLUMNS["subject"],
+    "difference": "Difference of the two similarities, as measured.",
+    "ci_low": "Lower bound of the interval of the difference over voxels or units; both pairs in the same resamples.",
+    "ci_high": "Upper bound of that interval.",
+    "ci_method": COLUMNS["ci_method"],
+}
+
+
+def pair_name(pair: Pair) -> str:
+    """``RE-AN``."""
+    return f"{pair[0]}-{pair[1]}"
+
+
+def interval_over(replicates: NDArray[np.float64], coverage: float, over: str) -> Interval:
+    """The percentile interval of bootstrap replicates, with what was resampled in its method.
+
+    replicates : (n_resamples,); empty when there was no resampling.
+    coverage   : e.g. 0.95.
+    over       : what was resampled, in words.
+    """
+    if replicates.size == 0:
+        return Interval(math.nan, math.nan, "none: one subject's own estimate")
+    found = percentile_interval(replicates, coverage)
+    method = f"{found.method} over {over}"
+    if found.undefined:
+        method += f"; {found.undefined} not defined and left out"
+    return Interval(found.low, found.high, method, found.undefined)
