@@ -1,0 +1,71 @@
+"""Where button presses come from: real keys, or the emulated observer."""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from experiment.observer import Reaction
+from experiment.timeline import Row
+
+
+@dataclass(frozen=True)
+class Press:
+    """One press of a button.
+
+    button : the abstract button, as study and rig call it.
+    key    : what the device calls it.
+    t_s    : when it was pressed, s on the run's clock.
+    raw_s  : the device's own stamp, s on its clock.
+    """
+
+    button: str
+    key: str
+    t_s: float
+    raw_s: float
+
+
+class ResponseSource(Protocol):
+    """Gives presses, each once, in order."""
+
+    def shown(self, row: Row, onset_s: float) -> None:
+        """A row has just appeared on the screen (`onset_s` on the run's clock)."""
+        ...
+
+    def poll(self, now_s: float) -> list[Press]:
+        """The presses since the last call; never blocks."""
+        ...
+
+    def facts(self) -> dict[str, Any]:
+        """What the journal says of this source."""
+        ...
+
+
+class EmulatedResponses:
+    """The emulated observer's presses, timed from when each image really appeared.
+
+    reactions : trial number -> what the observer will do; trials without one are missed.
+    """
+
+    def __init__(self, reactions: dict[int, Reaction]) -> None:
+        self._reactions = reactions
+        self._coming: list[tuple[float, str]] = []
+
+    def shown(self, row: Row, onset_s: float) -> None:
+        """The observer decides, and will press."""
+        reaction = self._reactions.get(row.trial) if row.trial is not None else None
+        if reaction is not None:
+            heapq.heappush(self._coming, (onset_s + reaction.time_s, reaction.button))
+
+    def poll(self, now_s: float) -> list[Press]:
+        """The presses up to now."""
+        presses = []
+        while self._coming and self._coming[0][0] <= now_s:
+            t_s, button = heapq.heappop(self._coming)
+            presses.append(Press(button, button, t_s, t_s))
+        return presses
+
+    def facts(self) -> dict[str, Any]:
+        """That it is emulated."""
+        return {"kind": "emulated"}

@@ -1,0 +1,123 @@
+"""Opens what a rig describes: the stage, the trigger source, the buttons, and the ways to end a run."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+from experiment.clock import FrameClock
+from experiment.observer import reactions
+from experiment.responses import EmulatedResponses, ResponseSource
+from experiment.stage import NullStage, Stage
+from experiment.timeline import Timeline
+from experiment.triggers import EmulatedTriggers, SerialTriggers, TriggerSource
+from protocols.problems import FoolscanError
+from protocols.rig import EmulatedTrigger, KeyboardButtons, Rig, SerialTrigger
+from protocols.seeds import generator_for
+from protocols.session import SessionRecord
+from protocols.study import ImagesTask, Study
+
+StageKind = Literal["window", "null"]
+
+
+@contextmanager
+def opened_stage(stage: StageKind | Stage, rig: Rig, task: ImagesTask) -> Iterator[Stage]:
+    """A stage for the block: one that is open already stays open, one that is named is opened and closed."""
+    if not isinstance(stage, str):
+        yield stage
+        return
+    opened = open_stage(stage, rig, task)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def open_stage(kind: StageKind, rig: Rig, task: ImagesTask) -> Stage:
+    """A stage for a rig, to be closed by the caller; without a display a window opens on a virtual one.
+
+    Raises FoolscanError when no window can open.
+    """
+    if kind == "null":
+        return NullStage()
+    from experiment.virtual_display import ensure_display
+
+    ensure_display(rig.display.size_px)
+    from experiment.psychopy_stage import PsychoPyStage
+
+    return PsychoPyStage(rig, task)
+
+
+def open_triggers(study: Study, rig: Rig, timeline: Timeline, stage: Stage, clock: FrameClock) -> TriggerSource:
+    """The rig's trigger source, open; the caller closes it.
+
+    Raises FoolscanError when it cannot be had.
+    """
+    plan = rig.trigger
+    if isinstance(plan, EmulatedTrigger):
+        return EmulatedTriggers(plan, timeline.scan, generator_for(study.seed, f"pulses/{timeline.run.stem}"))
+    if isinstance(plan, SerialTrigger):
+        return SerialTriggers(plan, clock.now_s)
+    keys = _keys(stage, "trigger")
+    from experiment.psychopy_keys import KeyboardTriggers
+
+    return KeyboardTriggers(keys, plan.key, plan.kind)
+
+
+def open_responses(
+    study: Study, rig: Rig, task: ImagesTask, record: SessionRecord, timeline: Timeline, stage: Stage
+) -> ResponseSource:
+    """The rig's buttons, or the emulated observer that presses them.
+
+    Raises FoolscanError when there is no window to press keys in.
+    """
+    if isinstance(rig.buttons, KeyboardButtons):
+        keys = _keys(stage, "buttons")
+        from experiment.psychopy_keys import KeyboardResponses
+
+        return KeyboardResponses(keys, rig.buttons.keys)
+    observer, buttons = study.rehearsal.observer, record.button_of_answer
+    plan = reactions(observer, timeline.trials, task.answers, buttons, study.seed, timeline.run.stem)
+    return EmulatedResponses(plan)
+
+
+def stopper(stage: Stage, rig: Rig, interrupted: threading.Event) -> Callable[[], str | None]:
+    """What the conductor asks after every flip: Ctrl-C and, in a window, the abort key pressed twice."""
+    keys = getattr(stage, "keys", None)
+    if keys is None:
+        return lambda: "Ctrl-C" if interrupted.is_set() else None
+    from experiment.psychopy_keys import AbortKey
+
+    abort = AbortKey(keys, rig.abort_key)
+    return lambda: "Ctrl-C" if interrupted.is_set() else abort.stop()
+
+
+def _keys(stage: Stage, what: str) -> Any:
+    keys = getattr(stage, "keys", None)
+    if keys is None:
+        raise FoolscanError(f"{what}: keys need a window to be pressed in; leave out --stage null, or use another rig")
+    return keys
+
+
+@contextmanager
+def interruptible() -> Iterator[threading.Event]:
+    """While the block runs Ctrl-C only raises a flag, so that a driver's callback cannot swallow it; twice ends at once."""
+    flag = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield flag
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def raise_flag(number: int, frame: object) -> None:
+        if flag.is_set():
+            raise KeyboardInterrupt
+        flag.set()
+
+    signal.signal(signal.SIGINT, raise_flag)
+    try:
+        yield flag
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,60 @@
+"""When the scanner's pulses and volumes are, on the timeline's axis: 0 s is the first stored volume."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from protocols.rig import Rig
+from protocols.study import ScanProtocol
+
+
+@dataclass(frozen=True)
+class ScanTimes:
+    """The scanner's part of a plan; 0 s is the onset of the first stored volume, as in BIDS.
+
+    tr_s          : repetition time, s.
+    first_pulse_s : when the first pulse arrives, s (below 0 when discarded dummies send pulses).
+    pulses        : pulses to expect over the whole scan.
+    task_start_s  : when the task's lead-in begins, s (after dummies that are stored).
+    end_s         : end of the last volume, s; None without a scanner.
+    """
+
+    tr_s: float
+    first_pulse_s: float
+    pulses: int
+    task_start_s: float
+    end_s: float | None
+
+    def volume_at(self, time_s: float) -> int:
+        """The stored volume, counted from 0, during which a time on the timeline's axis falls."""
+        return math.floor(time_s / self.tr_s + 1e-9)
+
+    def pulse_s(self, number: int) -> float:
+        """When the pulse of a number, counted from 0, is due."""
+        return self.first_pulse_s + number * self.tr_s
+
+
+def scan_times(scan: ScanProtocol, rig: Rig) -> ScanTimes:
+    """Pulses and volumes of a scan; dummy volumes make four cases.
+
+    ======  =========  =============  ======================
+    pulses  images     first pulse    task starts
+    ======  =========  =============  ======================
+    sent    discarded  −n·TR          0 (first stored volume)
+    silent  discarded  0              0
+    sent    stored     0              n·TR
+    silent  stored     n·TR           n·TR
+    ======  =========  =============  ======================
+
+    scan : the study's scan protocol, with n dummy volumes.
+    rig  : a rig whose run is started by a key has one "pulse", that key, and no volumes.
+    """
+    if rig.trigger.kind == "start_key":
+        return ScanTimes(scan.tr_s, 0.0, 1, 0.0, None)
+    dummies_s = scan.dummies.volumes * scan.tr_s
+    sent, stored = scan.dummies.pulses == "sent", scan.dummies.images == "stored"
+    task_start_s = dummies_s if stored else 0.0
+    first_pulse_s = task_start_s - (dummies_s if sent else 0.0)
+    pulses = scan.volumes + (scan.dummies.volumes if sent else 0)
+    return ScanTimes(scan.tr_s, first_pulse_s, pulses, task_start_s, task_start_s + scan.volumes * scan.tr_s)

@@ -1,0 +1,72 @@
+"""The images at one rig's exact pixels, as `foolscan stimuli export` wrote them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from protocols.folder import StudyFolder, read_json
+from protocols.manifest import Stimulus
+from protocols.problems import NotReady
+from protocols.provenance import sha256_of
+from protocols.rig import Rig
+from protocols.study import ImagesTask, Study
+
+EXPORT_FORMAT = 1
+
+
+def screen_pictures(
+    folder: StudyFolder, study: Study, rig: Rig, task: ImagesTask, stimuli: Iterable[Stimulus]
+) -> dict[str, Path]:
+    """The exported file of every stimulus, each checked against its hash and against the manifest.
+
+    folder  : the study folder.
+    study   : named in the remedy.
+    rig     : its pixels are the ones that were exported for.
+    task    : gives the size in degrees.
+    stimuli : those that will be shown.
+
+    Returns stim_id -> PNG. Raises NotReady, naming the command that makes them, when any is missing or stale.
+    """
+    images = folder.screen_images(rig.name)
+    index_path = images / "export.json"
+    remedy = f"make them with: foolscan stimuli export {study.name} --rig {rig.name} --to {folder.root}"
+    if not index_path.exists():
+        raise NotReady(f"{index_path}: no images at the pixels of rig {rig.name} yet; {remedy}")
+    index: dict[str, Any] = read_json(index_path)
+    side_px = rig.display.px(task.image_deg)
+    if index.get("format") != EXPORT_FORMAT or index.get("side_px") != side_px:
+        found = f"format {index.get('format')}, {index.get('side_px')} px"
+        raise NotReady(
+            f"{index_path}: found {found}; rig {rig.name} needs format {EXPORT_FORMAT}, {side_px} px; {remedy}"
+        )
+    return {stimulus.stim_id: _checked(images, index, stimulus, remedy) for stimulus in stimuli}
+
+
+def _checked(images: Path, index: dict[str, Any], stimulus: Stimulus, remedy: str) -> Path:
+    entry = index["images"].get(stimulus.stim_id)
+    if entry is None:
+        raise NotReady(f"{images}: no image of {stimulus.stim_id}; {remedy}")
+    path = images / entry["file"]
+    if entry["source_sha256"] != stimulus.sha256:
+        raise NotReady(f"{path}: made from another version of {stimulus.stim_file} than the manifest has; {remedy}")
+    if not path.exists():
+        raise NotReady(f"{path}: is missing; {remedy}")
+    if sha256_of(path) != entry["sha256"]:
+        raise NotReady(f"{path}: its content changed after the export; {remedy}")
+    return path
+
+
+def check_stimuli(folder: StudyFolder, stimuli: Iterable[Stimulus]) -> None:
+    """Check that the images are the ones the manifest was written for.
+
+    Raises NotReady with the first that is missing or changed.
+    """
+    remedy = "see what happened with: foolscan stimuli verify " + str(folder.root)
+    for stimulus in stimuli:
+        path = stimulus.path(folder)
+        if not path.exists():
+            raise NotReady(f"{path}: is missing, though the manifest lists it; {remedy}")
+        if sha256_of(path) != stimulus.sha256:
+            raise NotReady(f"{path}: changed after the manifest was written; {remedy}")

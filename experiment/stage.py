@@ -1,0 +1,117 @@
+"""What a run is shown on: a window, or nothing at all for rehearsals and tests."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from experiment.drawings import Still
+
+
+class Stage(Protocol):
+    """Draws stills into a back buffer and flips it; the fixation point lies over everything."""
+
+    @property
+    def holds_flips(self) -> bool:
+        """Whether a flip returns at the display's refresh."""
+        ...
+
+    def load(self, pictures: Mapping[str, Path]) -> None:
+        """Put images (stim_id -> file at this rig's pixels) into video memory and draw each once, unseen."""
+        ...
+
+    def draw(self, still: Still) -> None:
+        """Draw one still, and the fixation point over it, into the back buffer."""
+        ...
+
+    def flip(self) -> None:
+        """Show the back buffer."""
+        ...
+
+    def snapshot(self) -> np.ndarray:
+        """The back buffer, (height, width, 3) uint8."""
+        ...
+
+    def close(self) -> None:
+        """Close the window."""
+        ...
+
+    def facts(self) -> dict[str, Any]:
+        """What the journal says of this stage."""
+        ...
+
+
+class NullStage:
+    """No screen: for rehearsals without a display, and for tests."""
+
+    holds_flips = False
+
+    def load(self, pictures: Mapping[str, Path]) -> None:
+        """Nothing to load."""
+
+    def draw(self, still: Still) -> None:
+        """Nothing to draw on."""
+
+    def flip(self) -> None:
+        """Nothing to flip."""
+
+    def snapshot(self) -> np.ndarray:
+        """An empty picture, (0, 0, 3)."""
+        return np.zeros((0, 0, 3), dtype=np.uint8)
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+    def facts(self) -> dict[str, Any]:
+        """That there was none."""
+        return {"kind": "null"}
+
+
+class HashingStage:
+    """Any stage, with the hash of every back buffer kept at its flip: proves what was on the screen in which flip."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self.hashes: list[str] = []
+
+    @property
+    def holds_flips(self) -> bool:
+        """As the stage beneath."""
+        return self._stage.holds_flips
+
+    def load(self, pictures: Mapping[str, Path]) -> None:
+        """As the stage beneath."""
+        self._stage.load(pictures)
+
+    def draw(self, still: Still) -> None:
+        """As the stage beneath."""
+        self._stage.draw(still)
+
+    def flip(self) -> None:
+        """Hash, then flip."""
+        self.hashes.append(hash_of(self._stage.snapshot()))
+        self._stage.flip()
+
+    def snapshot(self) -> np.ndarray:
+        """As the stage beneath."""
+        return self._stage.snapshot()
+
+    def close(self) -> None:
+        """As the stage beneath."""
+        self._stage.close()
+
+    def facts(self) -> dict[str, Any]:
+        """As the stage beneath."""
+        return self._stage.facts()
+
+
+def hash_of(picture: np.ndarray) -> str:
+    """SHA-256 of a picture's shape and pixels.
+
+    picture : (height, width, 3) uint8.
+    """
+    return hashlib.sha256(repr(picture.shape).encode() + np.ascontiguousarray(picture).tobytes()).hexdigest()
