@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from protocols.provenance import is_current, read_provenance, sha256_of, sidecar
 from protocols.study import GlmPlan, ScanProtocol, Study
 
 PACKAGES = ("numpy", "scipy", "pandas", "nibabel", "nilearn")
+CONVOLUTION_STEP_S = 0.1  # onsets are rounded to this grid or a finer one before they are convolved with the HRF
 COLUMNS = ("index", "stim_id", "set", "category", "presentations")
 
 Floats = NDArray[np.float64]
@@ -86,6 +88,7 @@ def design_of(
         drift_model=plan.drift,
         high_pass=plan.high_pass_hz,
         drift_order=polynomial_order(scan),
+        oversampling=math.ceil(scan.tr_s / CONVOLUTION_STEP_S),
         add_regs=None if motion is None else motion - motion.mean(axis=0),
         add_reg_names=None if motion is None else list(MOTION_COLUMNS),
     )

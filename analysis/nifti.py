@@ -44,7 +44,7 @@ def write_nifti(
     # nibabel resets the slope on writing: it is put into the header afterwards
     header = nibabel.Nifti1Header(content[:348])
     header["scl_slope"], header["scl_inter"] = slope, 0.0
-    write_bytes(path, gzip.compress(header.binaryblock + content[348:], compresslevel=4, mtime=0))
+    write_bytes(path, gzip.compress(header.binaryblock + content[348:], compresslevel=1, mtime=0))
 
 
 def open_nifti(path: Path) -> Any:

@@ -74,6 +74,18 @@ def _correlation(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDA
     return np.asarray((a * b).sum(axis=0) / (norm_a * norm_b), dtype=np.float64)
 
 
+def usable_voxels(betas: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """The voxels, (n_voxels,), that are finite for every image shown in every run, and vary over the images of each run.
+
+    betas : (n_runs, n_images, n_voxels). A voxel that fails here is left out whichever runs choose and are analysed.
+    """
+    shown = is_shown(betas)[:, :, None]
+    finite = np.where(shown, np.isfinite(betas), True).all(axis=(0, 1))
+    lowest = np.where(shown, betas, np.inf).min(axis=1)
+    highest = np.where(shown, betas, -np.inf).max(axis=1)
+    return np.asarray(finite & (highest > lowest).all(axis=0))
+
+
 def halves(n_runs: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Every other run: both halves then hold early and late runs of every session."""
     return tuple(range(0, n_runs, 2)), tuple(range(1, n_runs, 2))
@@ -99,6 +111,7 @@ def _selection(
     patterns: Patterns, plan: VoxelSelection, select_runs: tuple[int, ...], analyse_runs: tuple[int, ...]
 ) -> Selection:
     where = f"sub-{patterns.sub} {patterns.roi}"
+    usable = usable_voxels(patterns.betas)
     images = np.array([plan.images in ("all", name) for name in patterns.sets])
     if not images.any():
         raise FoolscanError(f"{where}: voxels.images is {plan.images}; found no image of that set")
@@ -108,11 +121,12 @@ def _selection(
         runs = ", ".join(patterns.runs[i] for i in select_runs) or "none"
         remedy = "measure more runs" + ("" if plan.by == "published" else ", or set analysis.voxels.by: published")
         raise FoolscanError(f"{where}: selecting on runs {runs}: {error}. Remedy: {remedy}") from None
-    usable = int(np.isfinite(reliability).sum())
-    if usable < plan.per_subject:
+    reliability[~usable] = -np.inf
+    n_usable = int(np.isfinite(reliability).sum())
+    if n_usable < plan.per_subject:
         raise FoolscanError(
-            f"{where}: found {usable} usable voxels of {reliability.size} (the others are NaN or constant); "
+            f"{where}: found {n_usable} usable voxels of {reliability.size} (the others are NaN or constant); "
             f"analysis.voxels.per_subject asks for {plan.per_subject}. Use a larger mask or ask for fewer"
         )
     chosen = np.argsort(-reliability, kind="stable")[: plan.per_subject]
-    return Selection(select_runs, analyse_runs, chosen, reliability[chosen], reliability.size - usable)
+    return Selection(select_runs, analyse_runs, chosen, reliability[chosen], reliability.size - n_usable)

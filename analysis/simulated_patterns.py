@@ -21,7 +21,7 @@ ANIMACY, SUPERCATEGORY, CATEGORY = 0.35, 0.35, 0.30
 # SD of an informative voxel's response over images, in units of its mean response.
 PATTERN_SD = 1.0
 # SD of the logarithm of a voxel's gain: some voxels answer strongly, most weakly.
-GAIN_LOG_SD = 0.6
+GAIN_LOG_SD = 0.7
 # Random pairings that are looked through for a geometry unlike the regular images' own.
 PAIRINGS = 200
 
