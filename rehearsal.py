@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from protocols.checks import check
-from protocols.folder import StudyFolder, exclusive
+from protocols.folder import exclusive, open_folder
 from protocols.problems import FoolscanError, ProtocolError, WorkWanting
 from protocols.rig import Rig, load_rig
 from protocols.study import Study, load_study
@@ -67,10 +67,10 @@ def rehearse(study: str, to: Path, rig: str = "rehearsal") -> Path:
     """
     plan, place = load_study(study), load_rig(rig)
     _refuse_what_does_not_fit(plan, place)
-    folder = StudyFolder(to)
     console = Console()
     begin = time.monotonic()
     with exclusive(to, f"the rehearsal into {to}"):
+        folder = open_folder(to, plan.title, rehearsal=True)
         for number, step in enumerate(steps(study, rig, to), start=1):
             console.print(f"\n[b]{number}. {step.title}[/b]", highlight=False)
             console.print(f"   $ foolscan {' '.join(step.arguments)}", style="dim", highlight=False, markup=False)

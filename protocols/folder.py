@@ -117,53 +117,55 @@ class StudyFolder:
         return path.resolve().relative_to(self.root.resolve()).as_posix()
 
 
-def open_folder(root: Path | str, title: str, *, rehearsal: bool = False) -> StudyFolder:
+def open_folder(root: Path | str, title: str, *, rehearsal: bool | None = None) -> StudyFolder:
     """The study folder at `root`, with its BIDS bookkeeping written if it is new.
 
     root      : the folder; created if missing.
     title     : the dataset's name, from the study file.
-    rehearsal : True marks the whole dataset as simulated.
+    rehearsal : whether what is about to be recorded is simulated; None: nothing is recorded. The first recording
+                decides for the whole folder, and a simulated dataset is marked as one.
 
-    Raises FoolscanError when `root` is a file, cannot be written, or holds people's data and is opened for a rehearsal.
+    Raises FoolscanError when `root` is a file, cannot be written, holds other things, or holds the other kind of data.
     """
     folder = StudyFolder(Path(root))
     description = folder.root / "dataset_description.json"
-    if description.exists():
-        _refuse_mixture(read_json(description), rehearsal, folder.root)
+    if not description.exists():
+        _refuse_strangers(folder.root)
+        write_text(folder.root / ".bidsignore", BIDSIGNORE)
+        _describe(folder.root, title, rehearsal)
         return folder
-    if folder.root.exists() and not folder.root.is_dir():
-        raise FoolscanError(f"{folder.root}: found a file; --to needs a folder")
-    if folder.root.is_dir() and any(folder.root.iterdir()) and not (folder.root / "stimuli").exists():
+    recorded = read_json(description).get("Simulated")
+    if rehearsal is None or rehearsal == recorded:
+        return folder
+    if recorded is None:
+        _describe(folder.root, title, rehearsal)
+    elif recorded:
         raise FoolscanError(
-            f"{folder.root}: found other files; --to needs an empty or new folder, or a study folder of this study"
+            f"{folder.root}: found a rehearsal (simulated) folder; record people into another folder with --to"
         )
-    name = f"{title} ({REHEARSAL_NOTE})" if rehearsal else title
-    facts: dict[str, Any] = {
-        "Name": name,
-        "BIDSVersion": BIDS_VERSION,
-        "DatasetType": "raw",
-        "Authors": ["the foolscan study team"],
-    }
-    facts |= {"GeneratedBy": [{"Name": "foolscan"}]}
-    if rehearsal:
-        facts["Simulated"] = True
-    write_text(folder.root / ".bidsignore", BIDSIGNORE)
-    watermark = f"\n{REHEARSAL_NOTE}\n" if rehearsal else ""
-    write_text(
-        folder.root / "README", f"{title}\n{watermark}\nA study folder of foolscan, laid out as a BIDS dataset.\n"
-    )
-    write_json(description, facts)
+    else:
+        raise FoolscanError(
+            f"{folder.root}: found a study folder for real data; rehearse into another folder with --to"
+        )
     return folder
 
 
-def _refuse_mixture(description: dict[str, Any], rehearsal: bool, root: Path) -> None:
-    simulated = bool(description.get("Simulated", False))
-    if rehearsal and not simulated:
-        raise FoolscanError(f"{root}: found a study folder for real data; rehearse into another folder with --to")
-    if simulated and not rehearsal:
-        raise FoolscanError(
-            f"{root}: found a rehearsal (simulated) folder; record people into another folder with --to"
-        )
+def _refuse_strangers(root: Path) -> None:
+    if root.exists() and not root.is_dir():
+        raise FoolscanError(f"{root}: found a file; --to needs a folder")
+    if root.is_dir() and any(not item.name.endswith(".lock") for item in root.iterdir()):
+        raise FoolscanError(f"{root}: found other files; --to needs an empty or new folder, or a study folder")
+
+
+def _describe(root: Path, title: str, rehearsal: bool | None) -> None:
+    name = f"{title} ({REHEARSAL_NOTE})" if rehearsal else title
+    facts: dict[str, Any] = {"Name": name, "BIDSVersion": BIDS_VERSION, "DatasetType": "raw"}
+    facts |= {"Authors": ["the foolscan study team"], "GeneratedBy": [{"Name": "foolscan"}]}
+    if rehearsal is not None:
+        facts["Simulated"] = rehearsal
+    watermark = f"\n{REHEARSAL_NOTE}\n" if rehearsal else ""
+    write_text(root / "README", f"{title}\n{watermark}\nA study folder of foolscan, laid out as a BIDS dataset.\n")
+    write_json(root / "dataset_description.json", facts)
 
 
 @contextmanager

@@ -65,6 +65,16 @@ def test_rehearsals_and_people_never_share_a_folder(tmp_path: Path) -> None:
     assert "SIMULATED" in read_json(tmp_path / "a" / "dataset_description.json")["Name"]
 
 
+def test_the_first_recording_decides_what_a_folder_of_images_becomes(tmp_path: Path) -> None:
+    open_folder(tmp_path / "a", "A study")
+    assert "Simulated" not in read_json(tmp_path / "a" / "dataset_description.json")
+    open_folder(tmp_path / "a", "A study", rehearsal=True)
+    open_folder(tmp_path / "a", "A study")
+    assert read_json(tmp_path / "a" / "dataset_description.json")["Simulated"] is True
+    with pytest.raises(FoolscanError, match="simulated"):
+        open_folder(tmp_path / "a", "A study", rehearsal=False)
+
+
 def test_other_peoples_folders_and_files_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("mine", encoding="utf-8")
     with pytest.raises(FoolscanError, match="other files"):
