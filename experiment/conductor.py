@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from experiment.journal import Record
 from experiment.responses import ResponseSource
 from experiment.stage import Stage
 from experiment.timeline import Segment, Timeline
-from experiment.triggers import TriggerSource
+from experiment.triggers import Pulse, TriggerSource
 from protocols.problems import FoolscanError
 
 # Other threads (journal, serial port) give the interpreter back to the drawing thread within this time.
@@ -154,6 +154,7 @@ class _Playing:
     stop: Callable[[], str | None]
     pictures_of: dict[int, str]
     origin_s: float | None = None
+    listening: bool = False
     flips: int = 0
     rows_before: int = 0
     now_s: float = 0.0
@@ -167,6 +168,7 @@ class _Playing:
         self.turn_s = time.perf_counter()
         self.step(waiting.at(0), None, "waiting", row=-1)
         self.triggers.start(self.now_s)
+        self.listening = True
         frame = 0
         while self.origin_s is None:
             if not waiting.moves:
@@ -245,7 +247,7 @@ class _Playing:
 
     def listen(self) -> None:
         """Pulses, presses, and whether to stop."""
-        for pulse in self.pulses():
+        for pulse in self.pulses() if self.listening else ():
             if self.origin_s is None:
                 self.origin_s = pulse.t_s
             self.journal.put({"kind": "pulse", "t_s": round(pulse.t_s, 6), "raw_s": round(pulse.raw_s, 6)})
@@ -259,7 +261,7 @@ class _Playing:
         if reason:
             raise _Stopped(reason)
 
-    def pulses(self) -> list:
+    def pulses(self) -> list[Pulse]:
         """New pulses; a trigger box that is lost after the first pulse costs pulses, not the run."""
         try:
             return self.triggers.poll(self.now_s)
@@ -281,7 +283,7 @@ class _Silence:
     def start(self, now_s: float) -> None:
         """Nothing starts."""
 
-    def poll(self, now_s: float) -> list:
+    def poll(self, now_s: float) -> list[Pulse]:
         """Nothing."""
         return []
 
@@ -292,6 +294,6 @@ class _Silence:
     def close(self) -> None:
         """Nothing to close."""
 
-    def facts(self) -> dict:
+    def facts(self) -> dict[str, Any]:
         """Nothing to say."""
         return {}

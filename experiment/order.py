@@ -11,8 +11,8 @@ import numpy as np
 from protocols.problems import FoolscanError
 from protocols.study import OrderRules
 
-REPAIRS = 1000
-RESTARTS = 5
+REPAIRS = 500
+RESTARTS = 4
 
 
 def order_of_trials(

@@ -9,9 +9,10 @@ from PIL import Image, ImageDraw, ImageFont
 from rich.table import Table
 
 from experiment.order import type_transitions
-from experiment.timeline import Timeline, compile_timeline, write_timeline
+from experiment.timeline import Timeline, compile_timeline, timeline_text, write_timeline
 from protocols.folder import RunId, StudyFolder, atomic_path, open_folder
 from protocols.manifest import read_manifest
+from protocols.problems import FoolscanError
 from protocols.rig import Rig
 from protocols.session import open_session
 from protocols.study import Study
@@ -40,6 +41,8 @@ def plan_run(study: Study, rig: Rig, folder: Path | str, run_id: RunId) -> Plann
     stimuli = read_manifest(place)
     record = open_session(place, study, run_id.sub, run_id.ses, run_id.task, rehearsal=rig.rehearsal)
     timeline = compile_timeline(study, rig, record, stimuli, run_id)
+    if place.journal(run_id).exists() and place.timeline(run_id).read_text(encoding="utf-8") != timeline_text(timeline):
+        raise FoolscanError(f"{place.timeline(run_id)}: the run was shown with another plan (rig, images?); it is kept")
     table = write_timeline(place, timeline, rig, record)
     picture = table.with_suffix(".png")
     with atomic_path(picture) as temporary:
@@ -84,11 +87,11 @@ def timeline_picture(timeline: Timeline) -> Image.Image:
     draw = ImageDraw.Draw(image)
     font, small = ImageFont.load_default(17), ImageFont.load_default(12)
     draw.text((left, 16), timeline.run.stem, fill="black", font=ImageFont.load_default(22))
-    x = left
+    x: float = left
     for kind in dict.fromkeys(row.trial_type for row in timeline.rows):
         draw.rectangle((x, 54, x + 16, 70), fill=COLOURS.get(kind, OTHER))
         draw.text((x + 22, 51), kind, fill="black", font=font)
-        x += 50 + int(draw.textlength(kind, font=font))
+        x += 50 + draw.textlength(kind, font=font)
     for line in range(lines):
         y = top + line * (height + gap)
         draw.line((left, y + height, left + width, y + height), fill="#BBBBBB")
@@ -102,9 +105,9 @@ def timeline_picture(timeline: Timeline) -> Image.Image:
             (left, top, width, height, gap),
         )
     for number in range(timeline.scan.pulses):
-        line, second = divmod(timeline.scan.pulse_s(number) - begin_s, ROW_S)
-        if line < lines:
-            tick, below = left + width * second / ROW_S, top + int(line) * (height + gap) + height
+        minute, second = divmod(timeline.scan.pulse_s(number) - begin_s, ROW_S)
+        if minute < lines:
+            tick, below = left + width * second / ROW_S, top + int(minute) * (height + gap) + height
             draw.line((tick, below, tick, below + 5), fill="black")
     draw.text((left + width - 200, 52), "small ticks: pulses", fill="#444444", font=small)
     _transitions(draw, timeline, (left, top + lines * (height + gap) + 20), font)
