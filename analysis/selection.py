@@ -66,12 +66,13 @@ def voxel_reliability(betas: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _correlation(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
     """Pearson correlation of matching columns, NaN where one is constant; (n_images, n_voxels) each -> (n_voxels,)."""
-    a, b = first - first.mean(axis=0), second - second.mean(axis=0)
-    norm_a, norm_b = np.sqrt((a * a).sum(axis=0)), np.sqrt((b * b).sum(axis=0))
-    for norm, values in ((norm_a, first), (norm_b, second)):
-        # rounding in the mean leaves a constant column with a tiny norm: relative to its values it is none
-        norm[~(norm > 1e-12 * np.abs(values).max(axis=0) * np.sqrt(len(values)))] = np.nan
-    return np.asarray((a * b).sum(axis=0) / (norm_a * norm_b), dtype=np.float64)
+    with np.errstate(invalid="ignore"):  # infinite values give NaN, which the caller counts as unusable
+        a, b = first - first.mean(axis=0), second - second.mean(axis=0)
+        norm_a, norm_b = np.sqrt((a * a).sum(axis=0)), np.sqrt((b * b).sum(axis=0))
+        for norm, values in ((norm_a, first), (norm_b, second)):
+            # rounding in the mean leaves a constant column with a tiny norm: relative to its values it is none
+            norm[~(norm > 1e-12 * np.abs(values).max(axis=0) * np.sqrt(len(values)))] = np.nan
+        return np.asarray((a * b).sum(axis=0) / (norm_a * norm_b), dtype=np.float64)
 
 
 def usable_voxels(betas: NDArray[np.float64]) -> NDArray[np.bool_]:
