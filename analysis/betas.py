@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,23 +82,32 @@ def design_of(
         }
     )
     frame_times = start_s + np.arange(scan.volumes) * scan.tr_s
-    frame = make_first_level_design_matrix(
-        frame_times,
-        table,
-        hrf_model=plan.hrf,
-        drift_model=plan.drift,
-        high_pass=plan.high_pass_hz,
-        drift_order=polynomial_order(scan),
-        oversampling=math.ceil(scan.tr_s / CONVOLUTION_STEP_S),
-        add_regs=None if motion is None else motion - motion.mean(axis=0),
-        add_reg_names=None if motion is None else list(MOTION_COLUMNS),
-    )
+    with warnings.catch_warnings():
+        # nilearn warns of dependent regressors, changes them, and goes on
+        warnings.filterwarnings("error", message="Matrix is singular", category=UserWarning)
+        try:
+            frame = make_first_level_design_matrix(
+                frame_times,
+                table,
+                hrf_model=plan.hrf,
+                drift_model=plan.drift,
+                high_pass=plan.high_pass_hz,
+                drift_order=polynomial_order(scan),
+                oversampling=math.ceil(scan.tr_s / CONVOLUTION_STEP_S),
+                add_regs=None if motion is None else motion - motion.mean(axis=0),
+                add_reg_names=None if motion is None else list(MOTION_COLUMNS),
+            )
+        except UserWarning:
+            raise FoolscanError(
+                f"{len(shown)} images: found regressors that are not independent of one another; are two images at the "
+                "same time, or is one so late that its response is not recorded?"
+            ) from None
     matrix = frame.to_numpy(dtype=np.float64)
     rank = int(np.linalg.matrix_rank(matrix / np.linalg.norm(matrix, axis=0)))
     if rank < matrix.shape[1] or scan.volumes <= matrix.shape[1]:
         raise FoolscanError(
             f"found {matrix.shape[1]} regressors of rank {rank} for {scan.volumes} volumes; betas need independent "
-            "regressors, and more volumes than regressors: longer runs, or fewer images in a run"
+            "regressors and more volumes than regressors: longer runs, or fewer images in a run"
         )
     duration_s = float(np.median([event.duration_s for event in images]))
     fine_s = np.arange(0.0, 40.0, 0.05)
