@@ -1,0 +1,153 @@
+"""Behaviour: animal or not, scored against the source's animacy where there is a correct answer, and reaction times."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+
+from analysis.events import read_events, shown_images
+from protocols.folder import RunId, StudyFolder
+from protocols.manifest import Stimulus
+from protocols.problems import FoolscanError
+from protocols.study import Study
+
+POOLED = "pooled"
+
+
+@dataclass(frozen=True)
+class Response:
+    """One stimulus trial and what was answered.
+
+    said_animal : the answer; None without one.
+    rt_s        : from image onset to the press; None without an answer.
+    """
+
+    run: RunId
+    stimulus: Stimulus
+    said_animal: bool | None
+    rt_s: float | None
+
+
+@dataclass(frozen=True)
+class BehaviourRow:
+    """Behaviour of one subject (or all pooled) with one stimulus set; what a column means stands in `COLUMNS`."""
+
+    subject: str
+    set: str
+    trials: int
+    missed: int
+    p_animal_if_animal: float
+    p_animal_if_not: float
+    accuracy: float
+    d_prime: float
+    criterion: float
+    rt_median_s: float
+    rt_q25_s: float
+    rt_q75_s: float
+
+
+COLUMNS: dict[str, str] = {
+    "subject": "Subject label; 'pooled': the trials of all subjects together.",
+    "set": "Stimulus set.",
+    "trials": "Stimulus trials shown.",
+    "missed": "Trials without a response in the task's window.",
+    "p_animal_if_animal": "Share of 'animal' among answered trials whose category is an animal (AN: whose target class is).",
+    "p_animal_if_not": "The same where it is not an animal.",
+    "accuracy": "Share correct of the answered trials, against the animacy of the source (n/a for a set with no correct answer).",
+    "d_prime": "Sensitivity z(hits) - z(false alarms), log-linear correction: 0.5 added to counts, 1 to trials (Hautus 1995).",
+    "criterion": "-(z(hits) + z(false alarms)) / 2 with the same correction; negative: inclined to say 'animal'.",
+    "rt_median_s": "Median reaction time of answered trials, s.",
+    "rt_q25_s": "Lower quartile of reaction times, s.",
+    "rt_q75_s": "Upper quartile of reaction times, s.",
+}
+
+
+def has_correct_answer(study: Study, set_name: str) -> bool:
+    """Whether a set's images show what they come from: adversarial noise shows nothing, so no answer is correct."""
+    return study.stimuli.sets[set_name].kind != "adversarial_noise"
+
+
+def load_responses(study: Study, folder: StudyFolder, stimuli: Sequence[Stimulus]) -> list[Response]:
+    """The stimulus trials of the analysed task, in order of subject, session, run and onset.
+
+    Raises FoolscanError with file, line and column for an answer or a time that is not readable.
+    """
+    plan = study.tasks[study.analysis.task]
+    of_id = {stimulus.stim_id: stimulus for stimulus in stimuli}
+    found = []
+    for run in folder.runs(study.analysis.task):
+        path = folder.events(run)
+        for event in shown_images(read_events(path)):
+            stimulus = of_id.get(event.stim_id or "")
+            if stimulus is None:
+                raise FoolscanError(f"{path}:{event.line}: stim_id: found {event.stim_id!r}, not in stimuli.tsv")
+            answer, rt = event.text("response"), event.text("response_time")
+            if answer is not None and answer not in plan.answers:
+                raise FoolscanError(
+                    f"{path}:{event.line}: response: found {answer!r}, expected {', '.join(plan.answers)} or n/a"
+                )
+            try:
+                rt_s = None if rt is None else float(rt)
+            except ValueError:
+                raise FoolscanError(f"{path}:{event.line}: response_time: found {rt!r}, expected seconds") from None
+            said_animal = None if answer is None else answer == plan.answers[0]
+            found.append(Response(run, stimulus, said_animal, rt_s if answer is not None else None))
+    return found
+
+
+def behaviour(study: Study, responses: Sequence[Response]) -> list[BehaviourRow]:
+    """Accuracy, d′, P(animal), reaction times and misses per subject and set, and over all subjects."""
+    subjects = list(dict.fromkeys(response.run.sub for response in responses))
+    rows = []
+    for subject in [POOLED, *subjects]:
+        of_subject = [response for response in responses if subject in (POOLED, response.run.sub)]
+        for name in study.tasks[study.analysis.task].sets:
+            of_set = [response for response in of_subject if response.stimulus.set == name]
+            if of_set:
+                rows.append(_row(subject, name, of_set, scored=has_correct_answer(study, name)))
+    return rows
+
+
+def d_prime(hits: int, n_signal: int, false_alarms: int, n_noise: int) -> tuple[float, float]:
+    """Sensitivity and criterion with the log-linear correction (Hautus 1995): finite for perfect scores too.
+
+    hits, n_signal         : 'animal' answers among the animals answered.
+    false_alarms, n_noise  : 'animal' answers among the others answered.
+
+    Returns (d′, c); NaN when there were no trials of one kind.
+    """
+    if not n_signal or not n_noise:
+        return math.nan, math.nan
+    z = NormalDist().inv_cdf
+    hit, alarm = z((hits + 0.5) / (n_signal + 1)), z((false_alarms + 0.5) / (n_noise + 1))
+    return hit - alarm, -(hit + alarm) / 2
+
+
+def _row(subject: str, name: str, responses: Sequence[Response], *, scored: bool) -> BehaviourRow:
+    answered = [response for response in responses if response.said_animal is not None]
+    animals = [response for response in answered if response.stimulus.animal_source]
+    others = [response for response in answered if not response.stimulus.animal_source]
+    hits = sum(bool(response.said_animal) for response in animals)
+    alarms = sum(bool(response.said_animal) for response in others)
+    sensitivity, criterion = d_prime(hits, len(animals), alarms, len(others)) if scored else (math.nan, math.nan)
+    right = hits + len(others) - alarms
+    times = [response.rt_s for response in answered if response.rt_s is not None]
+    q25, median, q75 = np.quantile(times, [0.25, 0.5, 0.75]).tolist() if times else [math.nan] * 3
+    return BehaviourRow(
+        subject,
+        name,
+        len(responses),
+        len(responses) - len(answered),
+        hits / len(animals) if animals else math.nan,
+        alarms / len(others) if others else math.nan,
+        right / len(answered) if scored and answered else math.nan,
+        sensitivity,
+        criterion,
+        median,
+        q25,
+        q75,
+    )

@@ -1,0 +1,238 @@
+"""The methods paragraph: every number from the study file, and only what the paper says attributed to the paper."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from protocols.study import Study
+
+PUBLISHED = ("stated", "derived")
+
+
+@dataclass(frozen=True)
+class Clause:
+    """A statement and the study-file keys that its values come from.
+
+    text : grammatical after "Following …:" and after "By this study's own choice:".
+    keys : dotted keys; the clause is the paper's only if every one has the basis `stated` or `derived`.
+    """
+
+    text: str
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One topic of the methods, its clauses in order."""
+
+    title: str
+    clauses: tuple[Clause, ...]
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """One sentence of the paragraph.
+
+    published : True when it is attributed to the paper.
+    keys      : of the study file, for the reader who wants to look a value up.
+    """
+
+    text: str
+    published: bool
+    keys: tuple[str, ...]
+
+
+def is_published(study: Study, key: str) -> bool:
+    """Whether a value is the paper's: its basis says `stated` or `derived`, and no extending study replaced it."""
+    basis = study.basis.get(key)
+    return study.reference is not None and basis is not None and basis.tag in PUBLISHED
+
+
+def citation(reference: str) -> str:
+    """``Zhang C, Duan X, … (2018)`` as ``Zhang et al. (2018)``."""
+    year = re.search(r"\((\d{4})\)", reference)
+    authors = [author.strip() for author in re.split(r",|&|;", reference.split("(")[0]) if author.strip()]
+    surnames = [" ".join(word for word in author.split() if not word.isupper()) or author for author in authors]
+    who = {0: reference, 1: "".join(surnames), 2: " and ".join(surnames)}.get(len(surnames), f"{surnames[0]} et al.")
+    return f"{who} ({year.group(1)})" if year else who
+
+
+def methods_paragraph(study: Study, *, simulated: bool) -> list[tuple[str, list[Sentence]]]:
+    """The methods of a study, topic by topic.
+
+    study     : the study file; its `basis` decides what is attributed to its `reference`.
+    simulated : True for a rehearsal: participant, scanner and brain were emulated, and the paragraph says so.
+
+    Returns (topic, sentences). Published values come first in each topic, then this study's own choices.
+    """
+    cited = citation(study.reference) if study.reference else ""
+    topics = []
+    for part in _parts(study, simulated):
+        sentences = []
+        for published in (True, False):
+            clauses = [clause for clause in part.clauses if _published(study, clause) == published]
+            if clauses:
+                start = f"As in {cited}, " if published else ("By this study's own choice, " if cited else "")
+                text = start + _joined([clause.text for clause in clauses]) + "."
+                keys = tuple(key for clause in clauses for key in clause.keys)
+                sentences.append(Sentence(text[0].upper() + text[1:], published, keys))
+        topics.append((part.title, sentences))
+    return topics
+
+
+def as_text(topics: Sequence[tuple[str, Sequence[Sentence]]]) -> str:
+    """The paragraph as plain text, one line per topic."""
+    return "\n".join(f"{title}. {' '.join(sentence.text for sentence in sentences)}" for title, sentences in topics)
+
+
+def _published(study: Study, clause: Clause) -> bool:
+    return bool(clause.keys) and all(is_published(study, key) for key in clause.keys)
+
+
+def _joined(texts: Sequence[str]) -> str:
+    return texts[0] if len(texts) == 1 else "; ".join(texts[:-1]) + "; and " + texts[-1]
+
+
+def _parts(study: Study, simulated: bool) -> Iterator[Part]:
+    yield Part("Participants", tuple(_participants(study, simulated)))
+    yield Part("Stimuli", tuple(_stimuli(study)))
+    yield Part("Task", tuple(_task(study)))
+    yield Part("Imaging", tuple(_imaging(study, simulated)))
+    yield Part("Analysis", tuple(_analysis(study)))
+
+
+def _participants(study: Study, simulated: bool) -> Iterator[Clause]:
+    design = study.design
+    yield Clause(f"there were {_count(design.subjects, 'participant')}", ("design.subjects",))
+    if simulated:
+        yield Clause("the participants were simulated, no person took part", ())
+    yield Clause(f"each came for {_count(design.sessions, 'session')}", ("design.sessions",))
+    yield Clause(f"a session had {_count(design.runs, 'run')}", ("design.runs",))
+
+
+def _stimuli(study: Study) -> Iterator[Clause]:
+    plan = study.stimuli
+    yield Clause(
+        f"there were {plan.n_categories} categories, one image of each in every set", ("stimuli.n_categories",)
+    )
+    yield Clause(f"images were made for the network {plan.network.name}", ("stimuli.network.name",))
+    yield Clause(f"all sets shared one grid of {plan.size_px} × {plan.size_px} pixels", ("stimuli.size_px",))
+    if plan.pictures.kind == "picturebook":
+        text = f"the regular images were drawn by foolscan's picture book ({plan.pictures.split} split)"
+        yield Clause(text, ("stimuli.pictures.kind",))
+    else:
+        yield Clause("the regular images were the laboratory's own pictures", ("stimuli.pictures.kind",))
+    for name, recipe in plan.sets.items():
+        key = f"stimuli.sets.{name}"
+        if recipe.kind == "adversarial_noise":
+            text = f"{name} images were optimised until the paired class reached a confidence of {_percent(recipe.confidence)}"
+            yield Clause(text, (f"{key}.confidence",))
+            text = f"{name} started from the mean image plus Gaussian noise of SD {recipe.noise_sd:g} grey levels"
+            yield Clause(text, (f"{key}.noise_sd",))
+        elif recipe.kind == "adversarial_interference":
+            reached = _percent(recipe.confidence)
+            text = (
+                f"{name} images were optimised from their {recipe.source} images until a wrong class reached {reached}"
+            )
+            yield Clause(text, (f"{key}.confidence",))
+            target = {
+                "other_animacy": "the next class of the other animacy",
+                "random": "a random one",
+                "least_likely": "the one the network found least likely",
+            }[recipe.target]
+            yield Clause(f"the wrong class of {name} was {target}", (f"{key}.target",))
+            text = f"no pixel of {name} changed by more than {recipe.linf_max}/255, and {recipe.linf_preferred}/255 was tried first"
+            yield Clause(text, (f"{key}.linf_max", f"{key}.linf_preferred"))
+    if plan.second_network is not None:
+        text = f"a second network, {plan.second_network.name}, labelled all images"
+        yield Clause(text, ("stimuli.second_network.name",))
+
+
+def _task(study: Study) -> Iterator[Clause]:
+    name = study.analysis.task
+    task, key = study.tasks[name], f"tasks.{study.analysis.task}"
+    yield Clause(f"images subtended {task.image_deg:g}°", (f"{key}.image_deg",))
+    yield Clause(f"a fixation point of {task.fixation_deg:g}° was shown throughout", (f"{key}.fixation_deg",))
+    yield Clause(f"a blank of {task.blank_s:g} s preceded every image", (f"{key}.blank_s",))
+    yield Clause(f"an image was shown for {task.image_s:g} s", (f"{key}.image_s",))
+    yield Clause(f"a run had {task.stimulus_trials} stimulus trials", (f"{key}.stimulus_trials",))
+    blanks = f"a run had {task.blank_trials} blank trials"
+    yield Clause(blanks, (f"{key}.blank_trials",))
+    yield Clause(f"a blank trial lasted {task.blank_trial_s:g} s", (f"{key}.blank_trial_s",))
+    yield Clause(f"a run began with {task.lead_in_s:g} s of blank", (f"{key}.lead_in_s",))
+    yield Clause(f"a run ended with {task.lead_out_s:g} s of blank", (f"{key}.lead_out_s",))
+    shown = {
+        "all_once": "every image was shown once in a run",
+        "half_twice": "a run showed the session's half of the categories twice",
+    }[task.presentation]
+    yield Clause(shown, (f"{key}.presentation",))
+    answers = " or ".join(answer.replace("_", " ") for answer in task.answers)
+    yield Clause(f"the answer to each image, by button, was {answers}", (f"{key}.answers",))
+    window = f"an answer counted when it came within {task.response_window_s:g} s of image onset"
+    yield Clause(window, (f"{key}.response_window_s",))
+    yield Clause(f"the background was grey level {task.background_grey}", (f"{key}.background_grey",))
+
+
+def _imaging(study: Study, simulated: bool) -> Iterator[Clause]:
+    scan = study.scan
+    yield Clause(f"a volume was stored every {scan.tr_s:g} s (TR)", ("scan.tr_s",))
+    yield Clause(f"a run stored {scan.volumes} volumes", ("scan.volumes", "scan.tr_s"))
+    if scan.dummies.volumes:
+        text = f"{scan.dummies.volumes} dummy volumes were {scan.dummies.images}"
+        yield Clause(text, ("scan.dummies.volumes", "scan.dummies.images"))
+    if simulated:
+        brain = study.rehearsal.brain
+        text = (
+            f"the images were simulated, with voxel-wise haemodynamic responses, {brain.peak_signal_pct:g} % peak signal, "
+            f"a temporal signal-to-noise ratio of {brain.tsnr:g}, drift, motion and correlated noise"
+        )
+        yield Clause(text, ("rehearsal.brain.peak_signal_pct", "rehearsal.brain.tsnr"))
+
+
+def _analysis(study: Study) -> Iterator[Clause]:
+    plan = study.analysis
+    glm, voxels = plan.glm, plan.voxels
+    yield Clause(f"the regions of interest were {_listed(plan.rois)}", ("analysis.rois",))
+    hrf = {"spm": "SPM's", "glover": "Glover's"}[glm.hrf]
+    text = f"a general linear model of each run had one regressor per image, convolved with {hrf} haemodynamic response"
+    yield Clause(text, ("analysis.glm.model", "analysis.glm.hrf"))
+    noise = {"ols": "ordinary least squares", "ar1": "a first-order autoregressive noise model"}[glm.noise]
+    text = f"the model was fitted by {noise}, with {glm.drift} drift terms (high-pass {glm.high_pass_hz:g} Hz) and motion as confounds"
+    yield Clause(text, ("analysis.glm.noise", "analysis.glm.drift", "analysis.glm.high_pass_hz"))
+    text = f"in each region, the {voxels.per_subject} voxels of a participant that answered images most alike across runs were kept"
+    yield Clause(text, ("analysis.voxels.per_subject",))
+    chosen = {
+        "split_half": "voxels were chosen on one half of the runs and analysed on the other, then the halves were swapped",
+        "published": "voxels were chosen on the same runs that were analysed, which is circular",
+    }[voxels.by]
+    yield Clause(chosen, ("analysis.voxels.by",))
+    scaling = {
+        "none": "patterns were not scaled",
+        "z_voxel_run": "each voxel's betas were z-scored within each run",
+        "mean_removed": "each voxel's mean over the images of a run was removed",
+        "mean_removed_within_type": "each voxel's mean over the images of a run and set was removed",
+    }[plan.pattern_scaling]
+    yield Clause(scaling, ("analysis.pattern_scaling",))
+    measure = {"spearman": "Spearman", "pearson": "Pearson"}
+    text = f"the dissimilarity of two images of one set was 1 − {measure[plan.dissimilarity]}'s correlation of their patterns"
+    yield Clause(text, ("analysis.dissimilarity",))
+    pairs = _listed([f"{first} and {second}" for first, second in plan.pairs], ", ")
+    yield Clause(f"the sets compared were {pairs}", ("analysis.pairs",))
+    yield Clause(f"two RDMs were compared by {measure[plan.similarity]}'s correlation", ("analysis.similarity",))
+    yield Clause(f"intervals cover {_percent(plan.bootstrap.interval)}", ("analysis.bootstrap.interval",))
+    text = f"intervals come from {plan.bootstrap.resamples} bootstrap resamples of voxels within participants"
+    yield Clause(text, ("analysis.bootstrap.resamples",))
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _listed(words: Sequence[str], last: str = " and ") -> str:
+    return words[0] if len(words) == 1 else ", ".join(words[:-1]) + last + words[-1]
+
+
+def _percent(share: float) -> str:
+    return f"{share * 100:g} %"
