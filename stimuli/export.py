@@ -1,0 +1,83 @@
+"""Images resampled once, offline, for the exact pixels of one rig; needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from protocols.checks import check
+from protocols.folder import StudyFolder, exclusive, read_json, write_json
+from protocols.manifest import Stimulus, read_manifest
+from protocols.problems import FoolscanError, ProtocolError
+from protocols.provenance import sha256_of
+from protocols.rig import Rig
+from protocols.study import Study
+from stimuli.image_files import read_rgb, write_png
+
+EXPORT_FORMAT = 1
+FILTER = "bicubic"
+"""One filter for every set: no sharp RE beside a smoothed AN. Bicubic keeps grey levels within a few of the grid's."""
+
+
+def export(
+    study: Study,
+    rig: Rig,
+    folder: StudyFolder,
+    *,
+    task: str | None = None,
+    told: Callable[[int, int], None] = lambda done, n: None,
+) -> Path:
+    """Resample every image of a study to the pixels it has on a rig's screen, to be drawn 1:1.
+
+    study  : gives the size in degrees.
+    rig    : gives the size in pixels, by tangent geometry.
+    folder : the study folder, with its images made.
+    task   : None: the one that is analysed.
+    told   : progress, (images done, images in all).
+
+    Returns the path of ``export.json``. Images that are exported already, from the same files, are left alone.
+    Raises ProtocolError when study and rig do not fit, FoolscanError for an image that changed since the manifest.
+    """
+    problems = [problem for problem in check(study, rig).problems if not problem.needed]
+    if problems:
+        raise ProtocolError(problems)
+    side_px = rig.display.px(study.tasks[task or study.analysis.task].image_deg)
+    images, stimuli = folder.screen_images(rig.name), read_manifest(folder)
+    index_path = images / "export.json"
+    with exclusive(index_path, f"exporting for rig {rig.name}"):
+        earlier = _earlier(index_path, side_px)
+        index = {}
+        for done, stimulus in enumerate(stimuli, start=1):
+            entry = earlier.get(stimulus.stim_id)
+            if entry is None or not _stands(images, entry, stimulus):
+                entry = _exported(folder, images, stimulus, side_px)
+            index[stimulus.stim_id] = entry
+            told(done, len(stimuli))
+        write_json(index_path, {"format": EXPORT_FORMAT, "side_px": side_px, "filter": FILTER, "images": index})
+    return index_path
+
+
+def _earlier(index_path: Path, side_px: int) -> dict[str, dict[str, str]]:
+    if not index_path.exists():
+        return {}
+    index = read_json(index_path)
+    same = index.get("format") == EXPORT_FORMAT and index.get("side_px") == side_px and index.get("filter") == FILTER
+    return dict(index["images"]) if same else {}
+
+
+def _stands(images: Path, entry: dict[str, str], stimulus: Stimulus) -> bool:
+    path = images / entry["file"]
+    return entry["source_sha256"] == stimulus.sha256 and path.is_file() and sha256_of(path) == entry["sha256"]
+
+
+def _exported(folder: StudyFolder, images: Path, stimulus: Stimulus, side_px: int) -> dict[str, str]:
+    source = stimulus.path(folder)
+    if not source.is_file() or sha256_of(source) != stimulus.sha256:
+        raise FoolscanError(f"{source}: not the image that the manifest describes; see: foolscan stimuli verify")
+    path = images / f"{stimulus.stim_id}.png"
+    picture = Image.fromarray(read_rgb(source))
+    write_png(path, np.asarray(picture.resize((side_px, side_px), Image.Resampling.BICUBIC)))
+    return {"file": path.name, "sha256": sha256_of(path), "source_sha256": stimulus.sha256}
