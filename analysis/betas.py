@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from analysis.confounds import MOTION_COLUMNS, find_confounds, read_motion
 from analysis.events import Event, check_images, check_length, read_events, shown_images
@@ -183,7 +184,10 @@ def estimate_betas(study: Study, folder: StudyFolder, progress: Progress | None 
     for done, run in enumerate(runs):
         if progress:
             progress(run.stem, done, len(runs))
-        if _estimate_run(study, folder, stimuli, masks[run.sub], run):
+        # threads that wait for one another make these small matrices many times slower on a busy machine
+        with threadpool_limits(1, user_api="blas"):
+            made = _estimate_run(study, folder, stimuli, masks[run.sub], run)
+        if made:
             written.append(betas_path(folder, run))
     if progress:
         progress("", len(runs), len(runs))
