@@ -37,8 +37,9 @@ def plan_run(study: Study, rig: Rig, folder: Path | str, run_id: RunId) -> Plann
 
     Raises as `compile_timeline` and `read_manifest` do.
     """
-    place: StudyFolder = open_folder(folder, study.title, rehearsal=rig.rehearsal)
+    place = StudyFolder(Path(folder))
     stimuli = read_manifest(place)
+    open_folder(folder, study.title, rehearsal=rig.rehearsal)
     record = open_session(place, study, run_id.sub, run_id.ses, run_id.task, rehearsal=rig.rehearsal)
     timeline = compile_timeline(study, rig, record, stimuli, run_id)
     if place.journal(run_id).exists() and place.timeline(run_id).read_text(encoding="utf-8") != timeline_text(timeline):

@@ -74,7 +74,7 @@ class PsychoPyStage:
         self.window.mouseVisible = False
         self._renderer: str = gl_info.get_renderer()
         self.holds_flips = not any(name in self._renderer.lower() for name in SOFTWARE_RENDERERS)
-        self._fixation = self._image(Image.fromarray(fixation_point(display.px(task.fixation_deg)), "RGBA"))
+        self._fixation = self._image(Image.fromarray(fixation_point(display.px(task.fixation_deg))))
         self._pictures: dict[str, tuple[Path, Any]] = {}
         self._words: dict[str, Any] = {}
         self._measured_hz: float | None = None

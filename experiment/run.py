@@ -87,9 +87,10 @@ def run(
     simulated = _simulated(rig) and not real_time
     if screenshots and not simulated:
         raise FoolscanError("--screenshots: reading the screen back makes flips late; only a simulated clock allows it")
-    place = open_folder(folder, study.title, rehearsal=rig.rehearsal)
+    place = StudyFolder(Path(folder))
     stimuli = read_manifest(place)
     check_stimuli(place, stimuli)
+    open_folder(folder, study.title, rehearsal=rig.rehearsal)
     journal_path = place.journal(run_id)
     with exclusive(journal_path, f"run {run_id.run} of sub-{run_id.sub}, ses-{run_id.ses}"):
         set_aside = free_run(place, run_id)

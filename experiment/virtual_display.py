@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import shutil
 import subprocess
@@ -31,31 +30,31 @@ def ensure_display(size_px: tuple[int, int]) -> str | None:
     return _start(program, size_px)
 
 
+# Holds the server until this process is gone, however it ended: the end of its standard input is the sign. Ending the
+# server earlier would cut X off under a driver's thread, which then takes the process down.
+_KEEPER = '"$0" "$@" & server=$!; read -r _; kill $server'
+
+
 def _start(program: str, size_px: tuple[int, int]) -> str:
     read_end, write_end = os.pipe()
+    # A bare descriptor: the system closes it when this process is gone, not Python while it shuts down.
+    held_end, _kept_end = os.pipe()
     width, height = size_px
     screen = ["-screen", "0", f"{width}x{height}x24", "-nolisten", "tcp"]
-    # -terminate: it ends with its last client, this process; ending it from here would cut X off under a driver's thread.
-    server = subprocess.Popen(
-        [program, "-displayfd", str(write_end), "-terminate", *screen],
+    keeper = subprocess.Popen(
+        ["sh", "-c", _KEEPER, program, "-displayfd", str(write_end), *screen],
         pass_fds=(write_end,),
-        stdin=subprocess.DEVNULL,
+        stdin=held_end,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,  # Ctrl-C ends the run, not the display under its window
     )
     os.close(write_end)
+    os.close(held_end)
     with os.fdopen(read_end, encoding="ascii") as answer:
         number = answer.readline().strip()  # Xvfb takes the first free number and says which
     if not number:
+        keeper.kill()
         raise FoolscanError("no display: Xvfb did not start; run `Xvfb :99` by hand to see why")
-    name = f":{number}"
-    os.environ["DISPLAY"] = name
-    atexit.register(_stop_if_unused, server)
-    return name
-
-
-def _stop_if_unused(server: subprocess.Popen[bytes]) -> None:
-    if "pyglet" not in sys.modules:  # no window ever opened
-        server.terminate()
-        server.wait(timeout=10)
+    os.environ["DISPLAY"] = f":{number}"
+    return f":{number}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,23 +51,6 @@ def display() -> Iterator[str | None]:
     if shutil.which("Xvfb") is None:
         yield None
         return
-    read_end, write_end = os.pipe()
-    server = subprocess.Popen(
-        ["Xvfb", "-displayfd", str(write_end), "-screen", "0", "1920x1080x24", "-nolisten", "tcp"],
-        pass_fds=(write_end,),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    os.close(write_end)
-    try:
-        with os.fdopen(read_end, encoding="ascii") as answer:
-            number = answer.readline().strip()  # Xvfb takes the first free number and says which
-        if not number:
-            pytest.fail("Xvfb did not start: run `Xvfb :99` by hand to see why")
-        os.environ["DISPLAY"] = f":{number}"
-        yield os.environ["DISPLAY"]
-    finally:
-        os.environ.pop("DISPLAY", None)
-        server.terminate()
-        server.wait(timeout=30)
+    from experiment.virtual_display import ensure_display
+
+    yield ensure_display((1920, 1080))  # it ends with this process, not before: drivers' threads still hold it

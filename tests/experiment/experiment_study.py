@@ -19,9 +19,14 @@ ANIMALS = {"otter", "heron", "carp"}
 
 
 def small_study(
-    folder: Path, n_categories: int = 4, *, scan: str = "{tr_s: 1.0, volumes: 60}", more: str = ""
+    folder: Path,
+    n_categories: int = 4,
+    *,
+    scan: str = "{tr_s: 1.0, volumes: 60}",
+    more: str = "",
+    times: float = 1.0,
 ) -> Study:
-    """A study of a few categories: trials of 2 s, 2 blank trials, written to a YAML file of its own."""
+    """A study of a few categories: trials of 2 s (all times multiplied by `times`), 2 blank trials, in a YAML file."""
     path = folder / "small.yaml"
     path.write_text(
         f"""format: 1
@@ -33,12 +38,12 @@ stimuli: {{n_categories: {n_categories}}}
 tasks:
   animals:
     image_deg: 3.0
-    blank_s: 1.0
-    image_s: 1.0
-    blank_trial_s: 2.0
-    lead_in_s: 3.0
-    lead_out_s: 3.0
-    response_window_s: 2.0
+    blank_s: {1.0 * times:.2f}
+    image_s: {1.0 * times:.2f}
+    blank_trial_s: {2.0 * times:.2f}
+    lead_in_s: {3.0 * times:.2f}
+    lead_out_s: {3.0 * times:.2f}
+    response_window_s: {2.0 * times:.2f}
     stimulus_trials: {3 * n_categories}
     blank_trials: 2
 {more}""",
