@@ -74,6 +74,56 @@ def rois(study: StudyArgument, to: FolderOption) -> None:
         raise typer.Exit(1)
 
 
+@app.command()
+def rdms(study: StudyArgument, to: FolderOption) -> None:
+    """Compute the RDMs of every ROI and network layer. Example: foolscan analysis rdms demo --to demo-study"""
+    from analysis.rdms import rdms as compute
+    from protocols.folder import StudyFolder
+    from protocols.study import load_study
+
+    with _progress() as progress:
+        written = compute(load_study(study), StudyFolder(to), progress)
+    _say_written(written, "RDMs")
+
+
+@app.command()
+def compare(study: StudyArgument, to: FolderOption) -> None:
+    """Compare RDMs of different stimulus sets, with intervals. Example: foolscan analysis compare demo --to demo-study"""
+    from analysis.compare import compare as compare_rdms
+    from protocols.folder import StudyFolder
+    from protocols.study import load_study
+
+    with _progress() as progress:
+        written = compare_rdms(load_study(study), StudyFolder(to), progress)
+    _say_written(written, "similarities")
+
+
+@app.command()
+def report(study: StudyArgument, to: FolderOption) -> None:
+    """Write the report, one self-contained HTML page, and its figures. Example: foolscan analysis report demo --to demo-study"""
+    from analysis.report import report as write_report
+    from protocols.folder import StudyFolder
+    from protocols.study import load_study
+
+    with _progress() as progress:
+        written = write_report(load_study(study), StudyFolder(to), progress)
+    _say_written(written, "pages")
+
+
+@app.command()
+def trace(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="a derived file, such as .../rdms/similarity_brain.tsv")],
+    to: Annotated[Path | None, typer.Option("--to", metavar="FOLDER", help="the study folder, if FILE is elsewhere")] = None,
+) -> None:
+    """Print what a derived file was made from, back to the start. Example: foolscan analysis trace .../rdms/similarity_brain.tsv"""
+    from analysis.trace import as_text, trace_file
+
+    chain = trace_file(file, to)
+    print(as_text(chain))
+    if not chain.unchanged:
+        raise typer.Exit(1)
+
+
 @contextmanager
 def _progress() -> Iterator[Callable[[str, int, int], None]]:
     """A progress bar on the terminal, as the callback that the importable functions take."""

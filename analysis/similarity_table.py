@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analysis.resampling import Interval, percentile_interval
+from analysis.tables import number, read_table
+from protocols.problems import FoolscanError
 
 Pair = tuple[str, str]
 
@@ -46,6 +50,8 @@ class DifferenceRow:
     ci_high: float
     ci_method: str
 
+
+RowType = TypeVar("RowType", SimilarityRow, DifferenceRow)
 
 COLUMNS: dict[str, str] = {
     "pair": "The two stimulus sets whose RDMs are correlated.",
@@ -95,3 +101,25 @@ def interval_over(replicates: NDArray[np.float64], coverage: float, over: str) -
     if found.undefined:
         method += f"; {found.undefined} not defined and left out"
     return Interval(found.low, found.high, method, found.undefined)
+
+
+def read_rows(path: Path, kind: type[RowType]) -> list[RowType]:
+    """The rows of a table that `compare` wrote.
+
+    kind : `SimilarityRow` or `DifferenceRow`.
+
+    Raises FoolscanError for other columns.
+    """
+    names = [field.name for field in fields(kind)]
+    types = {field.name: field.type for field in fields(kind)}
+    found = []
+    for row in read_table(path):
+        if list(row) != names:
+            raise FoolscanError(
+                f"{path}: found other columns than {', '.join(names)}; run foolscan analysis compare again"
+            )
+        values: dict[str, Any] = {
+            name: number(cell) if types[name] in ("float", "int") else cell for name, cell in row.items()
+        }
+        found.append(kind(**values))
+    return found
