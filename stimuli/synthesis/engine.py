@@ -21,20 +21,20 @@ from stimuli.synthesis.stopping import StopRule, Verdict
 class Job:
     """One image to be made.
 
-    job_id    : its name, returned with the outcome.
-    start     : (3, height, width), grey levels: where it starts.
-    centre    : (3, height, width), whole grey levels: what its constraint is around.
-    radius    : how far from the centre it may go, grey levels (for constraints that have one).
-    goal      : what its objective wants: a class index as an int64 scalar, or an array of features.
-    max_steps : steps allowed.
+    job_id : its name, returned with the outcome.
+    start  : (3, height, width), grey levels: where it starts.
+    centre : (3, height, width), whole grey levels: what its constraint is around.
+    radius : how far from the centre it may go, grey levels (for constraints that have one).
+    goal   : what its objective wants: a class index as an int64 scalar, or an array of features.
+    stop   : when it is finished.
     """
 
     job_id: str
     start: FloatImage
     centre: FloatImage
     radius: float
-    goal: np.ndarray
-    max_steps: int
+    goal: np.ndarray | np.generic
+    stop: StopRule
 
 
 @dataclass(frozen=True)
@@ -58,12 +58,11 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Method:
-    """How images are made."""
+    """How images are made; where each starts and when it is finished stands in its job."""
 
     objective: Objective
     constraint: Constraint
     optimiser: Optimiser
-    stop: StopRule
 
 
 def synthesise(method: Method, queue: deque[Job], batch_size: int, device: torch.device) -> Iterator[Outcome]:
@@ -72,7 +71,7 @@ def synthesise(method: Method, queue: deque[Job], batch_size: int, device: torch
     The batch always has `batch_size` images: a finished image gives its slot to the next job, and an empty slot keeps
     an image that nobody looks at. At one batch size, on one device, an image's bits are the same in whatever company.
 
-    method     : objective, constraint, optimiser and stop rule.
+    method     : objective, constraint and optimiser.
     queue      : jobs of one image size; whoever takes the outcomes may append further jobs.
     batch_size : images a step.
     device     : where the objective computes.
@@ -87,7 +86,7 @@ def synthesise(method: Method, queue: deque[Job], batch_size: int, device: torch
         slots.fill(queue, state)
         rounded = method.constraint.rounded(slots.images, slots.centres, slots.radii)
         reading, gradients = _ascent(method.objective, rounded, slots.goals)
-        finished = slots.judge(method.stop, reading, rounded)
+        finished = slots.judge(reading, rounded)
         yield from finished
         if slots.busy:
             moved = method.optimiser.stepped(slots.images, gradients, reading, state)
@@ -141,17 +140,17 @@ class _Slots:
             for remembered in state.values():
                 remembered[slot] = 0
 
-    def judge(self, stop: StopRule, reading: Reading, rounded: Tensor) -> list[Outcome]:
+    def judge(self, reading: Reading, rounded: Tensor) -> list[Outcome]:
         """The outcomes of the slots that are finished, which become free; the others are counted one step on."""
         values, scores = reading.values.tolist(), reading.scores.tolist()
         finished = []
         for slot, job in enumerate(self.jobs):
             if job is None:
                 continue
-            if values[slot] > self.best[slot] + stop.least_gain:
+            if values[slot] > self.best[slot] + job.stop.least_gain:
                 self.best[slot], self.best_step[slot] = values[slot], self.steps[slot]
             since_gain = self.steps[slot] - self.best_step[slot]
-            verdict = stop.verdict(scores[slot], self.steps[slot], job.max_steps, since_gain)
+            verdict = job.stop.verdict(scores[slot], self.steps[slot], since_gain)
             if verdict == "go on":
                 self.steps[slot] += 1
                 continue

@@ -32,21 +32,23 @@ class Objective(Protocol):
     """Reads a batch of images against one goal each (a class, a pattern of features, ...)."""
 
     def __call__(self, images: Tensor, goals: Tensor) -> Reading:
-        """images (n_images, 3, height, width), 0-255; goals (n_images, ...): what `Job.goal` holds, stacked."""
+        """Images (n_images, 3, height, width), 0-255; goals (n_images, ...): what `Job.goal` holds, stacked."""
 
 
 @dataclass(frozen=True)
-class LogPosterior:
-    """Log of the posterior of the goal class (goals: class indices).
+class LogOdds:
+    """Log of p / (1 - p), p the posterior of the goal class (goals: class indices).
 
-    Nguyen et al. 2015 ascend the posterior itself, whose gradient vanishes where the class is unlikely; its logarithm
-    points the same way at every image.
+    The posterior (Nguyen et al. 2015), its logarithm and its log odds have gradients along the same line, so steps of a
+    fixed length are the same for all three; but that of the posterior vanishes where the class is unlikely, and that of
+    its logarithm where it is certain.
     """
 
     network: Reads
 
     def __call__(self, images: Tensor, goals: Tensor) -> Reading:
-        """Log posterior as value, posterior as score."""
-        log_posteriors = torch.log_softmax(self.network.logits(images), dim=1)
-        values = log_posteriors.gather(1, goals[:, None]).squeeze(1)
-        return Reading(values, values.exp())
+        """Log odds as value, posterior as score."""
+        logits = self.network.logits(images)
+        goal = torch.nn.functional.one_hot(goals, logits.shape[1]).bool()
+        values = logits.masked_select(goal) - logits.masked_fill(goal, float("-inf")).logsumexp(dim=1)
+        return Reading(values, values.sigmoid())

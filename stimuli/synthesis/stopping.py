@@ -16,13 +16,15 @@ class StopRule:
     """Stop when the score is reached, the steps are used up, or nothing has been gained for a while.
 
     score      : criterion, e.g. a posterior of 0.99; None: never.
+    max_steps  : steps allowed.
     patience   : steps without gain after which an image is given up.
     least_gain : gain in the objective's value that counts.
     """
 
     score: float | None
+    max_steps: int
     patience: int = 40
-    least_gain: float = 0.01
+    least_gain: float = 0.05
 
     @property
     def threshold(self) -> float:
@@ -31,15 +33,15 @@ class StopRule:
             return float("inf")
         return self.score + MARGIN_SHARE * (1.0 - self.score)
 
-    def verdict(self, score: float, steps: int, max_steps: int, steps_since_gain: int) -> Verdict:
+    def verdict(self, score: float, steps: int, steps_since_gain: int) -> Verdict:
         """What to do with one image.
 
         score            : of its rounded self.
-        steps, max_steps : steps done and allowed.
+        steps            : steps done.
         steps_since_gain : steps since the best value so far rose by `least_gain`.
         """
         if score >= self.threshold:
             return "reached"
-        if steps >= max_steps:
+        if steps >= self.max_steps:
             return "out of steps"
         return "no progress" if steps_since_gain >= self.patience else "go on"
