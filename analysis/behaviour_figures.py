@@ -72,7 +72,8 @@ def _sensitivity(axes: Axes, rows: Sequence[BehaviourRow], sets: Sequence[str]) 
         )
     axes.set_xticks(range(len(scored)), scored)
     axes.set_xlim(-0.6, max(len(scored), 1) - 0.4)
-    axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
+    shown = [row.d_prime for row in rows if math.isfinite(row.d_prime)]
+    axes.set_ylim(min([0.0, *shown]) * 1.1, max([1.0, *shown]) * 1.1)
     quiet_grid(axes)
     axes.set_title("Sensitivity d′", fontsize=8.5)
 

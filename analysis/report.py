@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 PACKAGES = ("numpy", "scipy", "nibabel", "nilearn", "h5py", "matplotlib", "jinja2")
 TEMPLATE = Path(__file__).parent / "report_template"
 EXAMPLES = 6  # triplets in Figure 1A
+PX_PER_INCH = 92  # of a wide figure on a phone
 
 
 @dataclass(frozen=True)
@@ -40,14 +41,14 @@ class Shown:
     image : the SVG as a data address.
     alt   : what it shows, for those who do not see it.
     links : files beside the page: data, SVG, PNG.
-    wide  : shown in its full width even on a phone, where it then scrolls.
+    width_px : least width on the page: on a phone it then scrolls; 0 for a figure that may shrink.
     """
 
     name: str
     image: str
     alt: str
     links: tuple[tuple[str, str], ...]
-    wide: bool
+    width_px: int
 
 
 def report_path(folder: StudyFolder) -> Path:
@@ -106,9 +107,9 @@ class _Figures:
         top.text(0.004, 0.965, "A", fontsize=12, fontweight="bold")
         axes = list(bottom.subplots(1, len(panels), squeeze=False)[0])
         if contents.network:
-            draw_layers(axes.pop(0), contents.network.rows, "B")
+            draw_layers(axes.pop(0), contents.network.rows, "Network", "B")
         if contents.brain:
-            draw_rois(axes.pop(0), contents.brain.rows, "C" if contents.network else "B")
+            draw_rois(axes.pop(0), contents.brain.rows, contents.brain_name, "C" if contents.network else "B")
         examples = set(example_categories(contents.stimuli, contents.sets, EXAMPLES))
         columns = ("stim_id", "stim_file", "set", "category", "target_class", "network_label", "confidence")
         rows = [asdict(image) for image in contents.stimuli if image.category in examples]
@@ -121,11 +122,12 @@ class _Figures:
         if network:
             rows = [asdict(row) for row in network.rows]
             alt = "Similarity of RDMs along the layers of the network"
-            self._keep("similarity_layers", layers_figure(network.rows), alt, columns, rows, COLUMNS)
+            self._keep("similarity_layers", layers_figure(network.rows, "Network", "B"), alt, columns, rows, COLUMNS)
         if brain:
             rows = [asdict(row) for row in brain.rows]
             alt = "Similarity of RDMs in every region of interest"
-            self._keep("similarity_rois", rois_figure(brain.rows), alt, columns, rows, COLUMNS, simulated=True)
+            figure = rois_figure(brain.rows, self.contents.brain_name, "C" if network else "B")
+            self._keep("similarity_rois", figure, alt, columns, rows, COLUMNS, simulated=True)
         if self.contents.has_truth:
             rows = [asdict(row) for row in self.contents.pooled]
             alt = "Measured and corrected similarity beside the simulated truth"
@@ -190,7 +192,7 @@ class _Figures:
         """Save a figure and its data; a figure of simulated data says so in itself."""
         contents = self.contents
         if simulated and contents.simulated:
-            figure.text(0.998, 0.004, "simulated data", ha="right", va="bottom", fontsize=6.5, color="#a33b2a")
+            figure.text(0.997, 0.996, "simulated data", ha="right", va="top", fontsize=6.5, color="#a33b2a")
         saved = save(figure, self.folder, name)
         names = list(columns)
         table = write_table(self.folder / f"{name}.tsv", names, rows)
@@ -198,7 +200,8 @@ class _Figures:
         parameters = {"figure": name}
         write_sidecar(contents.folder, table, inputs=contents.inputs, parameters=parameters, more=more)
         links = tuple((kind, f"figures/{name}.{kind.lower()}") for kind in ("TSV", "SVG", "PNG"))
-        self.shown[name] = Shown(name, data_address(saved.svg), alt, links, wide)
+        width_px = round(PX_PER_INCH * figure.get_figwidth()) if wide else 0
+        self.shown[name] = Shown(name, data_address(saved.svg), alt, links, width_px)
 
 
 def data_address(path: Path) -> str:

@@ -24,21 +24,21 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def layers_figure(rows: Sequence[SimilarityRow], letter: str = "") -> Figure:
+def layers_figure(rows: Sequence[SimilarityRow], title: str, letter: str = "") -> Figure:
     """Similarity of every pair of sets along the network's layers, with intervals over units."""
     figure = new_figure(4.6, 3.3)
-    draw_layers(figure.subplots(), rows, letter)
+    draw_layers(figure.subplots(), rows, title, letter)
     return figure
 
 
-def rois_figure(rows: Sequence[SimilarityRow], letter: str = "") -> Figure:
+def rois_figure(rows: Sequence[SimilarityRow], title: str, letter: str = "") -> Figure:
     """Similarity of every pair of sets per ROI: pooled voxels with intervals, and every subject as a small dot."""
     figure = new_figure(4.6, 3.3)
-    draw_rois(figure.subplots(), rows, letter)
+    draw_rois(figure.subplots(), rows, title, letter)
     return figure
 
 
-def draw_layers(axes: Axes, rows: Sequence[SimilarityRow], letter: str = "") -> None:
+def draw_layers(axes: Axes, rows: Sequence[SimilarityRow], title: str, letter: str = "") -> None:
     """`layers_figure` on given axes."""
     places = list(dict.fromkeys(row.place for row in rows))
     ends = []
@@ -53,10 +53,10 @@ def draw_layers(axes: Axes, rows: Sequence[SimilarityRow], letter: str = "") -> 
         axes.plot(x, y, color=colour, marker=MARKERS[number % 5], markersize=4.5, markeredgecolor=PAPER)
         ends.append((y[-1], pair, colour))
     _label_ends(axes, len(places) - 1, ends)
-    _finish(axes, places, letter, "Network", rows)
+    _finish(axes, places, letter, title, rows)
 
 
-def draw_rois(axes: Axes, rows: Sequence[SimilarityRow], letter: str = "") -> None:
+def draw_rois(axes: Axes, rows: Sequence[SimilarityRow], title: str, letter: str = "") -> None:
     """`rois_figure` on given axes."""
     places = list(dict.fromkeys(row.place for row in rows))
     pairs = list(dict.fromkeys(row.pair for row in rows))
@@ -80,7 +80,7 @@ def draw_rois(axes: Axes, rows: Sequence[SimilarityRow], letter: str = "") -> No
         )
         ends.append((y[-1], pair, colour))
     _label_ends(axes, len(places) - 1 + 0.25, ends)
-    _finish(axes, places, letter, "Brain", rows)
+    _finish(axes, places, letter, title, rows)
 
 
 def truth_figure(rows: Sequence[SimilarityRow]) -> Figure:

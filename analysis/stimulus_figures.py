@@ -67,7 +67,8 @@ def draw_examples(
             axes.set_yticks([])
             for spine in axes.spines.values():
                 spine.set_visible(False)
-            axes.set_xlabel(label_of(stimulus), fontsize=7, labelpad=2)
+            slant = "normal" if stimulus.network_label == category else "italic"
+            axes.set_xlabel(label_of(stimulus), fontsize=7, labelpad=2, style=slant)
             if column == 0:
                 axes.set_ylabel(name, rotation=0, ha="right", va="center", fontweight="bold", labelpad=6)
 
