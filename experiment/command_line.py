@@ -65,6 +65,7 @@ def run(
     from protocols.study import load_study
 
     run_id = RunId(sub, ses, task, run)
+    typer.echo(f"{run_id.stem}: Ctrl-C, or the abort key twice, ends it")
     try:
         result = show(
             load_study(study),

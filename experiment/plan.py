@@ -84,7 +84,7 @@ def timeline_picture(timeline: Timeline) -> Image.Image:
     end_s = timeline.scan.first_pulse_s + timeline.length_s
     lines = int((end_s - begin_s) // ROW_S) + 1
     left, top, width, height, gap = 90, 90, 1380, 44, 16
-    image = Image.new("RGB", (left + width + 30, top + lines * (height + gap) + 150), "white")
+    image = Image.new("RGB", (left + width + 30, top + lines * (height + gap) + 90), "white")
     draw = ImageDraw.Draw(image)
     font, small = ImageFont.load_default(17), ImageFont.load_default(12)
     draw.text((left, 16), timeline.run.stem, fill="black", font=ImageFont.load_default(22))

@@ -66,6 +66,11 @@ class KeyReader:
                     mine.append(KeyPress(key, t_s, raw_s))
         self._last_s = now_s
 
+    def start_over(self) -> None:
+        """A new run: whoever asked for keys is gone, and what was pressed before does not count."""
+        self._queues.clear()
+        self.collect()
+
     def forget(self) -> None:
         """Drop everything that was pressed up to now."""
         self.collect()

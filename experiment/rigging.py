@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -46,8 +47,16 @@ def open_stage(kind: StageKind, rig: Rig, task: ImagesTask) -> Stage:
     from experiment.virtual_display import ensure_display
 
     ensure_display(rig.display.size_px)
-    from experiment.psychopy_stage import PsychoPyStage
-
+    try:
+        from experiment.psychopy_stage import PsychoPyStage
+    except ImportError as error:
+        remedy = "pip install 'foolscan[experiment]', or rehearse with --stage null"
+        raise FoolscanError(f"a window needs PsychoPy, which does not load here ({error}); remedy: {remedy}") from error
+    except Exception as error:  # pyglet connects to the display when it is imported
+        name = os.environ.get("DISPLAY", "")
+        raise FoolscanError(
+            f"display: no window opens on display {name!r} ({error}); unset DISPLAY or mend it"
+        ) from error
     return PsychoPyStage(rig, task)
 
 

@@ -26,12 +26,13 @@ from experiment.screenshots import rows_to_picture, write_screenshots
 from experiment.stage import NullStage, Stage
 from experiment.timeline import Timeline, compile_timeline, task_of, write_timeline
 from experiment.triggers import TriggerSource
+from experiment.virtual_display import ensure_display
 from protocols.checks import check
 from protocols.folder import REHEARSAL_NOTE, RunId, StudyFolder, exclusive, open_folder
 from protocols.manifest import read_manifest
 from protocols.problems import FoolscanError, ProtocolError
 from protocols.provenance import sha256_of_bytes, versions
-from protocols.rig import Rig
+from protocols.rig import DeskTrigger, Rig
 from protocols.session import SessionRecord, open_session
 from protocols.study import ImagesTask, Study
 
@@ -90,6 +91,8 @@ def run(
     place = StudyFolder(Path(folder))
     stimuli = read_manifest(place)
     check_stimuli(place, stimuli)
+    if stage == "window":
+        ensure_display(rig.display.size_px)  # where there can be none, nothing is written
     open_folder(folder, study.title, rehearsal=rig.rehearsal)
     journal_path = place.journal(run_id)
     with exclusive(journal_path, f"run {run_id.run} of sub-{run_id.sub}, ses-{run_id.ses}"):
@@ -161,6 +164,8 @@ class _Show:
         self, journal_writer: Callable[[], JournalWriter], pictures_of: dict[int, str], folder: StudyFolder
     ) -> Performance:
         """Header, run, last word; the journal is closed whatever happens, and set aside when there was an error."""
+        if hasattr(self.stage, "keys"):
+            self.stage.keys.start_over()
         triggers = open_triggers(self.study, self.rig, self.timeline, self.stage, self.clock)
         try:
             responses = open_responses(self.study, self.rig, self.task, self.record, self.timeline, self.stage)
@@ -215,8 +220,12 @@ class _Show:
     def instructions(self) -> Words:
         """What stands on the screen until the first pulse."""
         text = self.task.instructions.get(self.record.language, "").strip() or self.task.question
-        meaning = [f"{button}: {answer.replace('_', ' ')}" for answer, button in self.record.button_of_answer.items()]
-        return Words(f"{text}\n\n{'     '.join(sorted(meaning))}")
+        meaning = sorted(
+            f"{button}: {answer.replace('_', ' ')}" for answer, button in self.record.button_of_answer.items()
+        )
+        if isinstance(self.rig.trigger, DeskTrigger):
+            meaning.append(f"{self.rig.trigger.key}: start")
+        return Words(f"{text}\n\n{'     '.join(meaning)}")
 
     def header(self, triggers: TriggerSource, responses: ResponseSource, folder: StudyFolder) -> Record:
         """The journal's first record: the whole plan and its circumstances, so that the journal speaks for itself."""

@@ -18,6 +18,7 @@ import pytest
 from experiment_study import fill, small_study
 from PIL import Image
 
+from experiment.bids import validate
 from experiment.drawings import Nothing, Picture, Words
 from experiment.journal import read_journal
 from experiment.rehearse import rehearse
@@ -225,6 +226,21 @@ def test_pulses_and_buttons_arrive_as_real_keys(stage: Any, keys_folder: tuple[S
     assert len(events) == 14
     assert journal.header["rehearsal"] is False
     assert journal.header["started"]
+
+
+def test_at_a_desk_the_participants_own_key_starts_and_events_go_to_beh(stage: Any, tmp_path: Path):
+    keyboard_rig(tmp_path)
+    path = tmp_path / "keys.yaml"
+    text = path.read_text(encoding="utf-8").replace('{kind: keyboard, key: "5"}', "{kind: start_key, key: space}")
+    path.write_text(text, encoding="utf-8")
+    study, rig = small_study(tmp_path, times=0.05), load_rig(path)
+    folder = fill(tmp_path / "desk", study, rig)
+    with Typist(folder, (0.3, "space"), (0.9, "1")):
+        result = run(study, rig, folder.root, RunId("01", "01", "animals", 1), stage=stage)
+    assert result.events.parent.name == "beh"
+    assert (result.certificate.pulses_seen, result.certificate.pulses_expected) == (1, 1)
+    assert result.certificate.length_s == pytest.approx(1.7, abs=0.1)
+    assert validate(folder.root).errors == ()
 
 
 def test_the_abort_key_ends_a_run_only_when_pressed_twice(stage: Any, keys_folder: tuple[Study, Rig, StudyFolder]):
