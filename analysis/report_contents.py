@@ -79,6 +79,11 @@ class Contents:
         return [row for row in self.brain.rows if row.subject == POOLED] if self.brain else []
 
     @property
+    def brain_name(self) -> str:
+        """What to call the brain: a rehearsal's is simulated, and every label says so."""
+        return "Simulated brain" if self.simulated else "Brain"
+
+    @property
     def has_truth(self) -> bool:
         """Whether a simulated brain's true similarities are known."""
         return any(math.isfinite(row.truth) for row in self.pooled)
@@ -229,14 +234,15 @@ class SetFacts:
 
 def set_facts(contents: Contents) -> list[SetFacts]:
     """One row per stimulus set: success, labels, change and image statistics."""
-    return [_facts(name, in_set(contents.stimuli, name)) for name in contents.sets]
+    kinds = {name: contents.study.stimuli.sets[name].kind for name in contents.sets}
+    return [_facts(name, kinds[name], in_set(contents.stimuli, name)) for name in contents.sets]
 
 
-def _facts(name: str, images: Sequence[Stimulus]) -> SetFacts:
+def _facts(name: str, kind: str, images: Sequence[Stimulus]) -> SetFacts:
     confidences = [image.confidence for image in images]
     second = [image for image in images if image.second_network_label is not None]
-    changes = [image.linf for image in images if image.linf is not None]
-    from_picture = name == "RE" or bool(changes)
+    changed = kind == "adversarial_interference"  # noise has a source class, but no picture that it changes
+    changes = [image.linf for image in images if changed and image.linf is not None]
 
     def share(count: int, of: int) -> str:
         return f"{count}/{of}" if of else "n/a"
@@ -251,7 +257,7 @@ def _facts(name: str, images: Sequence[Stimulus]) -> SetFacts:
         sum(image.success for image in images),
         f"{math.floor(1000 * float(np.median(confidences))) / 10:.1f} %",
         share(sum(image.second_network_label == image.category for image in second), len(second))
-        if from_picture
+        if kind != "adversarial_noise"
         else "–",
         share(sum(image.second_network_label == image.target_class for image in second), len(second)),
         f"{int(np.median(changes))} ({max(changes)})" if changes else "–",
