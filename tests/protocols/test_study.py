@@ -168,4 +168,4 @@ def test_rounding_to_frames_is_printed_and_59_94_hz_is_fine(tmp_path: Path) -> N
     )
     checked = check(load_study("demo"), load_rig(rig))
     assert checked.problems == ()
-    assert any("120 frames = 2.00200 s" in note for note in checked.notes)
+    assert any("300 frames = 5.00501 s" in note for note in checked.notes)
