@@ -19,6 +19,7 @@ FolderOption = Annotated[Path, typer.Option("--to", metavar="FOLDER", help="the 
 RigOption = Annotated[str, typer.Option("--rig", help="a rig that comes with foolscan (rehearsal, desk), or a file")]
 SubOption = Annotated[str, typer.Option("--sub", help="the participant's label, such as 01")]
 SesOption = Annotated[str, typer.Option("--ses", help="the session's label, such as 01")]
+TaskOption = Annotated[str | None, typer.Option(help="a task of the study; left out: the one that is analysed")]
 RunOption = Annotated[int, typer.Option("--run", help="the run's number, from 1")]
 
 
@@ -48,7 +49,7 @@ def run(
     sub: SubOption,
     ses: SesOption,
     run: RunOption,
-    task: Annotated[str, typer.Option(help="a task of the study")] = "animals",
+    task: TaskOption = None,
     stage: StageOption = StageName.window,
     real_time: Annotated[bool, typer.Option("--real-time", help="play a rehearsal by the wall's clock")] = False,
     pace: PaceOption = PaceName.changes,
@@ -64,11 +65,12 @@ def run(
     from protocols.rig import load_rig
     from protocols.study import load_study
 
-    run_id = RunId(sub, ses, task, run)
+    loaded = load_study(study)
+    run_id = RunId(sub, ses, task or loaded.analysis.task, run)
     typer.echo(f"{run_id.stem}: Ctrl-C, or the abort key twice, ends it")
     try:
         result = show(
-            load_study(study),
+            loaded,
             load_rig(rig),
             to,
             run_id,
@@ -143,7 +145,7 @@ def timeline(
     sub: SubOption,
     ses: SesOption,
     run: RunOption,
-    task: Annotated[str, typer.Option(help="a task of the study")] = "animals",
+    task: TaskOption = None,
 ) -> None:
     """Compile the plan of a run, show it as a table and write it, with a picture of it.
 
@@ -154,7 +156,8 @@ def timeline(
     from protocols.rig import load_rig
     from protocols.study import load_study
 
-    planned = plan_run(load_study(study), load_rig(rig), to, RunId(sub, ses, task, run))
+    loaded = load_study(study)
+    planned = plan_run(loaded, load_rig(rig), to, RunId(sub, ses, task or loaded.analysis.task, run))
     Console().print(timeline_table(planned.timeline))
     typer.echo(planned.table)
     typer.echo(planned.picture)

@@ -169,6 +169,18 @@ def test_a_second_ctrl_c_ends_at_once_and_still_leaves_nothing_half_written(
     assert not folder.func(RUN).exists()
 
 
+def test_ctrl_c_before_the_run_leaves_only_the_plan(study: Study, rig: Rig, folder: StudyFolder):
+    class Loading(NullStage):
+        def load(self, pictures: Any) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        play(study, rig, folder, stage=Loading())
+    assert not list(folder.journals.glob("*"))
+    assert not folder.func(RUN).exists()
+    assert play(study, rig, folder).certificate.passed
+
+
 def test_an_error_in_the_stage_keeps_the_journal_too(study: Study, rig: Rig, folder: StudyFolder):
     class Broken(Impatient):
         def flip(self) -> None:
