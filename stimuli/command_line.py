@@ -8,125 +8,155 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 app = typer.Typer(no_args_is_help=True, help="Make the images: regular, adversarial noise, adversarial interference.")
 
-StudyArgument = Annotated[
-    str, typer.Argument(metavar="STUDY", help="a study that comes with foolscan (demo, zhang2018) or a file")
-]
+StudyArgument = Annotated[str, typer.Argument(metavar="STUDY", help="a study that comes with foolscan, or a file")]
 FolderOption = Annotated[Path, typer.Option("--to", metavar="FOLDER", help="the study folder")]
-DeviceOption = Annotated[str, typer.Option(help="where the network computes: auto, cpu, cuda, mps")]
-
-
-@app.callback()
-def stimuli() -> None:
-    """Make the images: regular, adversarial noise, adversarial interference."""
+DeviceOption = Annotated[str, typer.Option(help="auto (a GPU when there is one), cpu, cuda, cuda:1, mps")]
 
 
 @app.command()
 def make(study: StudyArgument, to: FolderOption, device: DeviceOption = "auto") -> None:
-    """Make every image of a study, judged on the saved file; goes on where it was. Example: foolscan stimuli make demo --to demo-study"""
+    """Make every image set of a study and its manifest; interrupted, the same command goes on.
+
+    Example: foolscan stimuli make demo --to demo-study
+    """
     from protocols.problems import WorkWanting
     from protocols.study import load_study
-    from stimuli.make import make as make_images
+    from stimuli.make import make as make_sets
 
-    with _progress() as told:
-        result = make_images(load_study(study), to, device, progress=told)
-    print(f"{len(result.stimuli)} images: {result.manifest}")
-    if result.complaint:
+    with _progress() as tell:
+        result = make_sets(load_study(study), to, device, progress=tell)
+    typer.echo(result.manifest)
+    typer.echo(result.sidecar)
+    for name, line in result.summary.items():
+        typer.echo(f"{name}: {line}")
+    if result.failures:
         raise WorkWanting(result.complaint)
 
 
 @app.command()
 def verify(study: StudyArgument, to: FolderOption, device: DeviceOption = "auto") -> None:
-    """Re-read every image and compare it with the manifest. Example: foolscan stimuli verify demo --to demo-study"""
+    """Read every image again and compare it with the manifest: file, hash, size, class, confidence.
+
+    Example: foolscan stimuli verify demo --to demo-study
+    """
     from protocols.folder import StudyFolder
     from protocols.problems import WorkWanting
     from protocols.study import load_study
-    from stimuli.verify import verify as verify_images
+    from stimuli.verify import verify as compare
 
-    found = verify_images(load_study(study), StudyFolder(to), device)
-    if found.disagreements:
-        raise WorkWanting(
-            "\n".join([f"{len(found.disagreements)} disagreements in {found.n_images} images:", *found.disagreements])
-        )
-    print(f"{found.n_images} images are what the manifest says: file, size, content, class, confidence")
+    result = compare(load_study(study), StudyFolder(to), device)
+    if result.disagreements:
+        n_wrong = len(result.disagreements)
+        raise WorkWanting("\n  ".join([f"{n_wrong} disagreements in {result.n_images} images:", *result.disagreements]))
+    typer.echo(f"{result.n_images} images: file, hash, size, class and confidence are as the manifest says")
 
 
 @app.command("contact-sheet")
 def contact_sheet(study: StudyArgument, to: FolderOption) -> None:
-    """Draw the sets for a person to look at. Example: foolscan stimuli contact-sheet demo --to demo-study"""
+    """Draw each set on one sheet, and every source beside what was made from it.
+
+    Example: foolscan stimuli contact-sheet demo --to demo-study
+    """
     from protocols.folder import StudyFolder
     from protocols.study import load_study
     from stimuli.contact_sheet import contact_sheet as draw
 
     for path in draw(load_study(study), StudyFolder(to)):
-        print(path)
+        typer.echo(path)
 
 
 @app.command()
 def activations(study: StudyArgument, to: FolderOption, device: DeviceOption = "auto") -> None:
-    """Save what the network computes for every image, layer by layer. Example: foolscan stimuli activations demo --to demo-study"""
+    """Save what the study's network computes for every image, layer by layer (HDF5).
+
+    Example: foolscan stimuli activations demo --to demo-study
+    """
     from protocols.folder import StudyFolder
     from protocols.study import load_study
     from stimuli.activations import activations as save
 
-    print(save(load_study(study), StudyFolder(to), device))
+    typer.echo(save(load_study(study), StudyFolder(to), device))
 
 
 @app.command()
 def export(
     study: StudyArgument,
     to: FolderOption,
-    rig: Annotated[str, typer.Option(help="a rig that comes with foolscan (rehearsal, desk) or a file")],
-    task: Annotated[
-        str | None, typer.Option(help="the task whose image size counts; left out: the analysed one")
-    ] = None,
+    rig: Annotated[str, typer.Option("--rig", help="a rig that comes with foolscan (rehearsal, desk), or a file")],
+    task: Annotated[str | None, typer.Option(help="the task that gives the size; else the analysed one")] = None,
 ) -> None:
-    """Resample every image, once, to a rig's exact pixels. Example: foolscan stimuli export demo --rig rehearsal --to demo-study"""
+    """Resample every image once to its exact pixels on a rig's screen.
+
+    Example: foolscan stimuli export demo --rig rehearsal --to demo-study
+    """
     from protocols.folder import StudyFolder
     from protocols.rig import load_rig
     from protocols.study import load_study
-    from stimuli.export import export as export_images
+    from stimuli.export import export as resample
 
-    with _progress() as told:
-        index = export_images(
-            load_study(study), load_rig(rig), StudyFolder(to), task=task, told=lambda done, n: told(rig, done, n, "")
-        )
-    print(index)
+    loaded, place = load_study(study), load_rig(rig)
+    with _progress() as tell:
+        index = resample(loaded, place, StudyFolder(to), task=task, told=lambda done, n: tell(place.name, done, n, ""))
+    typer.echo(index)
 
 
 @app.command()
 def train(
-    out: Annotated[
-        Path, typer.Option(metavar="FILE", help="the weights, .safetensors; the model card is written beside them")
-    ],
-    seed: Annotated[int, typer.Option(min=0, help="another seed is another, independent network")] = 0,
+    out: Annotated[Path, typer.Option(help="weights file to write, …/name.safetensors; its card stands beside it")],
+    seed: Annotated[int, typer.Option(min=0, help="of the first weights, the order and the changes of pictures")] = 0,
+    threads: Annotated[int, typer.Option(min=1, help="threads that compute, and processes that draw")] = 2,
 ) -> None:
-    """Train a PictureNet from scratch on the picture book (about 12 minutes). Example: foolscan stimuli train --out mine.safetensors"""
+    """Train a PictureNet from nothing but the picture book, as the shipped one was (about a quarter of an hour).
+
+    Example: foolscan stimuli train --out picturenet.safetensors --seed 0
+    """
+    from protocols.problems import FoolscanError
+    from stimuli.networks.network import NetworkError
     from stimuli.networks.training import train_picturenet
 
-    train_picturenet(out, seed)
-    print(out)
+    command = f"foolscan stimuli train --out {out.name} --seed {seed}"
+    try:
+        with _progress() as tell:
+            trained = train_picturenet(
+                out, seed, n_threads=threads, command=command, on_progress=lambda what, done, n: tell(what, done, n, "")
+            )
+    except NetworkError as error:
+        raise FoolscanError(str(error)) from error
+    for path in (trained.weights, trained.facts, trained.card):
+        typer.echo(path)
+    typer.echo(", ".join(f"{split} {100 * share:.1f} %" for split, share in trained.accuracy.items()))
 
 
 @contextmanager
 def _progress() -> Iterator[Callable[[str, int, int, str], None]]:
-    """A bar for each thing that is made: told (what, done, in all, a note)."""
+    """A bar for each thing that is told of, on the terminal only."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
     columns = (
-        TextColumn("{task.description:<10}"),
+        TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
+        TimeElapsedColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", style="dim"),
     )
-    bars: dict[str, TaskID] = {}
-    with Progress(*columns) as progress:
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+        known: dict[str, int] = {}
 
-        def told(what: str, done: int, n_all: int, note: str) -> None:
-            if what not in bars:
-                bars[what] = progress.add_task(what, note=note)
-            progress.update(bars[what], completed=done, total=n_all, note=note)
+        def tell(what: str, done: int, n_all: int, note: str) -> None:
+            if what not in known:
+                known[what] = bars.add_task(what, total=n_all, note=note)  # type: ignore[assignment]
+            bars.update(known[what], completed=done, total=n_all, note=note)  # type: ignore[arg-type]
 
-        yield told
+        yield tell

@@ -1,8 +1,9 @@
-"""Contact sheets: every image of a set with its name, and each source beside what was made of it."""
+"""Images for people to look at: each set on one sheet, and every source beside what was made from it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,94 +11,225 @@ from PIL import Image, ImageDraw, ImageFont
 
 from protocols.folder import StudyFolder
 from protocols.manifest import Stimulus, in_set, read_manifest
-from protocols.study import Study
+from protocols.problems import FoolscanError
+from protocols.provenance import write_sidecar
+from protocols.study import AdversarialInterferenceRecipe, PictureBookSource, PicturesRecipe, Study
 from stimuli.image_files import read_rgb, write_png
 from stimuli.synthesis.starts import ByteImage
 
-CELL_PX = 160
-GAP_PX = 14
-MARGIN_PX = 40
-COLUMNS = 8
-AMPLIFIED = 12
-INK, FAINT, PAPER = (28, 30, 36), (120, 124, 132), (255, 255, 255)
+LARGEST_PX = 160
+"""Images up to this side are shown pixel by pixel, larger ones are reduced to it."""
+GAP_PX, MARGIN_PX = 12, 36
+PAPER, INK, QUIET, GOOD, BAD = "#ffffff", "#1d1f24", "#7a7f88", "#1f6f54", "#b3261e"
+WHAT = {
+    "pictures": "regular images",
+    "adversarial_noise": "adversarial noise",
+    "adversarial_interference": "adversarial interference",
+}
+Line = tuple[str, str]
+"""A line of a caption: text, colour."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """An image with the lines under it."""
+
+    image: ByteImage
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True)
+class Block:
+    """Cells under one heading."""
+
+    heading: str
+    cells: tuple[Cell, ...]
 
 
 def contact_sheet(study: Study, folder: StudyFolder) -> list[Path]:
-    """Draw one sheet for each set, one of triplets, and one of thumbnails, to be looked at by a person.
+    """Draw the contact sheets of a study: one for each set, one of sources and changes, one of the picture book.
 
     study  : names the sets.
     folder : the study folder, with its images made.
 
     Returns the PNG files in ``derivatives/foolscan/contact-sheets/``.
+
+    Raises NotReady when there is no manifest, FoolscanError for an image that cannot be read.
     """
     stimuli = read_manifest(folder)
-    sheets = folder.derived("contact-sheets")
+    images = {stimulus.stim_id: read_rgb(stimulus.path(folder)) for stimulus in stimuli}
+    sheets: dict[str, ByteImage] = {}
+    for name, recipe in study.stimuli.sets.items():
+        rows = in_set(stimuli, name)
+        if not rows:
+            raise FoolscanError(
+                f"{folder.manifest}: no images of set {name}; make them: foolscan stimuli make {study.name}"
+            )
+        sheets[name] = set_sheet(name, WHAT[recipe.kind], rows, images)
+    for name, recipe in study.stimuli.sets.items():
+        if isinstance(recipe, PicturesRecipe):
+            derived = {
+                other: kind for other, kind in study.stimuli.sets.items() if getattr(kind, "source", None) == name
+            }
+            changed = [other for other, kind in derived.items() if isinstance(kind, AdversarialInterferenceRecipe)]
+            sheets["triplets"] = side_by_side(name, list(derived), changed, stimuli, images)
+    if isinstance(study.stimuli.pictures, PictureBookSource):
+        sheets["picture-book"] = book_sheet(study.stimuli.pictures.split)
     written = []
-    for name in study.stimuli.sets:
-        members = in_set(stimuli, name)
-        captions = [(s.category.replace("_", " "), _verdict(s)) for s in members]
-        sheet = _grid(
-            f"{name}  ·  {len(members)} images", [read_rgb(s.path(folder)) for s in members], captions, CELL_PX
-        )
-        written.append(_written(sheets / f"{name}.png", sheet))
-    regular = [s for s in stimuli if s.source_id is None]
-    thumbnails = [read_rgb(s.path(folder)) for s in regular]
-    written.append(
-        _written(sheets / "thumbnails.png", _grid("At 64 pixels", thumbnails, [("", "")] * len(regular), 64))
-    )
-    written.append(_written(sheets / "triplets.png", _triplets(study, folder, stimuli)))
+    for title, sheet in sheets.items():
+        path = folder.derived("contact-sheets") / f"{title}.png"
+        write_png(path, sheet)
+        write_sidecar(folder, path, inputs=[folder.manifest], parameters={"sheet": title}, packages=("numpy", "pillow"))
+        written.append(path)
     return written
 
 
-def _verdict(stimulus: Stimulus) -> str:
-    label = "" if stimulus.network_label == stimulus.category else f"{stimulus.network_label.replace('_', ' ')}  "
-    return f"{label}{100 * stimulus.confidence:.1f} %" + ("" if stimulus.success else "  FAILED")
+def set_sheet(name: str, what: str, rows: Sequence[Stimulus], images: dict[str, ByteImage]) -> ByteImage:
+    """One set: animals on the left, the rest on the right, by supercategory, with what the network says.
+
+    name, what : ``AN``, ``adversarial noise``.
+    rows       : the set's part of the manifest.
+    images     : stim_id -> (height, width, 3).
+    """
+    columns: dict[bool, dict[str, list[Cell]]] = {True: {}, False: {}}
+    for row in rows:
+        verdict = f"{row.network_label.replace('_', ' ')} {100 * row.confidence:.1f} %"
+        lines = ((row.category.replace("_", " "), INK), (verdict, GOOD if row.success else BAD))
+        columns[row.animal_source].setdefault(row.supercategory, []).append(Cell(images[row.stim_id], lines))
+    blocks = [
+        [Block(heading.replace("_", " "), tuple(cells)) for heading, cells in groups.items()]
+        for groups in columns.values()
+        if groups
+    ]
+    failures = sum(not row.success for row in rows)
+    note = f"{len(rows)} images; below each its category, then the class and posterior given by {rows[0].network}"
+    return sheet(f"{name}: {what}", note + (f"; {failures} FAILED" if failures else ""), blocks)
 
 
-def _triplets(study: Study, folder: StudyFolder, stimuli: Sequence[Stimulus]) -> Image.Image:
-    """A row for every category: the source, what was made of it, and the change of those that keep to the source."""
-    by_source: dict[str, list[Stimulus]] = {}
-    for stimulus in stimuli:
-        by_source.setdefault(stimulus.source_id or stimulus.stim_id, []).append(stimulus)
-    order = list(study.stimuli.sets)
-    images, captions = [], []
-    for members in by_source.values():
-        members.sort(key=lambda stimulus: order.index(stimulus.set))
-        source = read_rgb(members[0].path(folder))
-        for stimulus in members:
-            image = read_rgb(stimulus.path(folder))
-            images.append(image)
-            captions.append((f"{stimulus.set} {stimulus.category.replace('_', ' ')}", _verdict(stimulus)))
-            if stimulus.linf is not None:
-                images.append(amplified(source, image))
-                captions.append((f"change × {AMPLIFIED}", f"at most {stimulus.linf} of 255"))
-    return _grid("Source, noise, interference, change", images, captions, CELL_PX)
+def side_by_side(
+    source: str, sets: Sequence[str], changed: Sequence[str], stimuli: Sequence[Stimulus], images: dict[str, ByteImage]
+) -> ByteImage:
+    """Every source image beside what was made from it, and the change made visible.
+
+    source  : set of the sources.
+    sets    : sets made from it.
+    changed : those of them whose difference from the source is shown, all amplified by the same factor.
+    """
+    made = {(row.source_id, row.set): row for row in stimuli if row.source_id is not None}
+    largest = max([row.linf or 0 for row in stimuli if row.set in changed], default=0)
+    gain = max(1, 127 // max(1, largest))
+    rows = []
+    for row in in_set(stimuli, source):
+        cells = [Cell(images[row.stim_id], ((row.category.replace("_", " "), INK),))]
+        for name in sets:
+            other = made[row.stim_id, name]
+            text = f"{other.network_label.replace('_', ' ')} {100 * other.confidence:.1f} %"
+            cells.append(Cell(images[other.stim_id], ((text, GOOD if other.success else BAD),)))
+            if name in changed:
+                difference = amplified(images[other.stim_id], images[row.stim_id], gain)
+                cells.append(Cell(difference, ((f"change up to {other.linf}", QUIET),)))
+        rows.append(Block("", tuple(cells)))
+    titles = " | ".join([source, *(f"{name} | {name} - {source}" if name in changed else name for name in sets)])
+    thirds = -(-len(rows) // 3)
+    columns = [rows[start : start + thirds] for start in range(0, len(rows), thirds)]
+    return sheet(titles, f"changes are shown {gain} times as large, on grey", columns, across=len(rows[0].cells))
 
 
-def amplified(source: ByteImage, image: ByteImage) -> ByteImage:
-    """The change from a source image, twelvefold around mid-grey, clipped: (height, width, 3) uint8."""
-    change = image.astype(np.int32) - source.astype(np.int32)
-    return np.clip(128 + AMPLIFIED * change, 0, 255).astype(np.uint8)
+def amplified(image: ByteImage, source: ByteImage, gain: int) -> ByteImage:
+    """The difference of two images, times `gain`, around mid-grey."""
+    change = image.astype(np.int64) - source.astype(np.int64)
+    return np.clip(128 + gain * change, 0, 255).astype(np.uint8)
 
 
-def _grid(title: str, images: Sequence[ByteImage], captions: Sequence[tuple[str, str]], cell_px: int) -> Image.Image:
-    caption_px = 36 if any(name for name, _ in captions) else 0
-    columns = min(COLUMNS if cell_px >= CELL_PX else 10, len(images))
-    rows = -(-len(images) // columns)
-    step_x, step_y = cell_px + GAP_PX, cell_px + caption_px + GAP_PX
-    size = (2 * MARGIN_PX + columns * step_x - GAP_PX, 3 * MARGIN_PX + rows * step_y - GAP_PX)
-    sheet = Image.new("RGB", size, PAPER)
-    draw = ImageDraw.Draw(sheet)
-    draw.text((MARGIN_PX, MARGIN_PX - 8), title, font=ImageFont.load_default(26), fill=INK)
-    name_font, fact_font = ImageFont.load_default(14), ImageFont.load_default(12)
-    for place, (image, (name, fact)) in enumerate(zip(images, captions, strict=True)):
-        x, y = MARGIN_PX + place % columns * step_x, 2 * MARGIN_PX + place // columns * step_y
-        sheet.paste(Image.fromarray(image).resize((cell_px, cell_px), Image.Resampling.LANCZOS), (x, y))
-        draw.text((x, y + cell_px + 3), name, font=name_font, fill=INK)
-        draw.text((x, y + cell_px + 19), fact, font=fact_font, fill=FAINT)
-    return sheet
+def book_sheet(split: str, size_px: int = 128, thumbnail_px: int = 64) -> ByteImage:
+    """The whole picture book: of each category one picture, and two more as thumbnails beside it."""
+    from stimuli.picturebook.book import CATEGORIES, render
+
+    columns: dict[bool, dict[str, list[Cell]]] = {True: {}, False: {}}
+    for category in CATEGORIES:
+        large = render(category.name, split, 0, size_px)
+        small = [render(category.name, split, index, thumbnail_px) for index in (1, 2)]
+        picture = np.concatenate([large, np.concatenate(small, axis=0)], axis=1)
+        cell = Cell(picture, ((category.name.replace("_", " "), INK),))
+        columns[category.animal].setdefault(category.supercategory, []).append(cell)
+    blocks = [
+        [Block(heading.replace("_", " "), tuple(cells)) for heading, cells in groups.items()]
+        for groups in columns.values()
+    ]
+    note = f"{len(CATEGORIES)} categories, {split} pictures, {size_px} px and as {thumbnail_px}-px thumbnails"
+    return sheet("The picture book", note, blocks)
 
 
-def _written(path: Path, sheet: Image.Image) -> Path:
-    write_png(path, np.asarray(sheet))
-    return path
+def sheet(title: str, note: str, columns: Sequence[Sequence[Block]], across: int = 4) -> ByteImage:
+    """Lay blocks out in columns, cells from left to right.
+
+    title, note : above them.
+    columns     : blocks, one list for each column.
+    across      : cells side by side within a block.
+
+    Returns (height, width, 3).
+    """
+    cells = [cell for blocks in columns for block in blocks for cell in block.cells]
+    height, width = np.max([_shown(cell.image).size[::-1] for cell in cells], axis=0)
+    text_px = 17 * max(len(cell.lines) for cell in cells) + 6
+    across = min(across, max(len(block.cells) for blocks in columns for block in blocks))
+    cell_w, cell_h = int(width) + GAP_PX, int(height) + text_px + GAP_PX // 2
+    column_w = across * cell_w + MARGIN_PX
+    tallest = max(sum(_block_px(block, across, cell_h) for block in blocks) for blocks in columns)
+    head_px = 84
+    page = Image.new("RGB", (MARGIN_PX + len(columns) * column_w, head_px + tallest + MARGIN_PX), PAPER)
+    draw = ImageDraw.Draw(page)
+    draw.text((MARGIN_PX, 22), title, fill=INK, font=_font(26))
+    draw.text((MARGIN_PX, 56), note, fill=QUIET, font=_font(14))
+    for place, blocks in enumerate(columns):
+        top = head_px
+        for block in blocks:
+            left = MARGIN_PX + place * column_w
+            if block.heading:
+                draw.text((left, top + 8), block.heading, fill=QUIET, font=_font(15))
+            first = top + (_HEADING_PX if block.heading else 0)
+            for number, cell in enumerate(block.cells):
+                corner = (left + number % across * cell_w, first + number // across * cell_h)
+                _draw_cell(page, draw, cell, corner, int(width), int(height))
+            top += _block_px(block, across, cell_h)
+    return np.asarray(page)
+
+
+_HEADING_PX = 32
+
+
+def _block_px(block: Block, across: int, cell_h: int) -> int:
+    return (_HEADING_PX if block.heading else 0) + -(-len(block.cells) // across) * cell_h
+
+
+def _draw_cell(
+    page: Image.Image, draw: ImageDraw.ImageDraw, cell: Cell, corner: tuple[int, int], width: int, height: int
+) -> None:
+    left, top = corner
+    page.paste(_shown(cell.image), corner)
+    for number, (text, colour) in enumerate(cell.lines):
+        draw.text((left, top + height + 4 + 17 * number), _fitted(text, width), fill=colour, font=_font(13))
+
+
+def _shown(image: ByteImage) -> Image.Image:
+    picture = Image.fromarray(image)
+    if max(picture.size) <= LARGEST_PX * 2 and min(picture.size) <= LARGEST_PX:
+        return picture
+    scale = LARGEST_PX / min(picture.size)
+    return picture.resize((round(picture.width * scale), round(picture.height * scale)), Image.Resampling.LANCZOS)
+
+
+def _fitted(text: str, width: int) -> str:
+    """The text, cut with dots where it is wider than its image (ImageNet's labels are long)."""
+    if _font(13).getlength(text) <= width:
+        return text
+    words, _, number = text.rpartition(" ") if text.endswith("%") else (text, "", "")
+    tail = text[len(words.rpartition(" ")[0]) :] if number else ""
+    body = text[: len(text) - len(tail)]
+    while body and _font(13).getlength(body + "..." + tail) > width:
+        body = body[:-1]
+    return body + "..." + tail
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)

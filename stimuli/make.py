@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from protocols.folder import StudyFolder, exclusive, open_folder, read_json
-from protocols.manifest import COLUMNS, Stimulus, write_manifest
+from protocols.manifest import COLUMNS, Stimulus, in_set, write_manifest
 from protocols.problems import FoolscanError
 from protocols.provenance import sha256_of_bytes, write_sidecar
 from protocols.seeds import generator_for, seed_for
@@ -26,7 +26,7 @@ from stimuli.recipes import Planner, Wanted, attempt_id, planner_for, wrong_clas
 from stimuli.records import Made, Records, engine_hash, recipe_hash
 from stimuli.synthesis.engine import Job, synthesise
 
-BATCH_SIZE = 16
+BATCH_SIZE = 8
 RE_ATTEMPTS = 10
 """Pictures of a category that are tried until the network names one rightly."""
 PACKAGES = ("numpy", "pillow", "torch", "torchvision")
@@ -54,6 +54,20 @@ class MakeResult:
     def failures(self) -> tuple[Stimulus, ...]:
         """The images that did not meet their recipe's criterion."""
         return tuple(stimulus for stimulus in self.stimuli if not stimulus.success)
+
+    @property
+    def summary(self) -> dict[str, str]:
+        """One line for each set: how many are right, the least confidence, the largest change."""
+        lines = {}
+        for name in dict.fromkeys(stimulus.set for stimulus in self.stimuli):
+            rows = in_set(self.stimuli, name)
+            right = sum(row.success for row in rows)
+            line = f"{right} of {len(rows)} verified on disk, posterior of the target at least {min(r.confidence for r in rows):.4f}"
+            changes = [row.linf for row in rows if row.linf is not None]
+            if changes:
+                line += f", largest change {max(changes)}/255 (median {np.median(changes):g})"
+            lines[name] = line
+        return lines
 
     @property
     def complaint(self) -> str:
@@ -223,7 +237,7 @@ class _Workshop:
         categories = self.pictures.categories
         paths = [self.file(recipe.source, category) for category in categories]
         sources = [read_rgb(path) for path in paths]
-        targets = [(category.network_class,) for category in categories]
+        targets: list[tuple[str, ...]] = [(category.network_class,) for category in categories]
         if isinstance(recipe, AdversarialInterferenceRecipe):
             posteriors = self.network.probabilities(np.stack(sources))
             draws = {c.name: generator_for(self.study.seed, f"target/{name}-{c.name}") for c in categories}

@@ -35,7 +35,9 @@ class PictureCategory:
 class Pictures(Protocol):
     """Where regular pictures come from."""
 
-    categories: tuple[PictureCategory, ...]
+    @property
+    def categories(self) -> tuple[PictureCategory, ...]:
+        """The study's categories, in its order."""
 
     def image(self, category: PictureCategory, attempt: int) -> ByteImage:
         """A picture of the category on the study's grid, (size_px, size_px, 3); another one at every attempt from 0."""
