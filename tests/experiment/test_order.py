@@ -77,7 +77,7 @@ def test_rules_that_cannot_be_met_are_said_to_be_so():
 @given(seed=seeds)
 def test_blanks_come_at_the_ends_and_together_only_where_the_study_allows_it(seed: int):
     free = OrderRules(blanks_apart=False, blank_at_ends=True)
-    assert order(4, 40, seed, free).count(None) == 40
+    assert order(8, 40, seed, free).count(None) == 40
 
 
 @given(n_types=st.integers(1, 5), per_type=st.integers(5, 30), seed=seeds)
