@@ -251,3 +251,15 @@ def test_the_abort_key_ends_a_run_only_when_pressed_twice(stage: Any, keys_folde
     journal = read_journal(next(folder.journals.glob("*_aborted-01_journal.jsonl")))
     begin_s = journal.of("pulse")[0]["t_s"]
     assert (journal.end or {})["t_s"] - begin_s > 1.5
+
+
+def test_a_display_whose_refresh_is_not_the_rigs_is_refused(stage: Any):
+    if stage.holds_flips:
+        pytest.skip("a real display: its refresh is the rig's, or foolscan doctor says so")
+    assert stage.check_refresh() is None  # a virtual display has none to measure
+    stage.holds_flips = True
+    try:
+        with pytest.raises(FoolscanError, match=r"display\.refresh_hz: rig rehearsal says 60 Hz; measured"):
+            stage.check_refresh()
+    finally:
+        stage.holds_flips = False
