@@ -4,29 +4,46 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.brain_rdms import POOLED, RoiSample, half_rdms_of
+from analysis.brain_rdms import POOLED, RoiSample, half_rdms_of, pooled, rdms_of, sample_of, subjects_of
+from analysis.patterns import load_patterns, scaled
 from analysis.resampling import bootstrap_counts, resampled_rdms
-from analysis.selection import CIRCULAR_NOTE
-from analysis.similarity import correlation, reliability_corrected
+from analysis.selection import CIRCULAR_NOTE, Selection, selections
+from analysis.similarity import correlation, reliability_corrected, similarity
 from analysis.similarity_table import DifferenceRow, Pair, SimilarityRow, interval_over, pair_name
+from protocols.folder import StudyFolder, read_json
 from protocols.seeds import generator_for
 from protocols.study import Study
 
 
+@dataclass(frozen=True)
+class Truths:
+    """True similarities of a simulated brain in one ROI, by pair (``"RE-AN"``).
+
+    stated : over all informative voxels.
+    chosen : over the voxels that were chosen for the analysis.
+    """
+
+    stated: Mapping[str, float]
+    chosen: Mapping[str, float]
+
+
 def brain_rows(
-    study: Study, sample: RoiSample, measured: Mapping[Pair, float], truth: Mapping[str, float]
+    study: Study, sample: RoiSample, measured: Mapping[Pair, float], truth: Truths | None = None
 ) -> tuple[list[SimilarityRow], list[DifferenceRow]]:
     """The similarities of one ROI, of one subject or pooled; intervals for the pooled voxels.
 
     sample   : patterns of the ROI.
     measured : similarity of every pair, from the RDMs on disk.
-    truth    : true similarity by pair (``"RE-AN"``), empty for people's data.
+    truth    : true similarities of a simulated brain, for the pooled voxels; None for people's data.
     """
     plan = study.analysis
+    known = truth if truth is not None and sample.subject == POOLED else Truths({}, {})
     halves = {
         name: (one.values, other.values) for name, (one, other) in half_rdms_of(sample, plan.dissimilarity).items()
     }
@@ -52,7 +69,8 @@ def brain_rows(
                 corrected=float(reliability_corrected(*sides, plan.similarity)),
                 corrected_low=corrected.low,
                 corrected_high=corrected.high,
-                truth=truth.get(pair_name((first, second)), math.nan) if sample.subject == POOLED else math.nan,
+                truth=known.stated.get(pair_name((first, second)), math.nan),
+                truth_chosen=known.chosen.get(pair_name((first, second)), math.nan),
                 note=CIRCULAR_NOTE if sample.circular else "",
             )
         )
@@ -93,3 +111,48 @@ def _replicates(study: Study, sample: RoiSample) -> dict[Pair, tuple[NDArray[np.
         )
         for a, b in plan.pairs
     }
+
+
+def load_truths(study: Study, folder: StudyFolder, roi: str) -> Truths | None:
+    """The true similarities of a simulated brain in one ROI; None for people's data.
+
+    Reliable voxels are not a random sample of an ROI: their geometry, noiseless, is somewhat another than that of all
+    voxels. Both truths are therefore told apart.
+    """
+    stated = truth_file(folder)
+    if not stated.exists():
+        return None
+    of_subjects = [(sub, _amplitudes_path(folder, sub, roi)) for sub in subjects_of(study, folder)]
+    chosen: dict[str, float] = {}
+    if all(path.exists() for _, path in of_subjects):
+        plan, samples = study.analysis, []
+        for sub, path in of_subjects:
+            patterns = load_patterns(study, folder, sub, roi)
+            measured = selections(scaled(patterns, plan.pattern_scaling), plan.voxels)
+            noiseless = scaled(
+                replace(patterns, betas=np.load(path)[None].astype(np.float64), runs=("noiseless",)),
+                plan.pattern_scaling,
+            )
+            # a voxel that answers all images alike has no z-score, and adds nothing to a geometry
+            noiseless = replace(noiseless, betas=np.nan_to_num(noiseless.betas))
+            once = [Selection((), (0,), found.voxels, found.reliability, found.n_unusable) for found in measured]
+            samples.append(sample_of(noiseless, once, study.tasks[plan.task].sets))
+        rdms = rdms_of(pooled(samples), plan.dissimilarity)
+        chosen = {pair_name((a, b)): similarity(rdms[a], rdms[b], plan.similarity) for a, b in plan.pairs}
+    return Truths(read_json(stated).get("rois", {}).get(roi, {}), chosen)
+
+
+def truth_file(folder: StudyFolder) -> Path:
+    """Where `foolscan analysis simulate-bold` states the truth."""
+    return folder.derived("simulation") / "truth.json"
+
+
+def truth_inputs(folder: StudyFolder) -> list[Path]:
+    """The files that the truth of a simulated brain is read from; none for people's data."""
+    if not truth_file(folder).exists():
+        return []
+    return [truth_file(folder), *sorted(folder.derived("simulation").rglob("*_truth.npy"))]
+
+
+def _amplitudes_path(folder: StudyFolder, sub: str, roi: str) -> Path:
+    return folder.derived("simulation") / f"sub-{sub}" / f"sub-{sub}_roi-{roi}_truth.npy"

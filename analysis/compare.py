@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis import brain_rdms, network_rdms
-from analysis.brain_similarity import brain_rows
+from analysis.brain_similarity import brain_rows, load_truths, truth_inputs
 from analysis.network_similarity import network_rows
 from analysis.rdm import Rdm
 from analysis.rdm_files import find_rdms, read_rdms
@@ -18,7 +18,7 @@ from analysis.rdms import PACKAGES, Progress, brain_inputs, brain_path, network_
 from analysis.similarity import similarity
 from analysis.similarity_table import COLUMNS, DIFFERENCE_COLUMNS, DifferenceRow, Pair, SimilarityRow
 from analysis.tables import write_table
-from protocols.folder import StudyFolder, exclusive, read_json
+from protocols.folder import StudyFolder, exclusive
 from protocols.manifest import Stimulus, read_manifest
 from protocols.problems import FoolscanError
 from protocols.provenance import is_current, write_sidecar
@@ -57,23 +57,11 @@ def compare(study: Study, folder: StudyFolder, progress: Progress | None = None)
     return written
 
 
-def read_truth(folder: StudyFolder) -> dict[str, dict[str, float]]:
-    """The true similarities of a simulated brain, ROI -> pair -> value; empty for people's data."""
-    path = folder.derived("simulation") / "truth.json"
-    if not path.exists():
-        return {}
-    record: dict[str, Any] = read_json(path)
-    return {roi: dict(pairs) for roi, pairs in record.get("rois", {}).items()}
-
-
 def _brain(study: Study, folder: StudyFolder, progress: Progress | None) -> list[Path]:
     plan = study.analysis
     source = brain_path(folder)
     stored = read_rdms(source)
-    truth = read_truth(folder)
-    inputs = [*brain_inputs(folder), source]
-    if truth:
-        inputs.append(folder.derived("simulation") / "truth.json")
+    inputs = [*brain_inputs(folder), source, *truth_inputs(folder)]
     parameters = parameters_of(study) | {
         "similarity": plan.similarity,
         "pairs": [list(pair) for pair in plan.pairs],
@@ -88,9 +76,10 @@ def _brain(study: Study, folder: StudyFolder, progress: Progress | None) -> list
         nonlocal done
         rows: list[SimilarityRow] = []
         differences: list[DifferenceRow] = []
+        truth = load_truths(study, folder, roi)
         for sample in brain_rdms.load_samples(study, folder, roi):
             measured = _measured(plan, find_rdms(stored, roi=roi, subject=sample.subject, part="all"), source)
-            found = brain_rows(study, sample, measured, truth.get(roi, {}))
+            found = brain_rows(study, sample, measured, truth)
             rows += found[0]
             differences += found[1]
         done += 1

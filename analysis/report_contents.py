@@ -182,17 +182,19 @@ def _brain_brief(contents: Contents) -> list[str]:
             f"In the {who}, measured {larger} similarity is above {smaller} similarity in {above} of {len(rows)} ROIs, "
             f"and below it in {below} (intervals over voxels that leave out zero)."
         )
-    known = [row for row in contents.pooled if math.isfinite(row.truth) and math.isfinite(row.corrected)]
-    if contents.has_truth:
-        inside = sum(row.corrected_low <= row.truth <= row.corrected_high for row in known)
-        text = f"Corrected for reliability, the similarity could be estimated in {len(known)} of {len(contents.pooled)} cases"
-        if known:
-            miss = float(np.median([abs(row.corrected - row.truth) for row in known]))
-            text += (
-                f"; it is off the simulated truth by {miss:.2f} (median), and its interval holds the truth in {inside}"
-            )
-        found.append(text + ".")
-    return found
+    return found + ([_recovery_brief(contents.pooled)] if contents.has_truth else [])
+
+
+def _recovery_brief(rows: Sequence[SimilarityRow]) -> str:
+    known = [row for row in rows if math.isfinite(row.corrected)]
+    text = f"Corrected for reliability, the similarity could be estimated in {len(known)} of {len(rows)} cases"
+    for voxels, truth in (("of the chosen voxels", "truth_chosen"), ("of all informative voxels", "truth")):
+        stated = [(row, float(getattr(row, truth))) for row in known if math.isfinite(getattr(row, truth))]
+        if stated:
+            miss = float(np.median([abs(row.corrected - value) for row, value in stated]))
+            inside = sum(row.corrected_low <= value <= row.corrected_high for row, value in stated)
+            text += f"; it is off the truth {voxels} by {miss:.2f} (median), and {inside} of {len(stated)} intervals hold it"
+    return text + "."
 
 
 def _behaviour_brief(contents: Contents) -> list[str]:

@@ -19,6 +19,8 @@ from analysis.figure_style import (
 )
 from analysis.similarity_table import SimilarityRow
 
+DASHES = (0, (3, 1.5))
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -94,7 +96,8 @@ def truth_figure(rows: Sequence[SimilarityRow]) -> Figure:
         colour = pair_colour(number)
         x = list(range(len(of_pair)))
         for place, row in zip(x, of_pair, strict=True):
-            axes.plot([place - 0.34, place + 0.34], [row.truth] * 2, color=INK, linewidth=2.2, solid_capstyle="butt")
+            axes.plot([place - 0.36, place + 0.36], [row.truth] * 2, color=INK, linewidth=2.2, solid_capstyle="butt")
+            axes.plot([place - 0.36, place + 0.36], [row.truth_chosen] * 2, color=INK, linewidth=0.9, linestyle=DASHES)
         _points(axes, [place - 0.13 for place in x], of_pair, colour, "o", filled=False)
         _corrected(axes, [place + 0.13 for place in x], of_pair, colour)
         axes.set_title(pair, color=colour)
@@ -125,11 +128,12 @@ def _truth_legend(figure: Figure) -> None:
 
     handles = [
         Line2D([], [], color=INK, linewidth=2.2),
+        Line2D([], [], color=INK, linewidth=0.9, linestyle=DASHES),
         Line2D([], [], color=SOFT, marker="o", markerfacecolor=PAPER, linewidth=1.2, markersize=5.5),
         Line2D([], [], color=SOFT, marker="o", linewidth=1.2, markersize=5.5),
     ]
-    labels = ["truth (noiseless)", "as measured", "corrected for reliability"]
-    figure.legend(handles, labels, loc="outside lower center", ncols=3)
+    labels = ["truth, all informative voxels", "truth, chosen voxels", "as measured", "corrected for reliability"]
+    figure.legend(handles, labels, loc="outside lower center", ncols=4)
 
 
 def _points(

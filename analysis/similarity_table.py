@@ -35,6 +35,7 @@ class SimilarityRow:
     corrected_low: float = math.nan
     corrected_high: float = math.nan
     truth: float = math.nan
+    truth_chosen: float = math.nan
     note: str = ""
 
 
@@ -68,7 +69,8 @@ COLUMNS: dict[str, str] = {
     "an estimate of the similarity of the noiseless RDMs.",
     "corrected_low": "Lower bound of its percentile bootstrap interval over voxels.",
     "corrected_high": "Upper bound of that interval.",
-    "truth": "Similarity of the noiseless RDMs of the simulated brain (rehearsals only).",
+    "truth": "Similarity of the noiseless RDMs of the simulated brain over all its informative voxels (rehearsals only).",
+    "truth_chosen": "The same over the very voxels that were chosen: what `corrected` estimates (rehearsals only).",
     "note": "What to know before quoting the number.",
 }
 DIFFERENCE_COLUMNS: dict[str, str] = {
