@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import platform
-import subprocess
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import numpy.typing as npt
+from _record import measure_once
 from sklearn.linear_model import RidgeClassifier
 from sklearn.preprocessing import StandardScaler
 
@@ -19,9 +14,10 @@ from stimuli.picturebook.book import CATEGORIES, render
 
 Pictures = npt.NDArray[np.uint8]
 Features = Callable[[Pictures], npt.NDArray[np.float64]]
-TARGETS = {"pixels_16": 0.50, "pixels_32": 0.50, "colour_histogram": 0.30}
+LIMITS = {"pixels_16": 0.50, "pixels_32": 0.50, "colour_histogram": 0.30}
 PENALTIES = (10.0, 100.0, 1000.0, 10000.0)
 SIZE_PX = 64
+N_TRAIN, N_TEST = 400, 50
 
 
 def pictures_of(split: str, count: int) -> tuple[Pictures, npt.NDArray[np.int64]]:
@@ -72,38 +68,20 @@ def linear_accuracy(
     )
 
 
-def main() -> int:
-    """Measure, write the record as JSON, and return 0 when every figure meets its target, else 1."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--to", type=Path, default=Path("evidence"), help="folder of the JSON record")
-    parser.add_argument("--train", type=int, default=400, help="training pictures per category")
-    parser.add_argument("--test", type=int, default=50, help="test pictures per category")
-    chosen = parser.parse_args()
-    record = chosen.to / "picturebook_is_not_colour.json"
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
-    if record.exists() and json.loads(record.read_text(encoding="utf-8")).get("commit") == commit:
-        print(f"{record} is of this commit already")
-        return 0
-    train, train_classes = pictures_of("train", chosen.train)
-    test, test_classes = pictures_of("test", chosen.test)
-    figures = {name: linear_accuracy(of, train, train_classes, test, test_classes) for name, of in FEATURES.items()}
-    measured = {
-        "commit": commit,
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        "what": "test accuracy of linear (ridge) classifiers on 40 categories; chance 0.025",
-        "training_pictures": len(train),
-        "test_pictures": len(test),
-        "target": {name: f"<= {limit}" for name, limit in TARGETS.items()},
-        "figure": figures,
-        "met": all(figures[name] <= limit for name, limit in TARGETS.items()),
-    }
-    chosen.to.mkdir(parents=True, exist_ok=True)
-    partial = record.with_suffix(".partial")
-    partial.write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8", newline="\n")
-    partial.replace(record)
-    print(json.dumps(measured, indent=2))
-    return 0 if measured["met"] else 1
+def measure() -> dict[str, float]:
+    """Train and test every classifier."""
+    train, train_classes = pictures_of("train", N_TRAIN)
+    test, test_classes = pictures_of("test", N_TEST)
+    return {name: linear_accuracy(of, train, train_classes, test, test_classes) for name, of in FEATURES.items()}
+
+
+def met(figures: Mapping[str, float]) -> bool:
+    """Whether no classifier gets beyond its limit."""
+    return all(figures[name] <= limit for name, limit in LIMITS.items())
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    what = "test accuracy of linear (ridge) classifiers on 40 categories; chance 0.025"
+    facts = {"training_pictures_per_category": N_TRAIN, "test_pictures_per_category": N_TEST}
+    targets = {name: f"<= {limit}" for name, limit in LIMITS.items()}
+    raise SystemExit(measure_once(__file__, what, targets, measure, met, facts))
