@@ -136,6 +136,7 @@ def make(
         made = {name: workshop.make_set(name, recipe) for name, recipe in ordered}
         rows = [row for name in plan.sets for row in workshop.rows(name, made[name], second)]
         manifest = write_manifest(root, rows)
+        workshop.records.forget_all_but(row.stim_id for row in rows)
         sidecar = _write_sidecar(study, root, network, second, pictures)
     return MakeResult(tuple(rows), manifest, sidecar)
 

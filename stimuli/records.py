@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,14 @@ class Records:
         except (FoolscanError, TypeError, AttributeError):
             return None  # not a record of ours: the image is made again
         return made if made.sha256 == sha256_of(image) else None
+
+    def forget_all_but(self, stim_ids: Iterable[str]) -> None:
+        """Remove images that an earlier study left here, and their records; files of other origin stay."""
+        kept = set(stim_ids)
+        for record in self.folder.derived("make").glob("*.json"):
+            if record.stem not in kept:
+                (self.folder.stimuli / record.stem.split("-", 1)[0] / f"{record.stem}.png").unlink(missing_ok=True)
+                record.unlink()
 
 
 def recipe_hash(facts: Mapping[str, Any]) -> str:
