@@ -1,0 +1,109 @@
+"""Which class an image shall be given, where it starts, and how far it may go."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from protocols.problems import FoolscanError
+from protocols.study import AdversarialInterferenceRecipe, AdversarialNoiseRecipe
+from stimuli.networks import Network, load_network
+from stimuli.pictures import PictureCategory, book_categories
+from stimuli.recipes import InterferencePlanner, NoisePlanner, Wanted, wrong_classes
+from stimuli.synthesis.engine import Outcome
+
+CATEGORIES = book_categories(40)
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    return load_network("picturenet", "random", "cpu")
+
+
+def classes(rule: str, network: Network, categories: tuple[PictureCategory, ...] = CATEGORIES) -> list[tuple[str, ...]]:
+    posteriors = np.random.default_rng(0).dirichlet(np.ones(len(network.labels)), len(categories))
+    draws = {category.name: np.random.default_rng(7) for category in categories}
+    return wrong_classes(rule, categories, network, posteriors, draws)
+
+
+def test_other_animacy_crosses_the_border_and_gives_every_class_once(network: Network):
+    chosen = classes("other_animacy", network)
+    animal = {category.network_class: category.animal for category in CATEGORIES}
+    for category, order in zip(CATEGORIES, chosen, strict=True):
+        assert all(animal[target] is not category.animal for target in order)
+        assert len(order) == 20
+    assert len({order[0] for order in chosen}) == 40
+
+
+@pytest.mark.parametrize("rule", ["random", "least_likely"])
+def test_no_rule_gives_an_image_its_own_class(rule: str, network: Network):
+    for category, order in zip(CATEGORIES, classes(rule, network), strict=True):
+        assert category.network_class not in order
+        assert len(order) == 39
+
+
+def test_least_likely_is_the_class_of_least_posterior(network: Network):
+    posteriors = np.full((1, 40), 1 / 40)
+    posteriors[0, 17] = 1e-9
+    (order,) = wrong_classes("least_likely", CATEGORIES[:1], network, posteriors, {})
+    assert order[0] == network.labels[17]
+
+
+def test_a_study_of_animals_alone_has_no_class_of_the_other_animacy(network: Network):
+    with pytest.raises(FoolscanError, match="every category of the study is an animal"):
+        classes("other_animacy", network, CATEGORIES[:3])
+
+
+def test_a_target_that_is_the_source_s_own_class_is_refused(network: Network):
+    twins = (PictureCategory("cat", "m", True, "cat"), PictureCategory("toy", "t", False, "cat"))
+    with pytest.raises(FoolscanError, match="source's own class"):
+        classes("other_animacy", network, twins)
+
+
+def wanted(targets: tuple[str, ...]) -> Wanted:
+    return Wanted("AI-cat", CATEGORIES[3], "RE-cat", np.full((128, 128, 3), 100, np.uint8), targets)
+
+
+def test_noise_starts_at_the_mean_image_with_the_noise_of_its_attempt(network: Network):
+    planner = NoisePlanner(AdversarialNoiseRecipe(kind="adversarial_noise", noise_sd=7.0), network, 5)
+    first, again, second = (planner.first(wanted(("cat",)), attempt) for attempt in (0, 0, 1))
+    assert np.array_equal(first.start, again.start)
+    assert not np.array_equal(first.start, second.start)
+    assert first.start.mean() == pytest.approx(127.5, abs=0.2)
+    assert first.start.std() == pytest.approx(7.0, rel=0.02)
+    assert first.goal == network.label_index("cat")
+
+
+def interference(network: Network, preferred: int, largest: int) -> InterferencePlanner:
+    kind = "adversarial_interference"
+    recipe = AdversarialInterferenceRecipe(kind=kind, linf_preferred=preferred, linf_max=largest, attempts=3)
+    return InterferencePlanner(recipe, network, 5)
+
+
+def test_the_largest_radius_is_for_the_last_attempt_alone(network: Network):
+    planner = interference(network, 8, 16)
+    assert planner.radii(0) == (4, 6, 8)
+    assert planner.radii(2) == (4, 6, 8, 12, 16)
+    assert interference(network, 5, 7).radii(2) == (4, 5, 6, 7)
+    assert interference(network, 8, 3).radii(0) == (3,)
+
+
+def test_a_further_attempt_takes_the_next_class_and_the_last_returns_to_the_first(network: Network):
+    planner = interference(network, 8, 16)
+    image = wanted(("car", "bus", "mug"))
+    assert [planner.target(image, attempt) for attempt in range(3)] == ["car", "bus", "car"]
+
+
+def test_a_wider_ball_goes_on_where_the_narrower_one_ended(network: Network):
+    planner = interference(network, 8, 16)
+    job = planner.first(wanted(("car",)), 0)
+    assert np.array_equal(job.start, job.centre)
+    position = job.start + np.float32(3.5)
+    image = np.full((128, 128, 3), 103, np.uint8)
+    wider = planner.next(Outcome(job, image, position, 9, 0.4, "no progress"), 0)
+    assert wider is not None
+    assert (wider.radius, wider.goal) == (6.0, job.goal)
+    assert np.array_equal(wider.start, position)
+    assert np.array_equal(wider.centre, job.centre)
+    assert planner.next(Outcome(job, image, position, 9, 0.995, "reached"), 0) is None
+    assert planner.next(Outcome(wider, image, position, 9, 0.4, "no progress"), 0).radius == 8.0  # type: ignore[union-attr]
