@@ -36,11 +36,11 @@ class Recipe:
     n_train: int = 240
     n_validation: int = 25
     n_test: int = 50
-    epochs: int = 8
+    epochs: int = 6
     batch_size: int = 128
     peak_rate: float = 3e-3
-    weight_decay: float = 0.05
-    dropout: float = 0.2
+    weight_decay: float = 0.0
+    dropout: float = 0.0
     smoothing: float = 0.0
     widths: Widths = field(default_factory=Widths)
     augmentation: Augmentation = field(default_factory=Augmentation)

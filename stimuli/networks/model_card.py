@@ -48,9 +48,9 @@ Most frequent confusions on the test pictures: {_confusions(facts["test_confusio
 
 **Training.** From random weights, seed {facts["seed"]}: AdamW, one-cycle schedule with peak rate {recipe["peak_rate"]:g}, weight decay
 {recipe["weight_decay"]:g}, batches of {recipe["batch_size"]}, {n_epochs} epochs ({n_seen:,} pictures seen), dropout {recipe["dropout"]:g},
-label smoothing {recipe["smoothing"]:g}. Each picture is changed anew each time: turned up to {change["turn_deg"]:g}°, zoomed
-{change["zoom"][0]:g} to {change["zoom"][1]:g}, shifted up to {100 * change["shift"]:g} % of its side, mirrored, its colours rotated and
-permuted (probability {change["recolour"]:g}), {_light(change)}.
+label smoothing {recipe["smoothing"]:g}. Each picture is changed anew each time: shifted by up to {change["shift_px"]}
+pixels, mirrored, its colours rotated and permuted (probability {change["recolour"]:g}), {_light(change)}. No noise and no
+interpolation.
 
 ```
 {facts["command"]}
@@ -68,7 +68,7 @@ permuted (probability {change["recolour"]:g}), {_light(change)}.
 
 def _light(change: dict[str, Any]) -> str:
     low, high = change["contrast"]
-    return f"contrast × {low:g} to {high:g}, brightness ± {change['brightness']:g}, noise up to SD {change['noise']:g}"
+    return f"contrast × {low:g} to {high:g}, brightness ± {change['brightness']:g}"
 
 
 def _confusions(confusions: list[dict[str, Any]]) -> str:

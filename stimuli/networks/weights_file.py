@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from stimuli.networks.network import NetworkError
@@ -46,7 +46,7 @@ def save_picturenet(path: Path, model: nn.Module, labels: Sequence[str], widths:
         "widths": json.dumps(astuple(widths)),
         "seed": str(seed),
     }
-    save_file(tensors, path, metadata=inscription)
+    path.write_bytes(save(tensors, metadata=inscription))  # with the permissions of any file, unlike save_file
 
 
 def read_picturenet(path: Path) -> tuple[nn.Sequential, Inscription]:
