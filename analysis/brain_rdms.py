@@ -25,11 +25,13 @@ class VoxelChoice:
     """Patterns over one choice of voxels.
 
     strata : (n_voxels,) the subject of each voxel.
+    voxels : (n_voxels,) its number in that subject's ROI: the same voxel may be in several choices.
     whole  : set -> (n_categories, n_voxels), mean over the analysed runs.
     halves : the same from independent halves of the runs: one when the analysed runs are a half themselves, else two.
     """
 
     strata: NDArray[np.str_]
+    voxels: NDArray[np.intp]
     whole: SetPatterns
     halves: tuple[SetPatterns, ...]
 
@@ -73,7 +75,8 @@ def sample_of(patterns: Patterns, chosen: Sequence[Selection], sets: Sequence[st
         parts = [runs] if not selection.circular else [tuple(runs[i] for i in half) for half in halves(len(runs))]
         of_runs = [patterns.mean(part)[:, selection.voxels] for part in [runs, *parts]]
         whole, *half_patterns = [{name: means[rows[name]] for name in sets} for means in of_runs]
-        choices.append(VoxelChoice(np.full(selection.voxels.size, patterns.sub), whole, tuple(half_patterns)))
+        strata = np.full(selection.voxels.size, patterns.sub)
+        choices.append(VoxelChoice(strata, selection.voxels, whole, tuple(half_patterns)))
     return RoiSample(
         patterns.roi,
         patterns.sub,
@@ -101,6 +104,7 @@ def pooled(samples: Sequence[RoiSample]) -> RoiSample:
         choices.append(
             VoxelChoice(
                 np.concatenate([part.strata for part in parts]),
+                np.concatenate([part.voxels for part in parts]),
                 _beside([part.whole for part in parts]),
                 tuple(_beside(half) for half in zip(*(part.halves for part in parts), strict=True)),
             )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.brain_rdms import POOLED, RoiSample, half_rdms_of, pooled, rdms_of, sample_of, subjects_of
+from analysis.brain_rdms import POOLED, RoiSample, VoxelChoice, half_rdms_of, pooled, rdms_of, sample_of, subjects_of
 from analysis.patterns import load_patterns, scaled
 from analysis.resampling import bootstrap_counts, resampled_rdms
 from analysis.selection import CIRCULAR_NOTE, Selection, selections
@@ -91,7 +91,7 @@ def _replicates(study: Study, sample: RoiSample) -> dict[Pair, tuple[NDArray[np.
     """Bootstrap replicates of every pair's similarity and corrected similarity; all pairs share the resamples."""
     plan = study.analysis
     generator = generator_for(study.seed, f"bootstrap/{sample.roi}/{sample.subject}")
-    counts = [bootstrap_counts(choice.strata, plan.bootstrap.resamples, generator) for choice in sample.choices]
+    counts = counts_of_choices(sample.choices, plan.bootstrap.resamples, generator)
     whole, halves = {}, {}
     for name in {name for pair in plan.pairs for name in pair}:
         parts = [
@@ -111,6 +111,22 @@ def _replicates(study: Study, sample: RoiSample) -> dict[Pair, tuple[NDArray[np.
         )
         for a, b in plan.pairs
     }
+
+
+def counts_of_choices(
+    choices: Sequence[VoxelChoice], resamples: int, generator: np.random.Generator
+) -> list[NDArray[np.int32]]:
+    """How often every voxel of every choice is drawn: one draw per subject from the voxels that are in any choice.
+
+    A voxel that two choices share is drawn as often in both. Drawn for each choice by itself, shared voxels would pass
+    for twice as many, and the interval of the mean RDM would come out too short.
+
+    Returns for each choice (resamples, n_voxels) counts.
+    """
+    names = [list(zip(choice.strata.tolist(), choice.voxels.tolist(), strict=True)) for choice in choices]
+    place = {voxel: i for i, voxel in enumerate(dict.fromkeys(voxel for of_choice in names for voxel in of_choice))}
+    counts = bootstrap_counts(np.array([sub for sub, _ in place]), resamples, generator)
+    return [counts[:, [place[voxel] for voxel in of_choice]] for of_choice in names]
 
 
 def load_truths(study: Study, folder: StudyFolder, roi: str) -> Truths | None:
