@@ -1,0 +1,336 @@
+"""From betas and activations to the report: what comes out, that it comes out the same, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
+
+import h5py
+import numpy as np
+import pytest
+import yaml
+
+from analysis.brain_rdms import POOLED, load_samples, rdms_of
+from analysis.compare import compare, similarity_path
+from analysis.network_rdms import activations_path, layers_of, load_layer
+from analysis.rdm import condensed, spearman_rdm
+from analysis.rdm_files import find_rdms, read_rdms
+from analysis.rdms import brain_path, network_path, rdms
+from analysis.report import report, report_path
+from analysis.similarity_table import SimilarityRow, read_rows
+from analysis.trace import as_text, trace_file
+from protocols.folder import StudyFolder, write_json
+from protocols.manifest import read_manifest
+from protocols.problems import FoolscanError, NotReady
+from protocols.study import Study
+
+Ready = tuple[Study, StudyFolder]
+
+
+def write_activations(study: Study, folder: StudyFolder, n_units: int = 1500) -> Path:
+    """Activations of two layers; the larger one's interval comes from its normal limit."""
+    stimuli = read_manifest(folder)
+    rng = np.random.default_rng(0)
+    path = activations_path(study, folder)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with h5py.File(path, "w") as file:
+        file.attrs["format"] = 1
+        file.attrs["layers"] = ["conv1", "fc8"]
+        file.create_dataset("stim_id", data=[image.stim_id for image in stimuli], dtype=h5py.string_dtype())
+        for layer, units in (("conv1", n_units), ("fc8", 20)):
+            file[f"layers/{layer}"] = np.maximum(rng.standard_normal((len(stimuli), units)), 0).astype(np.float32)
+    return path
+
+
+@pytest.fixture(scope="module")
+def analysed(finished: Ready, tmp_path_factory: pytest.TempPathFactory) -> Ready:
+    """A small study taken to its report. Read only."""
+    study, source = finished
+    folder = StudyFolder(tmp_path_factory.mktemp("analysed") / "study")
+    shutil.copytree(source.root, folder.root)
+    write_activations(study, folder)
+    certificate = {"format": 1, "run": "sub-01_ses-01_task-animals_run-01", "passed": True, "timing": "simulated clock"}
+    write_json(folder.derived("certificates") / f"{certificate['run']}_certificate.json", certificate)
+    rdms(study, folder)
+    compare(study, folder)
+    report(study, folder)
+    return study, folder
+
+
+@pytest.fixture
+def copy(analysed: Ready, tmp_path: Path) -> Ready:
+    """The same, to be spoilt."""
+    study, folder = analysed
+    shutil.copytree(folder.root, tmp_path / "copy")
+    return study, StudyFolder(tmp_path / "copy")
+
+
+class Addresses(HTMLParser):
+    """Collects what a page would load, and the links in it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loaded: list[str] = []
+        self.links: list[str] = []
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.loaded += [value for key in ("src", "srcset", "poster", "data") if (value := given.get(key))]
+        if tag in ("link", "script", "iframe"):
+            self.loaded.append(given.get("href") or tag)
+        elif given.get("href"):
+            self.links.append(str(given["href"]))
+
+
+def test_brain_rdms_are_those_of_the_pooled_voxels(analysed: Ready) -> None:
+    study, folder = analysed
+    stored = read_rdms(brain_path(folder))
+    sample = load_samples(study, folder, "V1")[0]
+    assert sample.subject == POOLED
+    assert sample.n_voxels == 2 * study.analysis.voxels.per_subject
+    assert len(sample.choices) == 2
+    by_hand = np.mean([condensed(spearman_rdm(choice.whole["AN"])) for choice in sample.choices], axis=0)
+    (found,) = find_rdms(stored, roi="V1", subject=POOLED, set="AN", part="all")
+    np.testing.assert_array_equal(found.values, by_hand)
+    assert len(stored) == 2 * 3 * 3 * 3  # ROIs, subjects and pooled, sets, all and two halves
+
+
+def test_every_place_and_pair_has_its_similarity(analysed: Ready) -> None:
+    study, folder = analysed
+    brain = read_rows(similarity_path(folder, "brain"), SimilarityRow)
+    assert {(row.place, row.pair, row.subject) for row in brain} == {
+        (roi, pair, sub) for roi in ("V1", "LO") for pair in ("RE-AN", "RE-AI") for sub in (POOLED, "01", "02")
+    }
+    for row in brain:
+        pooled = row.subject == POOLED
+        assert -1 <= row.similarity <= 1
+        assert (row.ci_low <= row.ci_high) == pooled
+        assert np.isfinite(row.truth) == np.isfinite(row.truth_chosen) == pooled
+    network = read_rows(similarity_path(folder, "network"), SimilarityRow)
+    methods = {row.place: row.ci_method for row in network}
+    assert "jackknife" in methods["conv1"]
+    assert "bootstrap" in methods["fc8"]
+    assert all(row.ci_low <= row.similarity <= row.ci_high for row in network if row.place == "conv1")
+    assert study.analysis.bootstrap.resamples == 1000
+
+
+def test_the_report_stands_alone(analysed: Ready) -> None:
+    _, folder = analysed
+    page = report_path(folder).read_text(encoding="utf-8")
+    found = Addresses()
+    found.feed(page)
+    assert found.loaded
+    assert all(address.startswith("data:image/") for address in found.loaded)
+    assert "@import" not in page
+    assert not re.search(r"url\((?!data:)", page)
+    for link in found.links:
+        assert link.startswith("#") or (report_path(folder).parent / link).is_file(), link
+    for anchor in (link for link in found.links if link.startswith("#")):
+        assert f'id="{anchor[1:]}"' in page
+
+
+def test_a_rehearsal_is_marked_everywhere(analysed: Ready) -> None:
+    _, folder = analysed
+    page = report_path(folder).read_text(encoding="utf-8")
+    assert "Simulated data" in page
+    assert "no person and no scanner took part" in page
+    assert "Estimated and true similarity" in page
+
+
+def test_every_figure_has_its_data_beside_it(analysed: Ready) -> None:
+    _, folder = analysed
+    figures = report_path(folder).parent / "figures"
+    names = {path.stem for path in figures.glob("*.svg")}
+    expected = {"figure_1", "similarity_layers", "similarity_rois", "estimated_and_true"}
+    assert names == expected | {"rdms_brain", "rdms_network", "behaviour", "stimuli"}
+    for name in names:
+        assert (figures / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        sidecar = json.loads((figures / f"{name}.json").read_text(encoding="utf-8"))
+        header = (figures / f"{name}.tsv").read_text(encoding="utf-8").splitlines()[0].split("\t")
+        assert all(sidecar[column]["Description"] for column in header)
+
+
+def test_the_same_inputs_give_the_same_bytes(copy: Ready) -> None:
+    study, folder = copy
+    kinds = ("rdms", "report")
+    before = {path: path.read_bytes() for kind in kinds for path in folder.derived(kind).rglob("*") if path.is_file()}
+    for kind in kinds:
+        shutil.rmtree(folder.derived(kind))
+    rdms(study, folder)
+    compare(study, folder)
+    report(study, folder)
+    after = {path: path.read_bytes() for kind in kinds for path in folder.derived(kind).rglob("*") if path.is_file()}
+    assert before == after
+
+
+def test_what_is_right_is_left_alone(copy: Ready) -> None:
+    study, folder = copy
+    stamps = {path: path.stat().st_mtime_ns for path in folder.derivatives.rglob("*") if path.is_file()}
+    for step in (rdms, compare, report):
+        step(study, folder)
+    assert stamps == {path: path.stat().st_mtime_ns for path in folder.derivatives.rglob("*") if path.is_file()}
+
+
+def test_a_network_alone_is_reported(copy: Ready) -> None:
+    study, folder = copy
+    for kind in ("betas", "rois", "rdms", "report", "certificates", "simulation"):
+        shutil.rmtree(folder.derived(kind))
+    for sub in folder.root.glob("sub-*"):
+        shutil.rmtree(sub)
+    assert [path.name for path in rdms(study, folder)] == ["network_rdms.h5", "network_dissimilarities.tsv"]
+    compare(study, folder)
+    (page,) = report(study, folder)
+    text = page.read_text(encoding="utf-8")
+    assert "similarity_layers" in text
+    assert 'id="behaviour-section"' not in text
+    assert 'id="truth"' not in text
+
+
+def test_a_brain_alone_is_reported(copy: Ready) -> None:
+    study, folder = copy
+    for kind in ("activations", "rdms", "report"):
+        shutil.rmtree(folder.derived(kind))
+    rdms(study, folder)
+    compare(study, folder)
+    (page,) = report(study, folder)
+    assert "similarity_layers" not in page.read_text(encoding="utf-8")
+
+
+def test_people_have_no_truth_panel(copy: Ready) -> None:
+    study, folder = copy
+    shutil.rmtree(folder.derived("simulation"))
+    description = folder.root / "dataset_description.json"
+    facts = json.loads(description.read_text(encoding="utf-8"))
+    del facts["Simulated"]
+    write_json(description, facts)
+    compare(study, folder)
+    (page,) = report(study, folder)
+    text = page.read_text(encoding="utf-8")
+    assert "Simulated data" not in text
+    assert 'id="truth"' not in text
+
+
+def test_the_published_selection_is_marked_circular(copy: Ready, fake: SimpleNamespace) -> None:
+    study, folder = copy
+    circular = fake.changed(study, analysis__voxels__by="published")
+    for step in (rdms, compare, report):
+        step(circular, folder)
+    rows = read_rows(similarity_path(folder, "brain"), SimilarityRow)
+    assert all("circular" in row.note for row in rows)
+    assert "Circular: voxels were selected on the same runs" in report_path(folder).read_text(encoding="utf-8")
+    sample = load_samples(circular, folder, "V1")[1]
+    assert [len(choice.halves) for choice in sample.choices] == [2]
+    assert set(rdms_of(sample, "spearman")) == {"RE", "AN", "AI"}
+
+
+def test_missing_steps_are_named(copy: Ready) -> None:
+    study, folder = copy
+    shutil.rmtree(folder.derived("report"))
+    similarity_path(folder, "brain").unlink()
+    with pytest.raises(NotReady, match="foolscan analysis compare"):
+        report(study, folder)
+    brain_path(folder).unlink()
+    with pytest.raises(NotReady, match="foolscan analysis rdms"):
+        compare(study, folder)
+    assert not report_path(folder).exists()
+    for kind in ("betas", "activations"):
+        shutil.rmtree(folder.derived(kind))
+    with pytest.raises(NotReady, match="foolscan analysis betas"):
+        rdms(study, folder)
+    folder.manifest.unlink()
+    with pytest.raises(NotReady, match="foolscan stimuli make"):
+        rdms(study, folder)
+
+
+def test_bad_activations_are_refused(copy: Ready, fake: SimpleNamespace) -> None:
+    study, folder = copy
+    path = activations_path(study, folder)
+    with pytest.raises(FoolscanError, match=r"found 'conv9' \(did you mean 'conv1'\?\)"):
+        layers_of(fake.changed(study, analysis__layers=("conv9",)), path)
+    stimuli = read_manifest(folder)
+    with h5py.File(path, "r+") as file:
+        file["layers/fc8"][0] = 1.0
+    with pytest.raises(FoolscanError, match=r"layer fc8 set RE.*same response.*RE-category00"):
+        rdms(study, folder)
+    with h5py.File(path, "r+") as file:
+        file["stim_id"][0] = "RE-unicorn"
+    with pytest.raises(FoolscanError, match=r"no activations for 1 images \(RE-category00\)"):
+        load_layer(path, "fc8", stimuli, ("RE", "AN"))
+    path.write_bytes(b"")
+    with pytest.raises(FoolscanError, match="not readable as HDF5"):
+        layers_of(study, path)
+    with pytest.raises(FoolscanError, match="differ in their categories"):
+        load_layer(path, "fc8", [image for image in stimuli if image.stim_id != "AN-category01"], ("RE", "AN"))
+
+
+def test_a_trace_goes_back_to_the_images(analysed: Ready) -> None:
+    _, folder = analysed
+    chain = trace_file(similarity_path(folder, "brain"))
+    text = as_text(chain)
+    for name in ("stimuli/stimuli.tsv", "betas", "events.tsv", "bold.nii.gz", "made with foolscan"):
+        assert name in text
+    assert chain.unchanged
+
+
+def test_a_trace_shows_what_was_changed_since(copy: Ready) -> None:
+    _, folder = copy
+    manifest = folder.manifest
+    manifest.write_text(manifest.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    chain = trace_file(similarity_path(folder, "network"))
+    assert not chain.unchanged
+    assert "[changed since]" in as_text(chain)
+    network_path(folder).unlink()
+    assert "[gone]" in as_text(trace_file(similarity_path(folder, "network")))
+    with pytest.raises(FoolscanError, match="no such file"):
+        trace_file(folder.root / "nothing.tsv")
+
+
+def test_the_script_does_what_the_commands_do_byte_for_byte(
+    fake: SimpleNamespace, tmp_path: Path, project_root: Path
+) -> None:
+    changes = {
+        "scan": {"tr_s": 2.0, "volumes": 90},
+        "tasks": {"animals": {"blank_s": 3.0, "image_s": 1.0, "blank_trial_s": 4.0, "stimulus_trials": 12}},
+        "stimuli": {"n_categories": 4},
+        "analysis": {"rois": ["V1", "LO"], "voxels": {"per_subject": 20}, "bootstrap": {"resamples": 100}},
+        "rehearsal": {"brain": {"voxels_per_roi": 60}},
+    }
+    changes["tasks"]["animals"] |= {"lead_in_s": 10.0, "blank_trials": 5}
+    file = tmp_path / "small.yaml"
+    file.write_text(yaml.safe_dump({"format": 1, "extends": "demo", **changes}), encoding="utf-8")
+    study = fake.study()
+    by_script, by_command = tmp_path / "script", tmp_path / "command"
+    write_activations(study, fake.folder(by_script, study, n_categories=4))
+    shutil.copytree(by_script, by_command)
+
+    script = project_root / "tests" / "scripts" / "analyse.py"
+    assert len(script.read_text(encoding="utf-8").splitlines()) <= 30
+    _run(project_root, str(script), str(file), str(by_script))
+    for verb in ("simulate-bold", "betas", "rdms", "compare", "report"):
+        _run(project_root, "-m", "foolscan", "analysis", verb, str(file), "--to", str(by_command))
+
+    written = {path.relative_to(by_script) for path in by_script.rglob("*") if path.is_file()}
+    assert written == {path.relative_to(by_command) for path in by_command.rglob("*") if path.is_file()}
+    assert Path("derivatives/foolscan/report/report.html") in written
+    for name in sorted(written):
+        assert (by_script / name).read_bytes() == (by_command / name).read_bytes(), name
+
+
+def _run(root: Path, *arguments: str) -> None:
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=root, env=_with_path(root), capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def _with_path(root: Path) -> dict[str, str]:
+    import os
+
+    return os.environ | {"PYTHONPATH": str(root)}
