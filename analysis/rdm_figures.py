@@ -69,8 +69,8 @@ def by_supercategory(stim_ids: Sequence[str], stimuli: Sequence[Stimulus]) -> tu
 def _frame(axes: Axes, groups: Sequence[tuple[str, int]], *, labelled: bool) -> None:
     edges = np.cumsum([0, *(size for _, size in groups)])
     for edge in edges[1:-1]:
-        axes.axhline(edge - 0.5, color=PAPER, linewidth=0.4)
-        axes.axvline(edge - 0.5, color=PAPER, linewidth=0.4)
+        axes.axhline(edge - 0.5, color=PAPER, linewidth=0.3)
+        axes.axvline(edge - 0.5, color=PAPER, linewidth=0.3)
     middles = (edges[1:] + edges[:-1]) / 2 - 0.5
     names = [name.replace("_", " ") for name, _ in groups]
     axes.set_xticks([])

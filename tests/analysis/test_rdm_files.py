@@ -68,3 +68,12 @@ def test_what_is_no_rdm_file_is_refused(tmp_path: Path) -> None:
         file.attrs["format"] = 99
     with pytest.raises(FoolscanError, match="found format 99"):
         read_rdms(tmp_path / "newer.h5")
+
+
+def test_rdms_of_format_1_are_still_read(project_root: Path) -> None:
+    """A file frozen when format 1 was new: every release reads it."""
+    found = read_rdms(project_root / "tests" / "formats" / "v1" / "rdms.h5")
+    for read, written in zip(found, rdms(), strict=True):
+        np.testing.assert_array_equal(read.values, written.values)
+        assert read.stim_ids == written.stim_ids
+        assert dict(read.descriptors) == dict(written.descriptors)
