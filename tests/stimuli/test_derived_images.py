@@ -1,0 +1,142 @@
+"""What is derived from the images: contact sheets, activations, and images at a rig's exact pixels."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+
+from protocols.folder import StudyFolder
+from protocols.manifest import in_set, read_manifest
+from protocols.problems import FoolscanError, NotReady
+from protocols.provenance import read_provenance, sha256_of
+from protocols.rig import load_rig
+from protocols.study import Study, load_study
+from stimuli.activations import activations
+from stimuli.contact_sheet import amplified, contact_sheet
+from stimuli.export import export
+from stimuli.image_files import read_rgb
+from stimuli.make import make
+from stimuli.networks import load_network
+
+TEXT = (
+    "format: 1\nextends: demo\nname: small\ntitle: a small study\n"
+    "stimuli: {n_categories: 2}\ntasks: {animals: {stimulus_trials: 6}}\n"
+)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    path = tmp_path_factory.mktemp("study") / "small.yaml"
+    path.write_text(TEXT, encoding="utf-8")
+    return load_study(path)
+
+
+@pytest.fixture(scope="module")
+def finished(study: Study, tmp_path_factory: pytest.TempPathFactory) -> StudyFolder:
+    folder = StudyFolder(tmp_path_factory.mktemp("finished"))
+    make(study, folder, "cpu")
+    return folder
+
+
+@pytest.fixture
+def folder(finished: StudyFolder, tmp_path: Path) -> StudyFolder:
+    return StudyFolder(Path(shutil.copytree(finished.root, tmp_path / "copy")))
+
+
+def test_activations_are_those_of_the_files_in_the_manifest_s_order(study: Study, folder: StudyFolder):
+    path = activations(study, folder, "cpu")
+    rows = read_manifest(folder)
+    network = load_network("picturenet", device="cpu")
+    expected = network.activations(np.stack([read_rgb(row.path(folder)) for row in rows]))
+    with h5py.File(path) as file:
+        assert file.attrs["format"] == 1
+        assert tuple(file.attrs["layers"]) == network.layers
+        assert [name.decode() for name in file["stim_id"][()]] == [row.stim_id for row in rows]
+        for layer in network.layers:
+            found = file[f"layers/{layer}"]
+            assert found.dtype == np.float32
+            assert np.array_equal(found[()], expected[layer].reshape(len(rows), -1))
+    assert read_provenance(path)["inputs"] == {"stimuli/stimuli.tsv": sha256_of(folder.manifest)}
+
+
+def test_activations_have_the_same_bytes_every_time(study: Study, folder: StudyFolder):
+    first = sha256_of(activations(study, folder, "cpu"))
+    (folder.derived("activations") / "picturenet.h5").unlink()
+    assert sha256_of(activations(study, folder, "cpu")) == first
+
+
+def test_before_there_are_images_the_message_names_the_step_that_makes_them(study: Study, tmp_path: Path):
+    for step in (lambda f: activations(study, f), lambda f: contact_sheet(study, f)):
+        with pytest.raises(NotReady, match="foolscan stimuli make"):
+            step(StudyFolder(tmp_path))
+
+
+def test_there_is_a_sheet_for_each_set_one_of_triplets_and_one_of_the_book(study: Study, folder: StudyFolder):
+    paths = contact_sheet(study, folder)
+    assert [path.stem for path in paths] == ["RE", "AN", "AI", "triplets", "picture-book"]
+    before = [sha256_of(path) for path in paths]
+    assert [sha256_of(path) for path in contact_sheet(study, folder)] == before
+    for path in paths:
+        assert read_provenance(path)["sha256"] == sha256_of(path)
+
+
+def test_a_sheet_shows_every_image_pixel_by_pixel(study: Study, folder: StudyFolder):
+    sheet = read_rgb(next(path for path in contact_sheet(study, folder) if path.stem == "AN"))
+    for row in in_set(read_manifest(folder), "AN"):
+        image = read_rgb(row.path(folder))
+        windows = np.lib.stride_tricks.sliding_window_view(sheet, (1, 128, 3)).reshape(len(sheet), -1, 128 * 3)
+        tops, lefts = np.nonzero((windows == image[0].ravel()).all(axis=2))
+        assert any(np.array_equal(sheet[y : y + 128, x : x + 128], image) for y, x in zip(tops, lefts, strict=True))
+
+
+def test_a_change_is_amplified_around_mid_grey():
+    source = np.array([[[100, 100, 100]]], np.uint8)
+    image = np.array([[[102, 97, 200]]], np.uint8)
+    assert amplified(image, source, 15).tolist() == [[[158, 83, 255]]]
+
+
+def test_images_are_exported_once_at_the_exact_pixels_of_the_rig(study: Study, folder: StudyFolder):
+    rig = load_rig("rehearsal")
+    index_path = export(study, rig, folder)
+    assert index_path == folder.screen_images("rehearsal") / "export.json"
+    index = json.loads(index_path.read_text(encoding="utf-8"))
+    assert index["side_px"] == rig.display.px(12.0) == 431
+    rows = read_manifest(folder)
+    assert list(index["images"]) == [row.stim_id for row in rows]
+    for row in rows:
+        entry = index["images"][row.stim_id]
+        path = index_path.parent / entry["file"]
+        assert Image.open(path).size == (431, 431)
+        assert sha256_of(path) == entry["sha256"]
+        assert entry["source_sha256"] == row.sha256
+    times = {path: path.stat().st_mtime_ns for path in index_path.parent.glob("*.png")}
+    export(study, rig, folder)
+    assert {path: path.stat().st_mtime_ns for path in index_path.parent.glob("*.png")} == times
+
+
+def test_resampling_keeps_the_mean_luminance_of_every_set_alike(study: Study, folder: StudyFolder):
+    index = export(study, load_rig("rehearsal"), folder)
+    for row in read_manifest(folder):
+        before = read_rgb(row.path(folder)).astype(float)
+        after = read_rgb(index.parent / f"{row.stim_id}.png").astype(float)
+        assert after.mean() == pytest.approx(before.mean(), abs=1.0)
+
+
+def test_an_image_that_is_not_the_manifest_s_is_not_exported(study: Study, folder: StudyFolder):
+    row = read_manifest(folder)[0]
+    Image.new("RGB", (128, 128)).save(row.path(folder))
+    with pytest.raises(FoolscanError, match="not the image that the manifest describes"):
+        export(study, load_rig("rehearsal"), folder)
+
+
+def test_exporting_needs_no_torch():
+    code = "import sys, stimuli.export, stimuli.contact_sheet, stimuli.command_line; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
