@@ -80,7 +80,7 @@ def rehearse(study: str, to: Path, rig: str = "rehearsal") -> Path:
 
 
 def _refuse_what_does_not_fit(study: Study, rig: Rig) -> None:
-    if not rig.rehearsal:
+    if not rig.emulated:
         raise FoolscanError(
             f"rig {rig.name}: a rehearsal needs a rig whose trigger and buttons are emulated, such as rehearsal"
         )

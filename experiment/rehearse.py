@@ -47,7 +47,7 @@ def rehearse(
 
     Returns what was run now. Raises FoolscanError as `experiment.run.run` does.
     """
-    if rig.trigger.kind != "emulated" or rig.buttons.kind != "emulated":
+    if not rig.emulated:
         raise FoolscanError(f"rig {rig.name}: a rehearsal needs emulated trigger and buttons, as rig rehearsal has")
     place = StudyFolder(Path(folder))
     missing = [run_id for run_id in runs_of(study, task or study.analysis.task) if not is_done(place, run_id)]

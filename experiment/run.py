@@ -85,7 +85,7 @@ def run(
     when the operator ended it: then there is a journal under an aborted name and no events.tsv.
     """
     task = _checked(study, rig, run_id)
-    simulated = _simulated(rig) and not real_time
+    simulated = rig.emulated and not real_time
     if screenshots and not simulated:
         raise FoolscanError("--screenshots: reading the screen back makes flips late; only a simulated clock allows it")
     place = StudyFolder(Path(folder))
@@ -268,10 +268,6 @@ def _checked(study: Study, rig: Rig, run_id: RunId) -> ImagesTask:
     if problems:
         raise ProtocolError(problems)
     return task_of(study, run_id.task)
-
-
-def _simulated(rig: Rig) -> bool:
-    return rig.trigger.kind == "emulated" and rig.buttons.kind == "emulated"
 
 
 def _closed(journal: JournalWriter) -> bool:

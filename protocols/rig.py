@@ -51,7 +51,7 @@ class SerialTrigger(Plan):
     kind: Literal["serial"]
     port: Text
     baud: Count = 115200
-    byte: Annotated[Text | None, Field(description="the byte that means a pulse; None: any")] = None
+    byte: Annotated[Text | None, Field(max_length=1, description="the byte that means a pulse; None: any")] = None
 
 
 class EmulatedTrigger(Plan):
@@ -59,7 +59,7 @@ class EmulatedTrigger(Plan):
 
     kind: Literal["emulated"]
     delay_s: Annotated[NotNegative, Field(description="from the window being ready to the first pulse")] = 1.5
-    jitter_s: Annotated[NotNegative, Field(description="SD of a pulse's time")] = 0.0
+    jitter_s: Annotated[NotNegative, Field(description="a pulse is late by a half-normal time of this scale")] = 0.0
 
 
 class DeskTrigger(Plan):
@@ -102,8 +102,13 @@ class Rig(Plan):
 
     @property
     def rehearsal(self) -> bool:
-        """Whether scanner and participant are emulated: then all that is recorded is marked as simulated."""
+        """Whether scanner or participant is emulated: then all that is recorded is marked as simulated."""
         return self.trigger.kind == "emulated" or self.buttons.kind == "emulated"
+
+    @property
+    def emulated(self) -> bool:
+        """Whether both are: nothing outside the computer keeps time, so a simulated clock may."""
+        return self.trigger.kind == "emulated" and self.buttons.kind == "emulated"
 
     @property
     def button_names(self) -> tuple[str, ...]:
