@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from protocols.study import Study
 
 PUBLISHED = ("stated", "derived")
+
+RunsWithMotion = Literal["all", "some", "no"]
 
 
 @dataclass(frozen=True)
@@ -59,17 +62,20 @@ def citation(reference: str) -> str:
     return f"{who} ({year.group(1)})" if year else who
 
 
-def methods_paragraph(study: Study, *, simulated: bool) -> list[tuple[str, list[Sentence]]]:
+def methods_paragraph(
+    study: Study, *, simulated: bool, motion: RunsWithMotion = "all"
+) -> list[tuple[str, list[Sentence]]]:
     """The methods of a study, topic by topic.
 
     study     : the study file; its `basis` decides what is attributed to its `reference`.
     simulated : True for a rehearsal: participant, scanner and brain were emulated, and the paragraph says so.
+    motion    : in which runs the GLM had head motion as confounds; the study file does not say it, the betas do.
 
     Returns (topic, sentences). Published values come first in each topic, then this study's own choices.
     """
     cited = citation(study.reference) if study.reference else ""
     topics = []
-    for part in _parts(study, simulated):
+    for part in _parts(study, simulated, motion):
         sentences = []
         for published in (True, False):
             clauses = [clause for clause in part.clauses if _published(study, clause) == published]
@@ -95,12 +101,12 @@ def _joined(texts: Sequence[str]) -> str:
     return texts[0] if len(texts) == 1 else "; ".join(texts[:-1]) + "; and " + texts[-1]
 
 
-def _parts(study: Study, simulated: bool) -> Iterator[Part]:
+def _parts(study: Study, simulated: bool, motion: RunsWithMotion) -> Iterator[Part]:
     yield Part("Participants", tuple(_participants(study, simulated)))
     yield Part("Stimuli", tuple(_stimuli(study)))
     yield Part("Task", tuple(_task(study)))
     yield Part("Imaging", tuple(_imaging(study, simulated)))
-    yield Part("Analysis", tuple(_analysis(study)))
+    yield Part("Analysis", tuple(_analysis(study, motion)))
 
 
 def _participants(study: Study, simulated: bool) -> Iterator[Clause]:
@@ -191,7 +197,7 @@ def _imaging(study: Study, simulated: bool) -> Iterator[Clause]:
         yield Clause(text, ("rehearsal.brain.peak_signal_pct", "rehearsal.brain.tsnr"))
 
 
-def _analysis(study: Study) -> Iterator[Clause]:
+def _analysis(study: Study, motion: RunsWithMotion) -> Iterator[Clause]:
     plan = study.analysis
     glm, voxels = plan.glm, plan.voxels
     yield Clause(f"the regions of interest were {_listed(plan.rois)}", ("analysis.rois",))
@@ -199,7 +205,12 @@ def _analysis(study: Study) -> Iterator[Clause]:
     text = f"a general linear model of each run had one regressor per image, convolved with {hrf} haemodynamic response"
     yield Clause(text, ("analysis.glm.model", "analysis.glm.hrf"))
     noise = {"ols": "ordinary least squares", "ar1": "a first-order autoregressive noise model"}[glm.noise]
-    text = f"the model was fitted by {noise}, with {glm.drift} drift terms (high-pass {glm.high_pass_hz:g} Hz) and motion as confounds"
+    moved = {
+        "all": " and motion as confounds",
+        "some": " and motion as confounds in those runs that had a table of it",
+        "no": ", without motion as confounds",
+    }[motion]
+    text = f"the model was fitted by {noise}, with {glm.drift} drift terms (high-pass {glm.high_pass_hz:g} Hz){moved}"
     yield Clause(text, ("analysis.glm.noise", "analysis.glm.drift", "analysis.glm.high_pass_hz"))
     text = f"in each region, the {voxels.per_subject} voxels of a participant that answered images most alike across runs were kept"
     yield Clause(text, ("analysis.voxels.per_subject",))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from analysis import behaviour, report_contents
 from analysis.behaviour_figures import behaviour_figure
 from analysis.figure_style import new_figure, save, style
-from analysis.methods_paragraph import methods_paragraph
+from analysis.methods_paragraph import RunsWithMotion, methods_paragraph
 from analysis.rdm_figures import rdms_figure
 from analysis.rdms import Progress
 from analysis.report_contents import Contents, gather
@@ -21,7 +21,7 @@ from analysis.stimulus_figures import draw_examples, example_categories, label_o
 from analysis.tables import write_table
 from protocols.folder import StudyFolder, exclusive, write_text
 from protocols.manifest import COLUMNS as MANIFEST_COLUMNS
-from protocols.manifest import in_set
+from protocols.manifest import class_of_category, in_set
 from protocols.provenance import is_current, read_provenance, sidecar_path, source_commit, versions, write_sidecar
 from protocols.study import Study
 
@@ -227,7 +227,7 @@ def _page(contents: Contents, figures: Mapping[str, Shown]) -> str:
         brief=report_contents.in_brief(contents),
         triplets=_triplets(contents),
         facts=report_contents.set_facts(contents),
-        methods=methods_paragraph(study, simulated=contents.simulated),
+        methods=methods_paragraph(study, simulated=contents.simulated, motion=_motion(contents.folder)),
         timing=report_contents.timing_brief(contents.certificates),
         windows=[(path.stem.replace("_", " "), data_address(path)) for path in contents.screenshots],
         provenance=_provenance(contents),
@@ -239,12 +239,25 @@ def _page(contents: Contents, figures: Mapping[str, Shown]) -> str:
     return page
 
 
+def _motion(folder: StudyFolder) -> RunsWithMotion:
+    """In which runs head motion was in the GLM, from the sidecars of the betas."""
+    paths = folder.derived("betas").rglob("*_betas.nii.gz")
+    found = {bool(read_provenance(path)["parameters"].get("confounds")) for path in paths}
+    return "some" if len(found) > 1 else ("no" if found == {False} else "all")
+
+
 def _triplets(contents: Contents) -> list[list[dict[str, Any]]]:
-    """Figure 1A: for every example category its image of each set, embedded."""
+    """Figure 1A: for every example category its image of each set, embedded, and whether its label is the category's."""
     of_set = {name: {image.category: image for image in in_set(contents.stimuli, name)} for name in contents.sets}
+    right = class_of_category(contents.stimuli)
     return [
         [
-            {"set": name, "image": data_address(images[category].path(contents.folder)), "stimulus": images[category]}
+            {
+                "set": name,
+                "image": data_address(images[category].path(contents.folder)),
+                "stimulus": images[category],
+                "right": images[category].network_label == right.get(category),
+            }
             for name, images in of_set.items()
         ]
         for category in example_categories(contents.stimuli, contents.sets, EXAMPLES)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from analysis.rdm_files import find_rdms, read_rdms
 from analysis.rdms import brain_path, network_path, what_there_is
 from analysis.similarity_table import DifferenceRow, SimilarityRow, read_rows
 from protocols.folder import StudyFolder, read_json
-from protocols.manifest import Stimulus, in_set, read_manifest
+from protocols.manifest import Stimulus, class_of_category, in_set, read_manifest
 from protocols.problems import NotReady
 from protocols.study import Study
 
@@ -237,10 +237,11 @@ class SetFacts:
 def set_facts(contents: Contents) -> list[SetFacts]:
     """One row per stimulus set: success, labels, change and image statistics."""
     kinds = {name: contents.study.stimuli.sets[name].kind for name in contents.sets}
-    return [_facts(name, kinds[name], in_set(contents.stimuli, name)) for name in contents.sets]
+    right = class_of_category(contents.stimuli)
+    return [_facts(name, kinds[name], in_set(contents.stimuli, name), right) for name in contents.sets]
 
 
-def _facts(name: str, kind: str, images: Sequence[Stimulus]) -> SetFacts:
+def _facts(name: str, kind: str, images: Sequence[Stimulus], right: Mapping[str, str]) -> SetFacts:
     confidences = [image.confidence for image in images]
     second = [image for image in images if image.second_network_label is not None]
     changed = kind == "adversarial_interference"  # noise has a source class, but no picture that it changes
@@ -258,7 +259,7 @@ def _facts(name: str, kind: str, images: Sequence[Stimulus]) -> SetFacts:
         len(images),
         sum(image.success for image in images),
         f"{math.floor(1000 * float(np.median(confidences))) / 10:.1f} %",
-        share(sum(image.second_network_label == image.category for image in second), len(second))
+        share(sum(image.second_network_label == right.get(image.category) for image in second), len(second))
         if kind != "adversarial_noise"
         else "–",
         share(sum(image.second_network_label == image.target_class for image in second), len(second)),

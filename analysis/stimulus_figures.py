@@ -9,7 +9,7 @@ import numpy as np
 
 from analysis.figure_style import INK, PAPER, SOFT, new_figure, set_colour
 from protocols.folder import StudyFolder
-from protocols.manifest import Stimulus, in_set
+from protocols.manifest import Stimulus, class_of_category, in_set
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,10 +52,12 @@ def _one_of_each(groups: dict[str, list[str]]) -> list[str]:
 def draw_examples(
     figure: Figure | SubFigure, folder: StudyFolder, stimuli: Sequence[Stimulus], sets: Sequence[str], count: int
 ) -> None:
-    """Rows of example images, one row per set, each with the network's label and its confidence."""
+    """Rows of example images, one row per set, each with the network's label (in italics where it is not the category's
+    class) and its confidence.
+    """
     from PIL import Image
 
-    categories = example_categories(stimuli, sets, count)
+    categories, right = example_categories(stimuli, sets, count), class_of_category(stimuli)
     grid = figure.subplots(len(sets), len(categories), squeeze=False)
     for row, name in enumerate(sets):
         of_category = {image.category: image for image in in_set(stimuli, name)}
@@ -67,7 +69,7 @@ def draw_examples(
             axes.set_yticks([])
             for spine in axes.spines.values():
                 spine.set_visible(False)
-            slant = "normal" if stimulus.network_label == category else "italic"
+            slant = "normal" if stimulus.network_label == right.get(category) else "italic"
             axes.set_xlabel(label_of(stimulus), fontsize=7, labelpad=2, style=slant)
             if column == 0:
                 axes.set_ylabel(name, rotation=0, ha="right", va="center", fontweight="bold", labelpad=6)
@@ -84,13 +86,6 @@ def label_of(stimulus: Stimulus) -> str:
 def percent(share: float) -> str:
     """A share as per cent, never rounded up to 100."""
     return f"{np.floor(share * 1000) / 10:.1f} %"
-
-
-def examples_figure(folder: StudyFolder, stimuli: Sequence[Stimulus], sets: Sequence[str], count: int = 6) -> Figure:
-    """`draw_examples` as a figure of its own."""
-    figure = new_figure(1.25 * count + 0.5, 1.45 * len(sets))
-    draw_examples(figure, folder, stimuli, sets, count)
-    return figure
 
 
 def stimuli_figure(stimuli: Sequence[Stimulus], sets: Sequence[str], limits: dict[str, tuple[int, int]]) -> Figure:

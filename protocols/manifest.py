@@ -119,6 +119,11 @@ def in_set(stimuli: Sequence[Stimulus], name: str) -> list[Stimulus]:
     return [stimulus for stimulus in stimuli if stimulus.set == name]
 
 
+def class_of_category(stimuli: Sequence[Stimulus]) -> dict[str, str]:
+    """The network's class for every category, which need not be called like it: what its regular image was made for."""
+    return {stimulus.category: stimulus.target_class for stimulus in stimuli if stimulus.source_id is None}
+
+
 def _cell(value: Any) -> str:
     if value is None:
         return "n/a"
