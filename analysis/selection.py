@@ -88,7 +88,7 @@ def usable_voxels(betas: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def halves(n_runs: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Every other run: both halves then hold early and late runs of every session."""
+    """Every other run: both halves then hold runs of every session, early and late ones where a session has four."""
     return tuple(range(0, n_runs, 2)), tuple(range(1, n_runs, 2))
 
 

@@ -59,7 +59,7 @@ def category_features(categories: Sequence[Stimulus]) -> Floats:
 
     categories : one image of each category.
 
-    Returns (n_categories, n_features), the mean square of a row summing to 1.
+    Returns (n_categories, n_features), the squares of a row summing to 1.
     """
     animal = np.array([1.0 if stimulus.animal_source else -1.0 for stimulus in categories])[:, None]
     names = list(dict.fromkeys(stimulus.supercategory for stimulus in categories))

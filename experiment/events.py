@@ -148,7 +148,7 @@ def run_of(journal: Journal) -> RunId:
 
 
 def write_events(folder: StudyFolder, journal: Journal) -> Path:
-    """Write events.tsv and its sidecar from a journal; the sidecar comes first, so that the table is never without it.
+    """Write events.tsv and its sidecar from a journal.
 
     Returns the path of events.tsv.
     """

@@ -35,7 +35,7 @@ def image_statistics(image: ByteImage) -> ImageStatistics:
 def spectral_slope(luma: npt.NDArray[np.float64]) -> float:
     """Slope of log power against log radial frequency (Field 1987).
 
-    The power spectrum, under a Hann window, is averaged over rings one cycle per image wide from 1 cycle to the Nyquist
+    The power spectrum, under a Hann window, is averaged over rings one cycle per image wide from 2 cycles to the Nyquist
     frequency, and a line is fitted to the rings' logarithms.
 
     luma : (height, width).

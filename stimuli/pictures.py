@@ -199,7 +199,7 @@ class FolderPictures:
 
 
 def on_grid(picture: ByteImage, size_px: int, path: Path) -> ByteImage:
-    """The middle square of a picture on a grid of size_px x size_px pixels (Lanczos, as everywhere).
+    """The middle square of a picture on a grid of size_px x size_px pixels (Lanczos).
 
     Raises FoolscanError when the picture is smaller than the grid: enlarging would make it smoother than the others.
     """
