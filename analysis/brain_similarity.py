@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 
 from analysis.brain_rdms import POOLED, RoiSample, VoxelChoice, half_rdms_of, pooled, rdms_of, sample_of, subjects_of
 from analysis.patterns import load_patterns, scaled
-from analysis.resampling import bootstrap_counts, resampled_rdms
+from analysis.resampling import Interval, bootstrap_counts, resampled_rdms
 from analysis.selection import CIRCULAR_NOTE, Selection, selections
 from analysis.similarity import correlation, reliability_corrected, similarity
 from analysis.similarity_table import DifferenceRow, Pair, SimilarityRow, interval_over, pair_name
 from protocols.folder import StudyFolder, read_json
 from protocols.seeds import generator_for
 from protocols.study import Study
+
+LEAST_RELIABILITY = 0.1  # dividing by less than this gives any number at all
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,12 @@ def brain_rows(
         raw = interval_over(drawn, plan.bootstrap.interval, "voxels, within subject")
         corrected = interval_over(corrected_drawn, plan.bootstrap.interval, "voxels, within subject")
         sides = halves[first], halves[second]
+        reliable = [float(correlation(*side, plan.similarity)) for side in sides]
+        notes = [CIRCULAR_NOTE] if sample.circular else []
+        value = float(reliability_corrected(*sides, plan.similarity))
+        if min(reliable) < LEAST_RELIABILITY:
+            value, corrected = math.nan, Interval(math.nan, math.nan, "none")
+            notes.append(f"not corrected: a reliability is below {LEAST_RELIABILITY:g}")
         rows.append(
             SimilarityRow(
                 pair=pair_name((first, second)),
@@ -64,14 +72,14 @@ def brain_rows(
                 ci_low=raw.low,
                 ci_high=raw.high,
                 ci_method=raw.method,
-                reliability_first=float(correlation(*sides[0], plan.similarity)),
-                reliability_second=float(correlation(*sides[1], plan.similarity)),
-                corrected=float(reliability_corrected(*sides, plan.similarity)),
+                reliability_first=reliable[0],
+                reliability_second=reliable[1],
+                corrected=value,
                 corrected_low=corrected.low,
                 corrected_high=corrected.high,
                 truth=known.stated.get(pair_name((first, second)), math.nan),
                 truth_chosen=known.chosen.get(pair_name((first, second)), math.nan),
-                note=CIRCULAR_NOTE if sample.circular else "",
+                note="; ".join(notes),
             )
         )
     differences = []

@@ -113,7 +113,9 @@ def report(study: StudyArgument, to: FolderOption) -> None:
 @app.command()
 def trace(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="a derived file, such as .../rdms/similarity_brain.tsv")],
-    to: Annotated[Path | None, typer.Option("--to", metavar="FOLDER", help="the study folder, if FILE is elsewhere")] = None,
+    to: Annotated[
+        Path | None, typer.Option("--to", metavar="FOLDER", help="the study folder, if FILE is elsewhere")
+    ] = None,
 ) -> None:
     """Print what a derived file was made from, back to the start. Example: foolscan analysis trace .../rdms/similarity_brain.tsv"""
     from analysis.trace import as_text, trace_file

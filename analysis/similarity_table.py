@@ -66,7 +66,7 @@ COLUMNS: dict[str, str] = {
     "reliability_first": "Correlation of the first set's RDMs from two independent halves of the runs.",
     "reliability_second": "The same of the second set.",
     "corrected": "Similarity between independent halves, divided by the geometric mean of the two reliabilities: "
-    "an estimate of the similarity of the noiseless RDMs.",
+    "an estimate of the similarity of the noiseless RDMs; n/a where a reliability is below 0.1, as it would be noise.",
     "corrected_low": "Lower bound of its percentile bootstrap interval over voxels.",
     "corrected_high": "Upper bound of that interval.",
     "truth": "Similarity of the noiseless RDMs of the simulated brain over all its informative voxels (rehearsals only).",
