@@ -7,7 +7,7 @@ import io
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from analysis.confounds import MOTION_COLUMNS, find_confounds, read_motion
-from analysis.events import Event, check_images, check_length, read_events, shown_images
+from analysis.events import Event, check_images, check_length, read_events, shown_images, stored_dummies
 from analysis.nifti import check_same_grid, open_nifti, read_voxels, write_nifti
 from analysis.patterns import Patterns
 from analysis.rois import load_rois, roi_path
@@ -60,7 +60,7 @@ def design_of(
 ) -> Design:
     """One regressor per image (all its presentations in the run), drift, motion and a constant, built by nilearn.
 
-    images   : the rows of events.tsv that show an image.
+    images   : the rows of events.tsv that show an image, onsets from the first volume that is analysed.
     stim_ids : the manifest's identifiers, which give the order of columns.
     scan     : TR and number of volumes.
     start_s  : time within the TR that a volume's signal stands for, s (slice_time_ref · TR).
@@ -218,6 +218,7 @@ def _estimate_run(
         "slice_time_ref": round(start_s / study.scan.tr_s, 9),
         "tr_s": study.scan.tr_s,
         "volumes": study.scan.volumes,
+        "dummies_left_out": stored_dummies(study.scan),
         "confounds": list(MOTION_COLUMNS) if confounds else [],
     }
     if table_path(path).exists() and is_current(folder, path, inputs, parameters):
@@ -227,14 +228,18 @@ def _estimate_run(
     images = shown_images(read_events(events_path))
     stim_ids = [stimulus.stim_id for stimulus in stimuli]
     check_images(events_path, images, stim_ids)
-    check_length(events_path, images, study.scan.volumes, study.scan.tr_s)
-    motion = read_motion(confounds, study.scan.volumes) if confounds else None
+    skipped = stored_dummies(study.scan)
+    n_stored = skipped + study.scan.volumes
+    check_length(events_path, images, n_stored, study.scan.tr_s)
+    motion = read_motion(confounds, n_stored)[skipped:] if confounds else None
+    # the first volume that is analysed is time 0 of the design
+    from_first = [replace(event, onset_s=event.onset_s - skipped * study.scan.tr_s) for event in images]
     try:
-        design = design_of(images, stim_ids, study.scan, start_s, study.analysis.glm, motion)
+        design = design_of(from_first, stim_ids, study.scan, start_s, study.analysis.glm, motion)
     except FoolscanError as error:
         raise FoolscanError(f"{events_path}: {error}") from None
     union = np.logical_or.reduce(list(masks.values()))
-    percent = percent_signal(read_voxels(bold_path, image, union))
+    percent = percent_signal(read_voxels(bold_path, image, union)[skipped:])
     betas = fit(design, percent, study.analysis.glm.noise)
     volumes = np.full((*union.shape, len(design.stim_ids)), np.nan, dtype=np.float32)
     volumes[union] = betas.T
@@ -256,10 +261,12 @@ def _check_series(scan: ScanProtocol, path: Path, image: Any) -> float:
         raise FoolscanError(
             f"{path}: found {len(image.shape)} dimensions {image.shape}; a time series has 4: x, y, z, time"
         )
-    if image.shape[3] != scan.volumes:
+    skipped = stored_dummies(scan)
+    if image.shape[3] != skipped + scan.volumes:
+        before = f" after {skipped} stored dummies" if skipped else ""
         raise FoolscanError(
-            f"{path}: found {image.shape[3]} volumes; scan.volumes is {scan.volumes}. Was the run cut short, or are dummy "
-            "volumes stored? (scan.dummies.images)"
+            f"{path}: found {image.shape[3]} volumes; scan.volumes is {scan.volumes}{before}. Was the run cut short, or are "
+            "scan.dummies otherwise than the study says?"
         )
     sidecar = sidecar_path(path)
     if not sidecar.exists():

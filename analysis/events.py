@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from protocols.problems import FoolscanError
+from protocols.study import ScanProtocol
 
 REQUIRED = ("onset", "duration", "trial_type", "stim_id")
 NOT_AVAILABLE = "n/a"
@@ -110,10 +111,18 @@ def check_images(path: Path, images: list[Event], stim_ids: list[str]) -> None:
         raise FoolscanError(f"{path}: found no row with a stim_id; expected the images of the run. Was it aborted?")
 
 
+def stored_dummies(scan: ScanProtocol) -> int:
+    """Volumes at the start of every image file that are no steady state yet: dummies whose images the scanner stores.
+
+    Onset 0 is the first stored volume, so these are counted in the onsets of events.tsv.
+    """
+    return scan.dummies.volumes if scan.dummies.images == "stored" else 0
+
+
 def check_length(path: Path, images: list[Event], n_volumes: int, tr_s: float) -> None:
     """Raise FoolscanError when an image ends after the last volume, or begins before the first.
 
-    n_volumes, tr_s : stored volumes, and seconds between them.
+    n_volumes, tr_s : stored volumes, dummies among them included, and seconds between them.
     """
     scan_s = n_volumes * tr_s
     for event in images:
