@@ -17,6 +17,8 @@ MEASURED = "measured on this display"
 NOT_MEASURED = "simulated clock or virtual display: nothing is claimed about a real display"
 # A run is wanting when more than this share of its stimulus trials has no response.
 MISSED_SHARE = 0.1
+# ... or when its pulses are farther from the study's TR than this share: over ten minutes onsets would be off by a second.
+TR_TOLERANCE = 0.002
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def certificate_of(journal: Journal) -> Certificate:
         pulses_expected=header["scan"]["pulses"],
         pulses_seen=len(pulses_s),
         tr_planned_s=header["scan"]["tr_s"],
-        tr_estimate_s=_rounded(np.polyfit(np.arange(len(pulses_s)), pulses_s, 1)[0]) if len(pulses_s) > 1 else None,
+        tr_estimate_s=tr_of(pulses_s),
         trials_planned=planned,
         trials_shown=len(events),
         stimulus_trials=len(images),
@@ -109,6 +111,18 @@ def certificate_of(journal: Journal) -> Certificate:
         refresh_measured_hz=header["stage"].get("refresh_measured_hz"),
         keyboard=header["stage"].get("keyboard"),
     )
+
+
+def tr_of(pulses_s: np.ndarray) -> float | None:
+    """The slope of the pulses' times over their numbers, s; None with fewer than two.
+
+    pulses_s : (n_pulses,) in order. A pulse that was missed leaves a gap, which counts as the intervals it spans.
+    """
+    if len(pulses_s) < 2:
+        return None
+    intervals_s = np.diff(pulses_s)
+    spans = np.maximum(np.rint(intervals_s / np.median(intervals_s)), 1.0)
+    return _rounded(np.polyfit(np.concatenate([[0.0], np.cumsum(spans)]), pulses_s, 1)[0])
 
 
 def _remarks(
@@ -132,6 +146,12 @@ def _remarks(
     expected, seen = journal.header["scan"]["pulses"], len(journal.of("pulse"))
     if journal.complete and seen != expected:
         found.append(f"{seen} pulses for {expected} expected: was the first missed, or did the scanner stop early?")
+    tr_s, planned_tr_s = (
+        tr_of(np.array([pulse["t_s"] for pulse in journal.of("pulse")])),
+        journal.header["scan"]["tr_s"],
+    )
+    if tr_s is not None and abs(tr_s / planned_tr_s - 1.0) > TR_TOLERANCE:
+        found.append(f"pulses came every {tr_s:.4f} s; scan.tr_s of the study is {planned_tr_s:g}")
     if images and images - responses > MISSED_SHARE * images:
         found.append(f"no response in {images - responses} of {images} stimulus trials")
     found += [fault["what"] for fault in journal.of("fault")]
