@@ -42,6 +42,8 @@ class KeyReader:
     def __init__(self, read: Callable[[], float] = time.perf_counter) -> None:
         self._read = read
         self._keyboard = Keyboard()
+        # On Windows and macOS keys are muted while another window has the focus: a click of the operator would cost pulses.
+        self._keyboard.device.muteOutsidePsychopy = False
         self.backend: str = self._keyboard.getBackend()
         self._queues: list[tuple[frozenset[str], deque[KeyPress]]] = []
         self._seen: deque[tuple[str, float]] = deque(maxlen=64)
