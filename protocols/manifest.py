@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from protocols.folder import StudyFolder, write_text
@@ -103,15 +104,30 @@ def read_manifest(folder: StudyFolder) -> list[Stimulus]:
     path = folder.manifest
     if not path.exists():
         raise NotReady(f"{path}: no stimuli yet; make them with: foolscan stimuli make STUDY --to {folder.root}")
-    with path.open(encoding="utf-8", newline="") as lines:
-        rows = csv.reader(lines, delimiter="\t")
-        header = next(rows, [])
-        if header != list(COLUMNS):
-            odd = sorted(set(header) ^ set(COLUMNS)) or ["the order of the columns"]
+    try:
+        header, *rows = [*csv.reader(path.read_text(encoding="utf-8").splitlines(), delimiter="\t")] or [[]]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise FoolscanError(f"{path}: not readable as a UTF-8 table ({error}); make the stimuli again") from error
+    if header != list(COLUMNS):
+        odd = sorted(set(header) ^ set(COLUMNS)) or ["the order of the columns"]
+        raise FoolscanError(
+            f"{path}: found other columns than manifest format {MANIFEST_FORMAT} has ({', '.join(odd)}); make the stimuli again"
+        )
+    stimuli = [_stimulus(row, path, number) for number, row in enumerate(rows, start=2)]
+    if not stimuli:
+        raise NotReady(f"{path}: found no images; make them with: foolscan stimuli make STUDY --to {folder.root}")
+    _refuse_twice(stimuli, path)
+    return stimuli
+
+
+def _refuse_twice(stimuli: Sequence[Stimulus], path: Path) -> None:
+    lines: dict[str, int] = {}
+    for line, stimulus in enumerate(stimuli, start=2):
+        first = lines.setdefault(stimulus.stim_id, line)
+        if first != line:
             raise FoolscanError(
-                f"{path}: found other columns than manifest format {MANIFEST_FORMAT} has ({', '.join(odd)}); make the stimuli again"
+                f"{path}:{line}: stim_id: found {stimulus.stim_id!r}, which line {first} has; make the stimuli again"
             )
-        return [_stimulus(row, path, number) for number, row in enumerate(rows, start=2)]
 
 
 def in_set(stimuli: Sequence[Stimulus], name: str) -> list[Stimulus]:
@@ -145,7 +161,13 @@ def _stimulus(row: list[str], path: Path, line: int) -> Stimulus:
         try:
             values[name] = _value(cell, _KINDS[name])
         except ValueError:
-            raise FoolscanError(f"{path}:{line}: {name}: found {cell!r}, expected {_KINDS[name]}") from None
+            expected = _KINDS[name].replace(" | None", ", or n/a")
+            raise FoolscanError(
+                f"{path}:{line}: {name}: found {cell!r}, expected {expected}; make the stimuli again"
+            ) from None
+    file = PurePosixPath(values["stim_file"])
+    if file.is_absolute() or ".." in file.parts:
+        raise FoolscanError(f"{path}:{line}: stim_file: found {str(file)!r}, expected a file in the stimuli folder")
     return Stimulus(**values)
 
 
@@ -157,4 +179,8 @@ def _value(cell: str, kind: str) -> str | bool | float | int | None:
         if cell not in {"true", "false"}:
             raise ValueError(cell)
         return cell == "true"
+    if not cell:
+        raise ValueError(cell)
+    if base == "float" and not math.isfinite(float(cell)):
+        raise ValueError(cell)
     return {"str": str, "float": float, "int": int}[base](cell)  # type: ignore[no-any-return, operator]

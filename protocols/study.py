@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -129,6 +130,12 @@ class OrderRules(Plan):
     blank_at_ends: Flag = False
 
 
+def _each_once(key: str, names: Sequence[object]) -> None:
+    again = [name for place, name in enumerate(names) if name in names[:place]]
+    if again:
+        raise ValueError(f"{key} names {again[0]!r} twice; each once")
+
+
 class ImagesTask(Plan):
     """A task that shows images with blanks and asks for one of two answers."""
 
@@ -159,6 +166,14 @@ class ImagesTask(Plan):
     language: Text = "en"
     instructions: dict[str, str] = Field(default_factory=dict)
     order: OrderRules = OrderRules()
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> ImagesTask:
+        if not self.sets:
+            raise ValueError("sets is empty; a task shows at least one set")
+        for key, names in (("sets", self.sets), ("answers", self.answers), ("buttons", self.buttons)):
+            _each_once(key, names)
+        return self
 
     @property
     def run_s(self) -> float:
@@ -205,6 +220,14 @@ class AnalysisPlan(Plan):
     pairs: tuple[tuple[Label, Label], ...] = (("RE", "AN"), ("RE", "AI"))
     layers: Annotated[tuple[Text, ...] | Literal["all"], Field(description="network layers")] = "all"
     bootstrap: BootstrapPlan = BootstrapPlan()
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> AnalysisPlan:
+        for pair in self.pairs:
+            _each_once("pairs", pair)
+        for key, names in (("rois", self.rois), ("pairs", self.pairs)):
+            _each_once(key, names)
+        return self
 
 
 class SimulatedObserver(Plan):

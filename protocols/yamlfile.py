@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,17 @@ for _tag, _pattern, _first in (
     ),
 ):
     _Yaml12Loader.add_implicit_resolver(_tag, re.compile(_pattern), list(_first))
+
+# Not the loader's own constructors: they read 010 as eight, and fall over 089.
+_SCALARS: dict[str, Callable[[str], Any]] = {
+    "tag:yaml.org,2002:str": str,
+    "tag:yaml.org,2002:int": int,
+    "tag:yaml.org,2002:float": float,
+    "tag:yaml.org,2002:bool": lambda text: {"true": True, "false": False}[text],
+    "tag:yaml.org,2002:null": lambda text: None,
+}
+DEEPEST, MOST_VALUES = 40, 20_000
+"""What no study file comes near: an alias inside what it stands for, or aliases of aliases, are stopped here."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +102,7 @@ def find_file(name_or_path: str | Path, kind: str) -> Path:
     if path.is_file():
         return path
     allowed = f"a {kind} file, or one that comes with foolscan: {', '.join(shipped)}"
-    raise ProtocolError([Problem(text, 0, kind, "no such file", allowed)])
+    raise ProtocolError([Problem(text or "''", 0, kind, "no such file", allowed)])
 
 
 def read_document(path: Path) -> Document:
@@ -154,9 +166,13 @@ def _read_one(path: Path) -> Document:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         line = mark.line + 1 if mark else 0
-        found = getattr(error, "problem", None) or str(error)
+        found = str(getattr(error, "problem", None) or error).removeprefix("found ")
         raise ProtocolError(
             [Problem(name, line, "file", found, "YAML: 'key: value' lines, indented by spaces")]
+        ) from error
+    except RecursionError as error:
+        raise ProtocolError(
+            [Problem(name, 0, "file", "brackets within brackets, too deep to read", f"at most {DEEPEST} levels")]
         ) from error
     if not isinstance(node, yaml.MappingNode):
         raise ProtocolError(
@@ -171,12 +187,19 @@ def _read_one(path: Path) -> Document:
 
 
 def _plain(node: yaml.Node, path: KeyPath, file: str, places: dict[KeyPath, Place], problems: list[Problem]) -> Any:
-    places.setdefault(path, Place(file, node.start_mark.line + 1))
+    here = node.start_mark.line + 1
+    places.setdefault(path, Place(file, here))
+    if len(path) > DEEPEST or len(places) > MOST_VALUES:
+        allowed = f"at most {DEEPEST} levels and {MOST_VALUES} values; does an alias (*name) stand within itself?"
+        raise ProtocolError([Problem(file, here, dotted(path[:3]), "a file without end", allowed)])
     if isinstance(node, yaml.MappingNode):
         mapping: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            key = str(key_node.value)
             line = key_node.start_mark.line + 1
+            if not isinstance(key_node, yaml.ScalarNode):
+                problems.append(Problem(file, line, dotted(path) or "file", "a list or mapping as a key", "a word"))
+                continue
+            key = str(key_node.value)
             if key in mapping:
                 problems.append(
                     Problem(file, line, dotted((*path, key)), "the same key a second time", "each key once")
@@ -186,15 +209,14 @@ def _plain(node: yaml.Node, path: KeyPath, file: str, places: dict[KeyPath, Plac
         return mapping
     if isinstance(node, yaml.SequenceNode):
         return [_plain(item, (*path, i), file, places, problems) for i, item in enumerate(node.value)]
-    return _scalar(node)
-
-
-def _scalar(node: yaml.Node) -> Any:
-    loader = _Yaml12Loader("")
     try:
-        return loader.construct_object(node, deep=True)  # type: ignore[no-untyped-call]
-    finally:
-        loader.dispose()  # type: ignore[no-untyped-call]
+        return _SCALARS[node.tag](node.value)
+    except (KeyError, ValueError):
+        kind = node.tag.removeprefix("tag:yaml.org,2002:")
+        problems.append(
+            Problem(file, here, dotted(path), f"{node.value[:40]!r} as {kind}", "text, a number, true or false")
+        )
+        return None
 
 
 def dotted(path: KeyPath) -> str:
