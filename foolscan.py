@@ -86,10 +86,20 @@ def main() -> None:
     except FoolscanError as error:
         _say(error)
         sys.exit(2)
+    except OSError as error:
+        _say(of_the_system(error))
+        sys.exit(2)
     except SystemExit as end:
         if end.code == INTERRUPTED:
             print("\nInterrupted. Run the same command again to go on.", file=sys.stderr)
         raise
+
+
+def of_the_system(error: OSError) -> FoolscanError:
+    """What the operating system refused, as a message: no permission, a full disk, a folder where a file should be."""
+    where = f"{error.filename}: " if error.filename else ""
+    why = error.strerror or str(error)
+    return FoolscanError(f"{where}{why}; check permission, free space and the path, then run the command again")
 
 
 def _say(error: Exception) -> None:
