@@ -15,7 +15,7 @@ from protocols.manifest import Stimulus, read_manifest
 from protocols.problems import FoolscanError
 from protocols.provenance import is_current, write_sidecar
 from protocols.study import Study
-from stimuli.image_files import read_rgb
+from stimuli.image_files import read_stimulus
 from stimuli.make import network_of
 from stimuli.networks.network import Network
 
@@ -66,7 +66,7 @@ def write_activations(path: Path, network: Network, stimuli: Sequence[Stimulus],
 
 
 def _images(folder: StudyFolder, stimuli: Sequence[Stimulus]) -> npt.NDArray[np.uint8]:
-    images = [read_rgb(stimulus.path(folder)) for stimulus in stimuli]
+    images = [read_stimulus(folder, stimulus) for stimulus in stimuli]
     sizes = {image.shape for image in images}
     if len(sizes) != 1:
         raise FoolscanError(

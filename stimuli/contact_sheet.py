@@ -14,7 +14,7 @@ from protocols.manifest import Stimulus, in_set, read_manifest
 from protocols.problems import FoolscanError
 from protocols.provenance import write_sidecar
 from protocols.study import AdversarialInterferenceRecipe, PictureBookSource, PicturesRecipe, Study
-from stimuli.image_files import read_rgb, write_png
+from stimuli.image_files import read_stimulus, write_png
 from stimuli.synthesis.starts import ByteImage
 
 LARGEST_PX = 160
@@ -57,7 +57,7 @@ def contact_sheet(study: Study, folder: StudyFolder) -> list[Path]:
     Raises NotReady when there is no manifest, FoolscanError for an image that cannot be read.
     """
     stimuli = read_manifest(folder)
-    images = {stimulus.stim_id: read_rgb(stimulus.path(folder)) for stimulus in stimuli}
+    images = {stimulus.stim_id: read_stimulus(folder, stimulus) for stimulus in stimuli}
     sheets: dict[str, ByteImage] = {}
     for name, recipe in study.stimuli.sets.items():
         rows = in_set(stimuli, name)

@@ -15,7 +15,7 @@ from protocols.problems import FoolscanError, ProtocolError
 from protocols.provenance import sha256_of
 from protocols.rig import Rig
 from protocols.study import Study
-from stimuli.image_files import read_rgb, write_png
+from stimuli.image_files import read_stimulus, write_png
 
 EXPORT_FORMAT = 1
 FILTER = "bicubic"
@@ -44,7 +44,10 @@ def export(
     problems = [problem for problem in check(study, rig).problems if not problem.needed]
     if problems:
         raise ProtocolError(problems)
-    side_px = rig.display.px(study.tasks[task or study.analysis.task].image_deg)
+    name = task or study.analysis.task
+    if name not in study.tasks:
+        raise FoolscanError(f"--task: found {name!r}; study {study.name} has {', '.join(study.tasks)}")
+    side_px = rig.display.px(study.tasks[name].image_deg)
     images, stimuli = folder.screen_images(rig.name), read_manifest(folder)
     index_path = images / "export.json"
     with exclusive(index_path, f"exporting for rig {rig.name}"):
@@ -74,10 +77,7 @@ def _stands(images: Path, entry: dict[str, str], stimulus: Stimulus) -> bool:
 
 
 def _exported(folder: StudyFolder, images: Path, stimulus: Stimulus, side_px: int) -> dict[str, str]:
-    source = stimulus.path(folder)
-    if not source.is_file() or sha256_of(source) != stimulus.sha256:
-        raise FoolscanError(f"{source}: not the image that the manifest describes; see: foolscan stimuli verify")
     path = images / f"{stimulus.stim_id}.png"
-    picture = Image.fromarray(read_rgb(source))
+    picture = Image.fromarray(read_stimulus(folder, stimulus))
     write_png(path, np.asarray(picture.resize((side_px, side_px), Image.Resampling.BICUBIC)))
     return {"file": path.name, "sha256": sha256_of(path), "source_sha256": stimulus.sha256}

@@ -96,6 +96,7 @@ def train_picturenet(
     """
     if out.suffix != ".safetensors":
         raise NetworkError(f"{out}: the weights file must end in .safetensors, found {out.suffix or 'no ending'!r}")
+    out.parent.mkdir(parents=True, exist_ok=True)  # a quarter of an hour later would be late to find out
     recipe = recipe or Recipe()
     labels = tuple(categories) if categories is not None else _book_categories()
     tell = on_progress or (lambda _what, _done, _all: None)
@@ -121,7 +122,6 @@ def train_picturenet(
         model = fit(pictures["train"], len(labels), recipe, seed, lambda done, n_all, _loss: tell("train", done, n_all))
         refuse_bad_weights(out.stem, model.state_dict())
         trained_s = clock() - started_s
-        out.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=out.parent, prefix=".training-") as scratch:
             new_weights = Path(scratch) / out.name
             save_picturenet(new_weights, model, labels, recipe.widths, seed)
