@@ -66,7 +66,7 @@ def check_stimuli(folder: StudyFolder, stimuli: Iterable[Stimulus]) -> None:
     remedy = "see what happened with: foolscan stimuli verify " + str(folder.root)
     for stimulus in stimuli:
         path = stimulus.path(folder)
-        if not path.exists():
+        if not path.is_file():
             raise NotReady(f"{path}: is missing, though the manifest lists it; {remedy}")
         if sha256_of(path) != stimulus.sha256:
             raise NotReady(f"{path}: changed after the manifest was written; {remedy}")
