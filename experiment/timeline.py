@@ -173,8 +173,12 @@ def _categories(study: Study, task: ImagesTask, stimuli: Sequence[Stimulus], run
         return [category for group in groups.values() for category in group]
     rng = generator_for(study.seed, f"halves/sub-{run.sub}")
     dealt = [str(category) for group in groups.values() for category in rng.permutation(group)]
-    visit = int("".join(filter(str.isdigit, run.ses)) or 1)
-    return dealt[visit % 2 :: 2]
+    visit = "".join(filter(str.isdigit, run.ses))
+    if not visit:
+        raise FoolscanError(
+            f"--ses: found {run.ses!r}; half_twice shows one half in odd and the other in even sessions: number them, 01, 02"
+        )
+    return dealt[int(visit) % 2 :: 2]
 
 
 def _rows(
