@@ -40,7 +40,7 @@ class LayerSample:
 
 def activations_path(study: Study, folder: StudyFolder) -> Path:
     """Where `foolscan stimuli activations` leaves the activations of the study's network."""
-    return folder.derived("activations") / f"{study.stimuli.network.name}.h5"
+    return folder.activations(study.stimuli.network.name)
 
 
 def layers_of(study: Study, path: Path) -> tuple[str, ...]:

@@ -63,7 +63,7 @@ def check_stimuli(folder: StudyFolder, stimuli: Iterable[Stimulus]) -> None:
 
     Raises NotReady with the first that is missing or changed.
     """
-    remedy = "see what happened with: foolscan stimuli verify " + str(folder.root)
+    remedy = f"see what happened with: foolscan stimuli verify STUDY --to {folder.root}"
     for stimulus in stimuli:
         path = stimulus.path(folder)
         if not path.is_file():

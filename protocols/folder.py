@@ -104,6 +104,10 @@ class StudyFolder:
         """The images resampled for one rig's exact pixels."""
         return self.derived("screen") / rig_name
 
+    def activations(self, network: str) -> Path:
+        """The activations of a network, by its name in the study file."""
+        return self.derived("activations") / f"{network}.h5"
+
     def runs(self, task: str) -> list[RunId]:
         """The runs of a task that have an events file, in order of subject, session and run."""
         found = []

@@ -35,7 +35,7 @@ def activations(study: Study, folder: StudyFolder, device: str = "auto") -> Path
     """
     stimuli = read_manifest(folder)
     network = network_of(study.stimuli.network, study.folder, device)
-    path = folder.derived("activations") / f"{network.name}.h5"
+    path = folder.activations(study.stimuli.network.name)  # an untrained network has a longer name of its own
     inputs = [folder.manifest]
     parameters = {"network": network.name, "network_sha256": network.weights_sha256, "device": network.device.type}
     if is_current(folder, path, inputs, parameters):
