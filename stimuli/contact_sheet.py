@@ -93,8 +93,7 @@ def set_sheet(name: str, what: str, rows: Sequence[Stimulus], images: dict[str, 
     """
     columns: dict[bool, dict[str, list[Cell]]] = {True: {}, False: {}}
     for row in rows:
-        verdict = f"{row.network_label.replace('_', ' ')} {100 * row.confidence:.1f} %"
-        lines = ((row.category.replace("_", " "), INK), (verdict, GOOD if row.success else BAD))
+        lines = ((row.category.replace("_", " "), INK), (verdict_on(row), GOOD if row.success else BAD))
         columns[row.animal_source].setdefault(row.supercategory, []).append(Cell(images[row.stim_id], lines))
     blocks = [
         [Block(heading.replace("_", " "), tuple(cells)) for heading, cells in groups.items()]
@@ -123,8 +122,7 @@ def side_by_side(
         cells = [Cell(images[row.stim_id], ((row.category.replace("_", " "), INK),))]
         for name in sets:
             other = made[row.stim_id, name]
-            text = f"{other.network_label.replace('_', ' ')} {100 * other.confidence:.1f} %"
-            cells.append(Cell(images[other.stim_id], ((text, GOOD if other.success else BAD),)))
+            cells.append(Cell(images[other.stim_id], ((verdict_on(other), GOOD if other.success else BAD),)))
             if name in changed:
                 difference = amplified(images[other.stim_id], images[row.stim_id], gain)
                 cells.append(Cell(difference, ((f"change up to {other.linf}", QUIET),)))
@@ -133,6 +131,12 @@ def side_by_side(
     thirds = -(-len(rows) // 3)
     columns = [rows[start : start + thirds] for start in range(0, len(rows), thirds)]
     return sheet(titles, f"changes are shown {gain} times as large, on grey", columns, across=len(rows[0].cells))
+
+
+def verdict_on(row: Stimulus) -> str:
+    """``tench 99.3 %``: the class given, and the target's posterior; where they differ it says so."""
+    label = row.network_label.replace("_", " ")
+    return f"{label}{'' if row.network_label == row.target_class else ', target'} {100 * row.confidence:.1f} %"
 
 
 def amplified(image: ByteImage, source: ByteImage, gain: int) -> ByteImage:
