@@ -9,6 +9,8 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from analysis import brain_rdms, network_rdms
 from analysis.brain_similarity import brain_rows, load_truths, truth_inputs
 from analysis.network_similarity import network_rows
@@ -48,7 +50,8 @@ def compare(study: Study, folder: StudyFolder, progress: Progress | None = None)
     """
     stimuli = read_manifest(folder)
     brain, network = what_there_is(study, folder)
-    with exclusive(folder.derived("rdms"), "the RDMs of this study folder"):
+    # small products gain nothing from BLAS threads, and one thread rounds the same everywhere
+    with exclusive(folder.derived("rdms"), "the RDMs of this study folder"), threadpool_limits(1, user_api="blas"):
         written = []
         if network:
             written += _network(study, folder, stimuli, progress)

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from analysis import brain_rdms, network_rdms
 from analysis.rdm import NAMES, Rdm
 from analysis.rdm_files import write_dissimilarities, write_rdms
@@ -70,7 +72,8 @@ def rdms(study: Study, folder: StudyFolder, progress: Progress | None = None) ->
     """
     stimuli = read_manifest(folder)
     brain, network = what_there_is(study, folder)
-    with exclusive(folder.derived("rdms"), "the RDMs of this study folder"):
+    # small products gain nothing from BLAS threads, and one thread rounds the same everywhere
+    with exclusive(folder.derived("rdms"), "the RDMs of this study folder"), threadpool_limits(1, user_api="blas"):
         written = []
         if network:
             written += _network(study, folder, stimuli, progress)
