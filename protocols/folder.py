@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -112,13 +114,26 @@ class StudyFolder:
         """The runs of a task that have an events file, in order of subject, session and run."""
         found = []
         for path in sorted(self.root.glob(f"sub-*/ses-*/func/*_task-{task}_run-*_events.tsv")):
-            entities = dict(part.split("-", 1) for part in path.name.split("_")[:-1])
-            found.append(RunId(entities["sub"], entities["ses"], entities["task"], int(entities["run"])))
+            run = _run_in_name(path.name)
+            if run is None or self.events(run) != path:
+                raise FoolscanError(
+                    f"{path}: not the name of a run's events, as sub-01_ses-01_task-{task}_run-01_events.tsv in its own "
+                    "folder; rename it, or move it out of func/"
+                )
+            found.append(run)
         return found
 
     def relative(self, path: Path) -> str:
         """A path as it is written into files: relative to the folder, with forward slashes."""
         return path.resolve().relative_to(self.root.resolve()).as_posix()
+
+
+def _run_in_name(name: str) -> RunId | None:
+    form = re.fullmatch(r"sub-([^_]+)_ses-([^_]+)_task-([^_]+)_run-([0-9]{1,9})_events\.tsv", name)
+    try:
+        return RunId(form[1], form[2], form[3], int(form[4])) if form else None
+    except FoolscanError:
+        return None
 
 
 def open_folder(root: Path | str, title: str, *, rehearsal: bool | None = None) -> StudyFolder:
@@ -187,8 +202,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
             os.fsync(written.fileno())
         temporary.replace(path)
     except OSError as error:
+        why = os.strerror(error.errno) if error.errno else error  # libraries put whole paragraphs into `strerror`
         raise FoolscanError(
-            f"{path}: could not be written ({error.strerror or error}); nothing was left behind. Free space or permission?"
+            f"{path}: could not be written ({why}); nothing was left behind. Free space or permission?"
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
@@ -210,14 +226,16 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """Read JSON; FoolscanError names the file and the line when it is not."""
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object; FoolscanError names the file and the line when it is none."""
+    remedy = "restore it, or delete it to have it made again"
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise FoolscanError(
-            f"{path}: not readable as JSON ({error}); restore it, or delete it to have it made again"
-        ) from error
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise FoolscanError(f"{path}: not readable as JSON ({error}); {remedy}") from error
+    if not isinstance(content, dict):
+        raise FoolscanError(f"{path}: found a {type(content).__name__}, expected a JSON object {{...}}; {remedy}")
+    return content
 
 
 @contextmanager
@@ -236,16 +254,30 @@ def exclusive(path: Path, what: str) -> Iterator[None]:
             handle = os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
             break
         except FileExistsError:
-            owner = _owner(lock)
+            owner = _owner_soon(lock)
             if owner is not None and _alive(owner):
                 raise FoolscanError(f"{what}: process {owner} is at it now ({lock}); wait for it, or end it") from None
             lock.unlink(missing_ok=True)
     try:
-        os.write(handle, str(os.getpid()).encode())
-        os.close(handle)
+        try:
+            os.write(handle, str(os.getpid()).encode())
+        except OSError as error:
+            raise FoolscanError(f"{lock}: could not be written ({error.strerror}); free space on this disk") from error
+        finally:
+            os.close(handle)
         yield
     finally:
         lock.unlink(missing_ok=True)
+
+
+def _owner_soon(lock: Path) -> int | None:
+    """The process that holds a lock; a moment is left to one that has made it and not yet said who it is."""
+    for _ in range(10):
+        owner = _owner(lock)
+        if owner is not None or not lock.exists():
+            return owner
+        time.sleep(0.02)
+    return None
 
 
 def _owner(lock: Path) -> int | None:

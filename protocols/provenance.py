@@ -120,11 +120,16 @@ def read_provenance(path: Path) -> dict[str, Any]:
     sidecar = sidecar_path(path)
     if not sidecar.exists():
         raise FoolscanError(f"{path}: no sidecar {sidecar.name} beside it; make it again")
-    record: dict[str, Any] = read_json(sidecar).get("foolscan", {})
-    if record.get("format") != SIDECAR_FORMAT:
+    record = read_json(sidecar).get("foolscan")
+    if not isinstance(record, dict) or not isinstance(record.get("format"), int):
+        raise FoolscanError(f"{sidecar}: found no record of how {path.name} was made; make it again")
+    if record["format"] != SIDECAR_FORMAT:
         raise FoolscanError(
-            f"{sidecar}: found format {record.get('format')}; this foolscan reads format {SIDECAR_FORMAT}"
+            f"{sidecar}: found format {record['format']}; this foolscan reads format {SIDECAR_FORMAT}: update foolscan"
         )
+    lacking = {"inputs", "parameters", "source_sha256", "sha256"} - set(record)
+    if lacking or not isinstance(record["inputs"], dict):
+        raise FoolscanError(f"{sidecar}: lacks {', '.join(sorted(lacking)) or 'inputs'}; make {path.name} again")
     return record
 
 
@@ -132,7 +137,10 @@ def is_current(folder: StudyFolder, path: Path, inputs: Iterable[Path], paramete
     """Whether a derived file stands, unchanged, from these very inputs and parameters: then it need not be made again."""
     if not path.exists() or not sidecar_path(path).exists():
         return False
-    record = read_provenance(path)
+    try:
+        record = read_provenance(path)
+    except FoolscanError:
+        return False  # a damaged sidecar says nothing: the file is made again
     now = {_name_in(folder, item): sha256_of(item) for item in sorted(set(inputs))}
     return (
         record["inputs"] == now
