@@ -17,6 +17,7 @@ from analysis.selection import CIRCULAR_NOTE, Selection, selections
 from analysis.similarity import correlation, reliability_corrected, similarity
 from analysis.similarity_table import DifferenceRow, Pair, SimilarityRow, interval_over, pair_name
 from protocols.folder import StudyFolder, read_json
+from protocols.problems import FoolscanError
 from protocols.seeds import generator_for
 from protocols.study import Study
 
@@ -154,7 +155,7 @@ def load_truths(study: Study, folder: StudyFolder, roi: str) -> Truths | None:
             patterns = load_patterns(study, folder, sub, roi)
             measured = selections(scaled(patterns, plan.pattern_scaling), plan.voxels)
             noiseless = scaled(
-                replace(patterns, betas=np.load(path)[None].astype(np.float64), runs=("noiseless",)),
+                replace(patterns, betas=_amplitudes(path)[None].astype(np.float64), runs=("noiseless",)),
                 plan.pattern_scaling,
             )
             # a voxel that answers all images alike has no z-score, and adds nothing to a geometry
@@ -164,6 +165,15 @@ def load_truths(study: Study, folder: StudyFolder, roi: str) -> Truths | None:
         rdms = rdms_of(pooled(samples), plan.dissimilarity)
         chosen = {pair_name((a, b)): similarity(rdms[a], rdms[b], plan.similarity) for a, b in plan.pairs}
     return Truths(read_json(stated).get("rois", {}).get(roi, {}), chosen)
+
+
+def _amplitudes(path: Path) -> NDArray[np.float32]:
+    try:
+        return np.asarray(np.load(path), dtype=np.float32)
+    except (ValueError, EOFError) as error:
+        raise FoolscanError(
+            f"{path}: cut off or damaged ({error}); run foolscan analysis simulate-bold again"
+        ) from error
 
 
 def truth_file(folder: StudyFolder) -> Path:

@@ -48,7 +48,10 @@ def read_motion(path: Path, n_volumes: int) -> NDArray[np.float64]:
 
     Raises FoolscanError with file, row and column.
     """
-    rows = list(csv.reader(path.read_text(encoding="utf-8").splitlines(), delimiter="\t"))
+    try:
+        rows = list(csv.reader(path.read_text(encoding="utf-8").splitlines(), delimiter="\t"))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise FoolscanError(f"{path}: not readable as a UTF-8 table ({error}); make the table again") from error
     header = rows[0] if rows else []
     lacking = [name for name in MOTION_COLUMNS if name not in header]
     if lacking:

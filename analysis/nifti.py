@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from protocols.folder import write_bytes
 from protocols.problems import FoolscanError
 
 INT16_LARGEST = 32_767
+DAMAGE = (OSError, EOFError, ValueError, zlib.error)
 
 
 def write_nifti(
@@ -58,7 +60,7 @@ def open_nifti(path: Path) -> Any:
         raise FoolscanError(f"{path}: found 0 bytes; copy the image again")
     try:
         return nibabel.load(path)
-    except (nibabel.filebasedimages.ImageFileError, OSError, EOFError, ValueError) as error:
+    except (*DAMAGE, nibabel.filebasedimages.ImageFileError, nibabel.spatialimages.HeaderDataError) as error:
         raise FoolscanError(f"{path}: not readable as NIfTI ({error}); copy the image again") from error
 
 
@@ -69,11 +71,22 @@ def read_voxels(path: Path, image: Any, mask: NDArray[np.bool_]) -> NDArray[np.f
     image : from `open_nifti`, (x, y, z, n).
     mask  : (x, y, z).
     """
+    return np.asarray(read_all(path, image)[mask].T, dtype=np.float64)
+
+
+def read_all(path: Path, image: Any) -> NDArray[Any]:
+    """All values of an image, in its own shape; arguments as for `read_voxels`.
+
+    Raises FoolscanError when the file is cut off or damaged.
+    """
     try:
-        values = np.asanyarray(image.dataobj)[mask]
-    except (OSError, EOFError, ValueError) as error:
+        if path.suffix == ".gz":
+            with gzip.open(path) as content:  # nibabel stops before the checksum at the end
+                while content.read(1 << 20):
+                    pass
+        return np.asanyarray(image.dataobj)
+    except DAMAGE as error:
         raise FoolscanError(f"{path}: cut off or damaged ({error}); copy the image again") from error
-    return np.asarray(values.T, dtype=np.float64)
 
 
 def check_same_grid(path: Path, image: Any, other_path: Path, other: Any) -> None:

@@ -66,7 +66,7 @@ def read_rdms(path: Path) -> list[Rdm]:
                 for key, data in file["pattern_descriptors"].items()
                 if key.startswith(_STIM_ID)
             }
-    except OSError as error:
+    except (OSError, KeyError) as error:
         raise FoolscanError(f"{path}: not readable as HDF5 ({error}); run foolscan analysis rdms again") from error
     found = []
     for row, of_rdm in enumerate(values):

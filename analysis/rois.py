@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.nifti import check_same_grid, open_nifti, write_nifti
+from analysis.nifti import check_same_grid, open_nifti, read_all, write_nifti
 from protocols.folder import StudyFolder
 from protocols.problems import FoolscanError, NotReady
 from protocols.study import Study
@@ -47,10 +47,7 @@ def read_mask(path: Path) -> NDArray[np.bool_]:
     image = open_nifti(path)
     if len(image.shape) != 3:
         raise FoolscanError(f"{path}: found {len(image.shape)} dimensions {image.shape}; a mask has 3: x, y, z")
-    try:
-        values = np.asanyarray(image.dataobj)
-    except (OSError, EOFError, ValueError) as error:
-        raise FoolscanError(f"{path}: cut off or damaged ({error}); copy the mask again") from error
+    values = read_all(path, image)
     mask = np.asarray(np.isfinite(values) & (values != 0))
     if not mask.any():
         raise FoolscanError(f"{path}: found no voxel that is not 0; draw the ROI again")

@@ -115,13 +115,20 @@ def read_rows(path: Path, kind: type[RowType]) -> list[RowType]:
     names = [field.name for field in fields(kind)]
     types = {field.name: field.type for field in fields(kind)}
     found = []
-    for row in read_table(path):
+    for line, row in enumerate(read_table(path), start=2):
         if list(row) != names:
             raise FoolscanError(
                 f"{path}: found other columns than {', '.join(names)}; run foolscan analysis compare again"
             )
-        values: dict[str, Any] = {
-            name: number(cell) if types[name] in ("float", "int") else cell for name, cell in row.items()
-        }
+        try:
+            values: dict[str, Any] = {
+                name: number(cell) if types[name] in ("float", "int") else cell for name, cell in row.items()
+            }
+        except (TypeError, ValueError) as error:
+            raise FoolscanError(
+                f"{path}:{line}: cut off or damaged ({error}); run foolscan analysis compare again"
+            ) from error
         found.append(kind(**values))
+    if not found and kind is SimilarityRow:
+        raise FoolscanError(f"{path}: found no rows; run foolscan analysis compare again")
     return found

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from protocols.folder import write_text
+from protocols.problems import FoolscanError
 
 
 def write_table(path: Path, columns: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> Path:
@@ -40,8 +41,11 @@ def cell(value: Any) -> str:
 
 def read_table(path: Path) -> list[dict[str, str]]:
     """All rows of a TSV file as text by column."""
-    with path.open(encoding="utf-8", newline="") as lines:
-        return list(csv.DictReader(lines, delimiter="\t"))
+    try:
+        with path.open(encoding="utf-8", newline="") as lines:
+            return list(csv.DictReader(lines, delimiter="\t"))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise FoolscanError(f"{path}: not readable as a UTF-8 table ({error}); make it again") from error
 
 
 def number(text: str) -> float:
