@@ -42,6 +42,11 @@ def _add(folder: StudyFolder, sub: str, simulated: bool) -> None:
             reader = csv.DictReader(lines, delimiter="\t")
             columns = list(reader.fieldnames or columns)
             rows = list(reader)
+        if "participant_id" not in columns or any(None in row or None in row.values() for row in rows):
+            raise FoolscanError(
+                f"{path}: found columns {', '.join(columns)}, or a row of another length; expected participant_id and "
+                "as many cells in every row (tab-separated). Mend it, then: foolscan experiment recover"
+            )
     name = f"sub-{sub}"
     if any(row["participant_id"] == name for row in rows):
         return
