@@ -240,6 +240,11 @@ def _estimate_run(
         raise FoolscanError(f"{events_path}: {error}") from None
     union = np.logical_or.reduce(list(masks.values()))
     percent = percent_signal(read_voxels(bold_path, image, union)[skipped:])
+    if np.isnan(percent).any(axis=0).all():
+        raise FoolscanError(
+            f"{bold_path}: all {percent.shape[1]} voxels of the ROIs are constant, NaN or without a positive mean; "
+            "look at the images, and copy them again"
+        )
     betas = fit(design, percent, study.analysis.glm.noise)
     volumes = np.full((*union.shape, len(design.stim_ids)), np.nan, dtype=np.float32)
     volumes[union] = betas.T
