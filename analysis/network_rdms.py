@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 
 from analysis.rdm import Rdm, rdm_of
 from protocols.folder import StudyFolder
+from protocols.formats import ACTIVATIONS
 from protocols.manifest import Stimulus, in_set
 from protocols.problems import FoolscanError, NotReady, near
 from protocols.study import Study
-
-ACTIVATIONS_FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -126,8 +125,8 @@ def _opened(path: Path) -> Any:
         raise FoolscanError(
             f"{path}: not readable as HDF5 ({error}); delete it and run foolscan stimuli activations again"
         ) from error
-    if file.attrs.get("format") != ACTIVATIONS_FORMAT:
+    if file.attrs.get("format") != ACTIVATIONS:
         found = file.attrs.get("format")
         file.close()
-        raise FoolscanError(f"{path}: found format {found}; this foolscan reads format {ACTIVATIONS_FORMAT}")
+        raise FoolscanError(f"{path}: found format {found}; this foolscan reads format {ACTIVATIONS}")
     return file

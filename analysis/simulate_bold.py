@@ -198,7 +198,7 @@ def _write_truth(
             "voxels": "all informative voxels of all subjects, pooled",
             "subjects": list(subjects),
         },
-        "shared": {roi: study.rehearsal.brain.shared[roi].model_dump(mode="json") for roi in plan.rois},
+        "shared": {roi: study.rehearsal.brain.shared[roi] for roi in plan.rois},
     }
     write_json(truth_path(folder), record)
 

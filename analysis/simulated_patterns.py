@@ -95,7 +95,7 @@ def geometry_of(study: Study, stimuli: Sequence[Stimulus], roi: str) -> Geometry
     of_category = {stimulus.category: stimulus for stimulus in reversed(stimuli)}
     categories = [of_category[name] for name in dict.fromkeys(stimulus.category for stimulus in stimuli)]
     features = category_features(categories)
-    stated = study.rehearsal.brain.shared[roi].model_dump()
+    stated = study.rehearsal.brain.shared[roi]
     other, share = {}, {}
     for name in dict.fromkeys(stimulus.set for stimulus in stimuli):
         if study.stimuli.sets[name].kind == "pictures":

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from protocols.folder import StudyFolder, read_json
+from protocols.formats import SCREEN_IMAGES
 from protocols.manifest import Stimulus
 from protocols.problems import NotReady
 from protocols.provenance import sha256_of
 from protocols.rig import Rig
 from protocols.study import ImagesTask, Study
-
-EXPORT_FORMAT = 1
 
 
 def screen_pictures(
@@ -36,10 +35,10 @@ def screen_pictures(
         raise NotReady(f"{index_path}: no images at the pixels of rig {rig.name} yet; {remedy}")
     index: dict[str, Any] = read_json(index_path)
     side_px = rig.display.px(task.image_deg)
-    if index.get("format") != EXPORT_FORMAT or index.get("side_px") != side_px:
+    if index.get("format") != SCREEN_IMAGES or index.get("side_px") != side_px:
         found = f"format {index.get('format')}, {index.get('side_px')} px"
         raise NotReady(
-            f"{index_path}: found {found}; rig {rig.name} needs format {EXPORT_FORMAT}, {side_px} px; {remedy}"
+            f"{index_path}: found {found}; rig {rig.name} needs format {SCREEN_IMAGES}, {side_px} px; {remedy}"
         )
     return {stimulus.stim_id: _checked(images, index, stimulus, remedy) for stimulus in stimuli}
 

@@ -241,18 +241,14 @@ class SimulatedObserver(Plan):
     rt_floor_s: Positive = 0.25
 
 
-class SharedGeometry(Plan):
-    """How much of RE's geometry other sets share in one ROI: 0 nothing, 1 all."""
-
-    AN: Share
-    AI: Share
-
-
 class SimulatedBrain(Plan):
     """The emulated brain of a rehearsal: stated truth, then everything that hides it."""
 
     voxels_per_roi: Count = 200
-    shared: dict[Label, SharedGeometry]
+    shared: Annotated[
+        dict[Label, dict[Label, Share]],
+        Field(description="for each ROI and set, how much of the regular images' geometry it shares: 0 nothing, 1 all"),
+    ]
     peak_signal_pct: Positive = 1.0
     tsnr: Positive = 50.0
     informative: Annotated[Share, Field(description="share of an ROI's voxels that carry the geometry")] = 0.7

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from protocols.folder import StudyFolder, atomic_path
+from protocols.formats import ACTIVATIONS
 from protocols.manifest import Stimulus, read_manifest
 from protocols.problems import FoolscanError
 from protocols.provenance import is_current, write_sidecar
@@ -19,7 +20,6 @@ from stimuli.image_files import read_stimulus
 from stimuli.make import network_of
 from stimuli.networks.network import Network
 
-ACTIVATIONS_FORMAT = 1
 PACKAGES = ("numpy", "torch", "torchvision", "h5py")
 
 
@@ -54,7 +54,7 @@ def write_activations(path: Path, network: Network, stimuli: Sequence[Stimulus],
     """
     with atomic_path(path) as temporary:
         with h5py.File(temporary, "w", track_order=True) as file:
-            file.attrs["format"] = ACTIVATIONS_FORMAT
+            file.attrs["format"] = ACTIVATIONS
             file.attrs["network"] = network.name
             file.attrs["layers"] = list(network.layers)
             names: Any = [stimulus.stim_id for stimulus in stimuli]

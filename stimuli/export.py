@@ -10,6 +10,7 @@ from PIL import Image
 
 from protocols.checks import check
 from protocols.folder import StudyFolder, exclusive, read_json, write_json
+from protocols.formats import SCREEN_IMAGES
 from protocols.manifest import Stimulus, read_manifest
 from protocols.problems import FoolscanError, ProtocolError
 from protocols.provenance import sha256_of
@@ -17,7 +18,6 @@ from protocols.rig import Rig
 from protocols.study import Study
 from stimuli.image_files import read_stimulus, write_png
 
-EXPORT_FORMAT = 1
 FILTER = "bicubic"
 """One filter for every set: no sharp RE beside a smoothed AN. Bicubic keeps grey levels within a few of the grid's."""
 
@@ -59,7 +59,7 @@ def export(
                 entry = _exported(folder, images, stimulus, side_px)
             index[stimulus.stim_id] = entry
             told(done, len(stimuli))
-        write_json(index_path, {"format": EXPORT_FORMAT, "side_px": side_px, "filter": FILTER, "images": index})
+        write_json(index_path, {"format": SCREEN_IMAGES, "side_px": side_px, "filter": FILTER, "images": index})
     return index_path
 
 
@@ -67,7 +67,7 @@ def _earlier(index_path: Path, side_px: int) -> dict[str, dict[str, str]]:
     if not index_path.exists():
         return {}
     index = read_json(index_path)
-    same = index.get("format") == EXPORT_FORMAT and index.get("side_px") == side_px and index.get("filter") == FILTER
+    same = index.get("format") == SCREEN_IMAGES and index.get("side_px") == side_px and index.get("filter") == FILTER
     return dict(index["images"]) if same else {}
 
 

@@ -25,6 +25,7 @@ from stimuli.pictures import PictureCategory, Pictures, animacy, pictures_of
 from stimuli.recipes import Planner, Wanted, attempt_id, planner_for, wrong_classes
 from stimuli.records import Made, Records, engine_hash, recipe_hash
 from stimuli.synthesis.engine import Job, synthesise
+from stimuli.synthesis.starts import ByteImage
 
 BATCH_SIZE = 8
 RE_ATTEMPTS = 10
@@ -158,10 +159,8 @@ def _refuse_unknown_classes(study: Study, network: Network, pictures: Pictures) 
 def _refuse_to_replace_shown(study: Study, folder: StudyFolder) -> None:
     """People's data name the images they saw: those may not become other images."""
     sidecar = folder.manifest.with_suffix(".json")
-    recorded = next(folder.root.glob("sub-*"), None)
+    recorded = _someone_recorded(folder)
     if recorded is None or not sidecar.exists():
-        return
-    if read_json(folder.root / "dataset_description.json").get("Simulated", False):
         return
     earlier = read_json(sidecar).get("foolscan", {}).get("parameters", {})
     if earlier.get("stimuli") != study.stimuli.model_dump(mode="json") or earlier.get("study_seed") != study.seed:
@@ -169,6 +168,13 @@ def _refuse_to_replace_shown(study: Study, folder: StudyFolder) -> None:
             f"{folder.root}: {recorded.name} was recorded with other stimuli than {study.name} asks for; "
             "make them into a new folder with --to"
         )
+
+
+def _someone_recorded(folder: StudyFolder) -> Path | None:
+    """A person's data in the folder, if there are any; simulated ones are nobody's."""
+    if read_json(folder.root / "dataset_description.json").get("Simulated", False):
+        return None
+    return next(folder.root.glob("sub-*"), None)
 
 
 @dataclass(frozen=True)
@@ -200,6 +206,16 @@ class _Workshop:
     def file(self, set_name: str, category: PictureCategory) -> Path:
         return self.folder.stimuli / set_name / f"{set_name}-{category.name}.png"
 
+    def put(self, path: Path, image: ByteImage) -> None:
+        """Write an image; not in place of one that a person may have seen (another machine or version makes other bits)."""
+        recorded = _someone_recorded(self.folder)
+        if recorded is not None and path.exists():
+            raise FoolscanError(
+                f"{path}: would be made anew, but {recorded.name} was shown the one that stands "
+                "(other weights, version or machine?); make the images into a new folder with --to"
+            )
+        write_png(path, image)
+
     def make_set(self, name: str, recipe: Recipe) -> list[_Item]:
         if isinstance(recipe, PicturesRecipe):
             return self._pictures(name)
@@ -224,7 +240,7 @@ class _Workshop:
         if made is None:
             allowed = min(RE_ATTEMPTS, self.pictures.choices(category) or RE_ATTEMPTS)
             for attempt in range(allowed):
-                write_png(path, self.pictures.image(category, attempt))
+                self.put(path, self.pictures.image(category, attempt))
                 (judged,) = judge(self.network, [path], [category.network_class])
                 if judged.label == category.network_class:
                     break
@@ -278,7 +294,7 @@ class _Workshop:
                 queue.append(further)
                 continue
             path = self.file(name, item.category)
-            write_png(path, outcome.image)
+            self.put(path, outcome.image)
             target = planner.target(item, attempt[stim_id])
             (judged,) = judge(self.network, [path], [target])
             success = judged.label == target and judged.confidence >= planner.confidence

@@ -25,7 +25,7 @@ from analysis.simulate_bold import simulate_bold, simulation, truth_path
 from protocols.folder import REHEARSAL_NOTE, RunId, StudyFolder, read_json, write_json
 from protocols.problems import FoolscanError, NotReady
 from protocols.provenance import sidecar_path
-from protocols.study import SharedGeometry, Study
+from protocols.study import Study
 
 Simulated = tuple[Study, StudyFolder]
 
@@ -193,7 +193,7 @@ rehearsal: {brain: {voxels_per_roi: 60}}
 @pytest.fixture(scope="module")
 def clear_study(tmp_path_factory: pytest.TempPathFactory, fake: SimpleNamespace) -> Simulated:
     """All 40 categories in a scanner with a tSNR that no scanner has, so that one subject shows the truth."""
-    shared = {"V1": SharedGeometry(AN=0.6, AI=0.95), "LO": SharedGeometry(AN=0.1, AI=0.85)}
+    shared = {"V1": {"AN": 0.6, "AI": 0.95}, "LO": {"AN": 0.1, "AI": 0.85}}
     study = fake.study(
         scan__volumes=300,
         rehearsal__brain__tsnr=400.0,

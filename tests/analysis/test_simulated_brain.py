@@ -25,7 +25,7 @@ from analysis.simulated_brain import (
     run_volumes,
     unit_responses,
 )
-from protocols.study import ScanProtocol, SharedGeometry, SimulatedBrain
+from protocols.study import ScanProtocol, SimulatedBrain
 
 
 def event(onset_s: float, stim_id: str, duration_s: float = 1.0) -> Event:
@@ -33,7 +33,7 @@ def event(onset_s: float, stim_id: str, duration_s: float = 1.0) -> Event:
 
 
 def brain(**changes: float) -> SimulatedBrain:
-    return SimulatedBrain(shared={"V1": SharedGeometry(AN=0.5, AI=0.9)}, **changes)  # type: ignore[arg-type]
+    return SimulatedBrain(shared={"V1": {"AN": 0.5, "AI": 0.9}}, **changes)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("n_rois", "voxels_per_roi"), [(1, 30), (5, 200), (5, 700)])

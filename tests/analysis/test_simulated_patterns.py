@@ -21,11 +21,11 @@ from analysis.simulated_patterns import (
     unlike,
 )
 from protocols.problems import FoolscanError
-from protocols.study import SharedGeometry, Study
+from protocols.study import Study
 
 
 def study_sharing(fake: SimpleNamespace, an: float, ai: float, **changes: Any) -> Study:
-    shared = {roi: SharedGeometry(AN=an, AI=ai) for roi in ("V1", "LO")}
+    shared = {roi: {"AN": an, "AI": ai} for roi in ("V1", "LO")}
     study: Study = fake.study(rehearsal__brain__shared=shared, rehearsal__brain__voxels_per_roi=3000, **changes)
     return study
 

@@ -1,0 +1,6 @@
+"""The versions of the files in which two rooms meet; each file carries its own as ``format``."""
+
+from __future__ import annotations
+
+ACTIVATIONS = 1  # derivatives/foolscan/activations/<network>.h5: stimuli writes, analysis reads
+SCREEN_IMAGES = 1  # derivatives/foolscan/screen/<rig>/export.json: stimuli writes, experiment reads
