@@ -204,9 +204,13 @@ def test_a_damaged_image_of_a_run_is_named(tmp_path: Path, damage: str) -> None:
 
 
 def test_a_disk_without_room_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(FoolscanError, match="No space left"), atomic_path(tmp_path / "file.txt") as temporary:
-        temporary.write_bytes(b"half")
-        raise OSError(errno.ENOSPC, "a paragraph of a library")
+    def fill_up() -> None:
+        with atomic_path(tmp_path / "file.txt") as temporary:
+            temporary.write_bytes(b"half")
+            raise OSError(errno.ENOSPC, "a paragraph of a library")
+
+    with pytest.raises(FoolscanError, match="No space left"):
+        fill_up()
     assert list(tmp_path.iterdir()) == []
 
 
