@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +25,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Figures are drawn without a window, and test processes do not fight for the cores."""
     os.environ.setdefault("MPLBACKEND", "Agg")
     load_compilers_in_order()
+    # Started in the background of a script, a process inherits "ignore Ctrl-C"; the tests of Ctrl-C need it heard.
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(variable, "1")
 

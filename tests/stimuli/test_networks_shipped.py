@@ -48,7 +48,6 @@ def test_the_card_says_the_truth(name: str) -> None:
     assert list(network.labels) == facts["labels"] == [category.name for category in CATEGORIES]
     assert sum(parameter.numel() for parameter in network.model.parameters()) == facts["parameters"]
     assert facts["accuracy"]["test"] >= 0.95
-    assert facts["wall_s"] < 15 * 60
 
 
 def test_the_two_are_independently_seeded() -> None:
