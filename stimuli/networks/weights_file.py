@@ -17,6 +17,8 @@ from stimuli.networks.network import NetworkError
 from stimuli.networks.picturenet import Widths, picturenet, widths_of
 
 FORMAT = 1
+ENTRY = "foolscan"
+"""Key under which the file's metadata hold what it says of itself, as JSON."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +42,16 @@ def save_picturenet(path: Path, model: nn.Module, labels: Sequence[str], widths:
     """
     tensors = {name: value.detach().half().contiguous() for name, value in model.state_dict().items()}
     inscription = {
-        "format": str(FORMAT),
+        "format": FORMAT,
         "network": "PictureNet",
-        "labels": json.dumps(list(labels), ensure_ascii=False),
-        "widths": json.dumps(astuple(widths)),
-        "seed": str(seed),
+        "labels": list(labels),
+        "widths": astuple(widths),
+        "seed": seed,
     }
-    path.write_bytes(save(tensors, metadata=inscription))  # with the permissions of any file, unlike save_file
+    # One entry only: safetensors writes several in random order, and the same weights must give the same bytes.
+    metadata = {ENTRY: json.dumps(inscription, ensure_ascii=False)}
+    # Not save_file, which gives the file to its owner alone.
+    path.write_bytes(save(tensors, metadata=metadata))
 
 
 def read_picturenet(path: Path) -> tuple[nn.Sequential, Inscription]:
@@ -59,17 +64,15 @@ def read_picturenet(path: Path) -> tuple[nn.Sequential, Inscription]:
         raise NetworkError(f"{path}: no such weights file; train one with `foolscan stimuli train --out {path.name}`")
     try:
         with safe_open(path, framework="pt") as file:
-            says = file.metadata() or {}
+            says = json.loads((file.metadata() or {}).get(ENTRY, "{}"))
             tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, json.JSONDecodeError) as error:
         raise NetworkError(f"{path}: not a readable safetensors file ({error}); get it anew or train again") from error
     if says.get("network") != "PictureNet":
         raise NetworkError(f"{path}: not the weights of a PictureNet (its inscription names {says.get('network')!r})")
-    if says.get("format") != str(FORMAT):
+    if says.get("format") != FORMAT:
         raise NetworkError(f"{path}: weights format {says.get('format')}, this version reads {FORMAT}; update foolscan")
-    inscription = Inscription(
-        tuple(json.loads(says["labels"])), widths_of(json.loads(says["widths"])), int(says.get("seed", 0))
-    )
+    inscription = Inscription(tuple(says["labels"]), widths_of(says["widths"]), int(says["seed"]))
     model = picturenet(len(inscription.labels), inscription.widths)
     try:
         model.load_state_dict(tensors)
