@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -85,19 +86,19 @@ def new_figure(width_in: float, height_in: float) -> Figure:
 def save(figure: Figure, folder: Path, name: str) -> SavedFigure:
     """Save as SVG and PNG (200 dpi) without dates or versions."""
     svg, png = folder / f"{name}.svg", folder / f"{name}.png"
-    _settle(figure)
-    write_bytes(svg, _rendered(figure, "svg", {"Date": None, "Creator": "foolscan"}))
+    write_bytes(svg, _numbered_clips(_rendered(figure, "svg", {"Date": None, "Creator": "foolscan"})))
     write_bytes(png, _rendered(figure, "png", {"Software": None}))
     return SavedFigure(name, svg, png)
 
 
-def _settle(figure: Figure) -> None:
-    """Lay the figure out once and round where its axes stand: the layout's last bits vary, and names in the SVG hash them."""
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
-    for axes in figure.axes:
-        left, bottom, width, height = (round(float(value), 5) for value in axes.get_position(original=True).bounds)
-        axes.set_position((left, bottom, width, height))
+def _numbered_clips(svg: bytes) -> bytes:
+    """Name clip paths by their order: matplotlib names them by a hash of places whose last bits vary with the layout."""
+    names: dict[bytes, bytes] = {}
+
+    def numbered(found: re.Match[bytes]) -> bytes:
+        return names.setdefault(found[0], b"clip%d" % len(names))
+
+    return re.sub(rb'(?<=["#])p[0-9a-f]{10}(?=["\)])', numbered, svg)
 
 
 def _rendered(figure: Figure, kind: str, metadata: Mapping[str, str | None]) -> bytes:
