@@ -66,11 +66,6 @@ COLUMNS: dict[str, str] = {
 }
 
 
-def has_correct_answer(study: Study, set_name: str) -> bool:
-    """Whether a set's images show what they come from: adversarial noise shows nothing, so no answer is correct."""
-    return study.stimuli.sets[set_name].kind != "adversarial_noise"
-
-
 def load_responses(study: Study, folder: StudyFolder, stimuli: Sequence[Stimulus]) -> list[Response]:
     """The stimulus trials of the analysed task, in order of subject, session, run and onset.
 
@@ -108,7 +103,7 @@ def behaviour(study: Study, responses: Sequence[Response]) -> list[BehaviourRow]
         for name in study.tasks[study.analysis.task].sets:
             of_set = [response for response in of_subject if response.stimulus.set == name]
             if of_set:
-                rows.append(_row(subject, name, of_set, scored=has_correct_answer(study, name)))
+                rows.append(_row(subject, name, of_set, scored=study.stimuli.sets[name].has_correct_answer))
     return rows
 
 

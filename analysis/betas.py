@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from analysis.confounds import MOTION_COLUMNS, find_confounds, read_motion
-from analysis.events import Event, check_images, check_length, read_events, shown_images, stored_dummies
+from analysis.events import Event, check_images, check_length, read_events, shown_images
 from analysis.nifti import check_same_grid, open_nifti, read_voxels, write_nifti
 from analysis.patterns import Patterns
 from analysis.rois import load_rois, roi_path
@@ -218,7 +218,7 @@ def _estimate_run(
         "slice_time_ref": round(start_s / study.scan.tr_s, 9),
         "tr_s": study.scan.tr_s,
         "volumes": study.scan.volumes,
-        "dummies_left_out": stored_dummies(study.scan),
+        "dummies_left_out": study.scan.stored_dummies,
         "confounds": list(MOTION_COLUMNS) if confounds else [],
     }
     if table_path(path).exists() and is_current(folder, path, inputs, parameters):
@@ -228,7 +228,7 @@ def _estimate_run(
     images = shown_images(read_events(events_path))
     stim_ids = [stimulus.stim_id for stimulus in stimuli]
     check_images(events_path, images, stim_ids)
-    skipped = stored_dummies(study.scan)
+    skipped = study.scan.stored_dummies
     n_stored = skipped + study.scan.volumes
     check_length(events_path, images, n_stored, study.scan.tr_s)
     motion = read_motion(confounds, n_stored)[skipped:] if confounds else None
@@ -266,7 +266,7 @@ def _check_series(scan: ScanProtocol, path: Path, image: Any) -> float:
         raise FoolscanError(
             f"{path}: found {len(image.shape)} dimensions {image.shape}; a time series has 4: x, y, z, time"
         )
-    skipped = stored_dummies(scan)
+    skipped = scan.stored_dummies
     if image.shape[3] != skipped + scan.volumes:
         before = f" after {skipped} stored dummies" if skipped else ""
         raise FoolscanError(

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from protocols.problems import FoolscanError
-from protocols.study import ScanProtocol
 
 REQUIRED = ("onset", "duration", "trial_type", "stim_id")
 NOT_AVAILABLE = "n/a"
@@ -109,14 +108,6 @@ def check_images(path: Path, images: list[Event], stim_ids: list[str]) -> None:
             )
     if not images:
         raise FoolscanError(f"{path}: found no row with a stim_id; expected the images of the run. Was it aborted?")
-
-
-def stored_dummies(scan: ScanProtocol) -> int:
-    """Volumes at the start of every image file that are no steady state yet: dummies whose images the scanner stores.
-
-    Onset 0 is the first stored volume, so these are counted in the onsets of events.tsv.
-    """
-    return scan.dummies.volumes if scan.dummies.images == "stored" else 0
 
 
 def check_length(path: Path, images: list[Event], n_volumes: int, tr_s: float) -> None:

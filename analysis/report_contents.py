@@ -20,7 +20,7 @@ from analysis.similarity_table import DifferenceRow, SimilarityRow, read_rows
 from protocols.folder import StudyFolder, read_json
 from protocols.manifest import Stimulus, class_of_category, in_set, read_manifest
 from protocols.problems import NotReady
-from protocols.study import Study
+from protocols.study import Recipe, Study
 
 MINUS = "\u2212"
 
@@ -236,15 +236,15 @@ class SetFacts:
 
 def set_facts(contents: Contents) -> list[SetFacts]:
     """One row per stimulus set: success, labels, change and image statistics."""
-    kinds = {name: contents.study.stimuli.sets[name].kind for name in contents.sets}
+    recipes = contents.study.stimuli.sets
     right = class_of_category(contents.stimuli)
-    return [_facts(name, kinds[name], in_set(contents.stimuli, name), right) for name in contents.sets]
+    return [_facts(name, recipes[name], in_set(contents.stimuli, name), right) for name in contents.sets]
 
 
-def _facts(name: str, kind: str, images: Sequence[Stimulus], right: Mapping[str, str]) -> SetFacts:
+def _facts(name: str, recipe: Recipe, images: Sequence[Stimulus], right: Mapping[str, str]) -> SetFacts:
     confidences = [image.confidence for image in images]
     second = [image for image in images if image.second_network_label is not None]
-    changed = kind == "adversarial_interference"  # noise has a source class, but no picture that it changes
+    changed = recipe.kind == "adversarial_interference"  # noise has a source class, but no picture that it changes
     changes = [image.linf for image in images if changed and image.linf is not None]
 
     def share(count: int, of: int) -> str:
@@ -260,7 +260,7 @@ def _facts(name: str, kind: str, images: Sequence[Stimulus], right: Mapping[str,
         sum(image.success for image in images),
         f"{math.floor(1000 * float(np.median(confidences))) / 10:.1f} %",
         share(sum(image.second_network_label == right.get(image.category) for image in second), len(second))
-        if kind != "adversarial_noise"
+        if recipe.has_correct_answer
         else "–",
         share(sum(image.second_network_label == image.target_class for image in second), len(second)),
         f"{int(np.median(changes))} ({max(changes)})" if changes else "–",

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.confounds import confounds_path, write_confounds
-from analysis.events import check_images, check_length, read_events, shown_images, stored_dummies
+from analysis.events import check_images, check_length, read_events, shown_images
 from analysis.nifti import open_nifti, write_nifti
 from analysis.rois import roi_path, write_mask
 from analysis.simulated_brain import Anatomy, affine, anatomy, cumulative_hrfs, responses_pct, run_volumes
@@ -106,7 +106,7 @@ def parameters_of(study: Study) -> dict[str, Any]:
         "rois": list(study.analysis.rois),
         "tr_s": study.scan.tr_s,
         "volumes": study.scan.volumes,
-        "stored_dummies": stored_dummies(study.scan),
+        "stored_dummies": study.scan.stored_dummies,
         "image_s": study.tasks[study.analysis.task].image_s,
         "study_seed": study.seed,
     }
@@ -122,7 +122,7 @@ def _simulate_run(
     images = shown_images(read_events(events_path))
     check_images(events_path, images, [stimulus.stim_id for stimulus in stimuli])
     # a simulated scanner has no approach to steady state: its dummies are volumes like all others
-    scan = study.scan.model_copy(update={"volumes": stored_dummies(study.scan) + study.scan.volumes})
+    scan = study.scan.model_copy(update={"volumes": study.scan.stored_dummies + study.scan.volumes})
     check_length(events_path, images, scan.volumes, scan.tr_s)
     rng = generator_for(study.seed, f"brain/run/{run.stem}")
     row = {stimulus.stim_id: i for i, stimulus in enumerate(stimuli)}

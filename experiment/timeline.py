@@ -208,8 +208,8 @@ def _rows(
 
 
 def _answer(study: Study, task: ImagesTask, stimulus: Stimulus) -> str | None:
-    if study.stimuli.sets[stimulus.set].kind == "adversarial_noise":
-        return None  # nothing is there to be recognised
+    if not study.stimuli.sets[stimulus.set].has_correct_answer:
+        return None
     return task.answers[0] if stimulus.animal_source else task.answers[1]
 
 

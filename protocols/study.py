@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, PrivateAttr, model_validator
 
@@ -46,6 +46,11 @@ class ScanProtocol(Plan):
     volumes: Annotated[Count, Field(description="volumes stored per run, dummies not counted")]
     dummies: Dummies = Dummies()
 
+    @property
+    def stored_dummies(self) -> int:
+        """Volumes at the start of every image file that are no steady state yet; onset 0, the first stored volume, counts them."""
+        return self.dummies.volumes if self.dummies.images == "stored" else 0
+
 
 class NetworkPlan(Plan):
     """A network by name, and where its weights come from."""
@@ -72,11 +77,15 @@ class FolderSource(Plan):
 class PicturesRecipe(Plan):
     """Regular images (RE): pictures as they are, on the network's pixel grid."""
 
+    has_correct_answer: ClassVar[bool] = True
+
     kind: Literal["pictures"]
 
 
 class AdversarialNoiseRecipe(Plan):
     """Adversarial noise (AN): from the mean image and Gaussian noise up the posterior of the paired class (Nguyen 2015)."""
+
+    has_correct_answer: ClassVar[bool] = False  # noise shows nothing that could be recognised
 
     kind: Literal["adversarial_noise"]
     source: Label = "RE"
@@ -89,6 +98,8 @@ class AdversarialNoiseRecipe(Plan):
 
 class AdversarialInterferenceRecipe(Plan):
     """Adversarial interference (AI): from the RE image to a wrong class, the change kept small (Zhang 2018)."""
+
+    has_correct_answer: ClassVar[bool] = True
 
     kind: Literal["adversarial_interference"]
     source: Label = "RE"
