@@ -179,7 +179,7 @@ def _refuse_strangers(root: Path) -> None:
 def _describe(root: Path, title: str, rehearsal: bool | None) -> None:
     name = f"{title} ({REHEARSAL_NOTE})" if rehearsal else title
     facts: dict[str, Any] = {"Name": name, "BIDSVersion": BIDS_VERSION, "DatasetType": "raw"}
-    facts |= {"Authors": ["the foolscan study team"], "GeneratedBy": [{"Name": "foolscan"}]}
+    facts["GeneratedBy"] = [{"Name": "foolscan"}]
     if rehearsal is not None:
         facts["Simulated"] = rehearsal
     watermark = f"\n{REHEARSAL_NOTE}\n" if rehearsal else ""

@@ -18,6 +18,10 @@ SOURCE = Path(__file__).resolve().parent.parent
 ROOMS = ("protocols", "stimuli", "experiment", "analysis")
 
 
+class NewerSidecar(FoolscanError):
+    """A derived file whose sidecar a newer foolscan wrote: it is neither read nor made again."""
+
+
 def sha256_of(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as content:
@@ -115,7 +119,7 @@ def write_sidecar(
 def read_provenance(path: Path) -> dict[str, Any]:
     """The provenance part of a derived file's sidecar.
 
-    Raises FoolscanError when there is no sidecar or it was written by a newer format.
+    Raises FoolscanError when there is no sidecar or it is not readable, NewerSidecar when a newer foolscan wrote it.
     """
     sidecar = sidecar_path(path)
     if not sidecar.exists():
@@ -123,9 +127,10 @@ def read_provenance(path: Path) -> dict[str, Any]:
     record = read_json(sidecar).get("foolscan")
     if not isinstance(record, dict) or not isinstance(record.get("format"), int):
         raise FoolscanError(f"{sidecar}: found no record of how {path.name} was made; make it again")
-    if record["format"] != SIDECAR_FORMAT:
-        raise FoolscanError(
-            f"{sidecar}: found format {record['format']}; this foolscan reads format {SIDECAR_FORMAT}: update foolscan"
+    if record["format"] > SIDECAR_FORMAT:
+        raise NewerSidecar(
+            f"{sidecar}: found format {record['format']}; this foolscan reads formats up to {SIDECAR_FORMAT} and leaves "
+            f"{path.name} as it is: update foolscan"
         )
     lacking = {"inputs", "parameters", "source_sha256", "sha256"} - set(record)
     if lacking or not isinstance(record["inputs"], dict):
@@ -134,11 +139,16 @@ def read_provenance(path: Path) -> dict[str, Any]:
 
 
 def is_current(folder: StudyFolder, path: Path, inputs: Iterable[Path], parameters: Mapping[str, Any]) -> bool:
-    """Whether a derived file stands, unchanged, from these very inputs and parameters: then it need not be made again."""
+    """Whether a derived file stands, unchanged, from these very inputs and parameters: then it need not be made again.
+
+    Raises NewerSidecar when a newer foolscan made it: an older one must not write over it.
+    """
     if not path.exists() or not sidecar_path(path).exists():
         return False
     try:
         record = read_provenance(path)
+    except NewerSidecar:
+        raise
     except FoolscanError:
         return False  # a damaged sidecar says nothing: the file is made again
     now = {_name_in(folder, item): sha256_of(item) for item in sorted(set(inputs))}
