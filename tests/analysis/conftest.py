@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from stimulus_rows import stimulus_row
 
 from analysis.betas import estimate_betas
 from analysis.simulate_bold import simulate_bold
@@ -32,45 +33,13 @@ EVENT_COLUMNS = (
 )
 
 
-def stimulus(set_name: str, category: str, supercategory: str, animal: bool) -> Stimulus:
-    """A manifest row of which only the identity matters here."""
-    source = None if set_name == "RE" else f"RE-{category}"
-    return Stimulus(
-        stim_id=f"{set_name}-{category}",
-        stim_file=f"{set_name}/{category}.png",
-        set=set_name,
-        category=category,
-        supercategory=supercategory,
-        animal_source=animal,
-        source_id=source,
-        target_class=category,
-        network_label=category,
-        animal_network_label=animal,
-        confidence=0.99,
-        success=True,
-        attempts=1,
-        steps=0,
-        l2=None,
-        linf=None,
-        second_network_label=None,
-        second_network_confidence=None,
-        luminance=128.0,
-        rms_contrast=0.2,
-        spectral_slope=-2.0,
-        network="picturenet",
-        network_sha256="0" * 64,
-        seed=1,
-        sha256="0" * 64,
-    )
-
-
 def manifest(n_categories: int, sets: Sequence[str] = ("RE", "AN", "AI")) -> list[Stimulus]:
     """Categories in supercategories of four, every other supercategory animals; all sets."""
     rows = []
     for name in sets:
         for i in range(n_categories):
             group = SUPERCATEGORIES[i // 4 % len(SUPERCATEGORIES)]
-            rows.append(stimulus(name, f"category{i:02d}", group, animal=(i // 4) % 2 == 0))
+            rows.append(stimulus_row(name, f"category{i:02d}", supercategory=group, animal=(i // 4) % 2 == 0))
     return rows
 
 

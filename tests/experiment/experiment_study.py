@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from stimulus_rows import stimulus_row
 
 from protocols.folder import StudyFolder, open_folder
 from protocols.manifest import Stimulus, write_manifest
@@ -53,34 +54,9 @@ tasks:
 
 
 def stimulus(kind: str, category: str, sha256: str = "0" * 64, supercategory: str = "things") -> Stimulus:
-    source = None if kind == "RE" else f"RE-{category}"
-    return Stimulus(
-        stim_id=f"{kind}-{category}",
-        stim_file=f"{kind}/{kind}-{category}.png",
-        set=kind,
-        category=category,
-        supercategory=supercategory,
-        animal_source=category in ANIMALS,
-        source_id=source,
-        target_class=category,
-        network_label=category,
-        animal_network_label=None,
-        confidence=1.0,
-        success=True,
-        attempts=1,
-        steps=1,
-        l2=None,
-        linf=None,
-        second_network_label=None,
-        second_network_confidence=None,
-        luminance=128.0,
-        rms_contrast=0.1,
-        spectral_slope=-2.0,
-        network="none",
-        network_sha256="0" * 64,
-        seed=1,
-        sha256=sha256,
-    )
+    """A row with the class unknown to the network, as of a laboratory's own."""
+    known = {"supercategory": supercategory, "animal_network_label": None, "sha256": sha256}
+    return stimulus_row(kind, category, animal=category in ANIMALS, **known)
 
 
 def stimuli_of(n_categories: int) -> list[Stimulus]:

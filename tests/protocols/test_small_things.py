@@ -8,42 +8,29 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from small_image_study import replace_once
+from stimulus_rows import stimulus_row
 
 from protocols.folder import open_folder, write_text
 from protocols.geometry import angle_of_screen_deg, size_on_screen_mm, size_on_screen_px
-from protocols.manifest import COLUMNS, Stimulus, read_manifest, write_manifest
+from protocols.manifest import COLUMNS, read_manifest, write_manifest
 from protocols.problems import FoolscanError, NotReady
 from protocols.provenance import is_current, read_provenance, sidecar_path, write_sidecar
 from protocols.seeds import generator_for, seed_for
 from protocols.session import open_session
 from protocols.study import load_study
 
-STIMULUS = Stimulus(
-    stim_id="AI-cat",
-    stim_file="AI/AI-cat.png",
-    set="AI",
-    category="cat",
-    supercategory="mammals",
-    animal_source=True,
-    source_id="RE-cat",
+CHANGED = stimulus_row(
+    "AI",
+    "cat",
+    animal=True,
     target_class="mug",
     network_label="mug",
     animal_network_label=False,
     confidence=0.9912,
-    success=True,
-    attempts=1,
     steps=12,
     l2=210.5,
     linf=4,
-    second_network_label=None,
-    second_network_confidence=None,
-    luminance=120.25,
-    rms_contrast=0.2,
-    spectral_slope=-2.1,
-    network="picturenet",
-    network_sha256="0" * 64,
-    seed=7,
-    sha256="1" * 64,
 )
 
 
@@ -69,8 +56,8 @@ def test_a_seed_belongs_to_one_thing_for_ever() -> None:
 
 def test_the_manifest_reads_back_what_was_written(tmp_path: Path) -> None:
     folder = open_folder(tmp_path / "study", "A study")
-    write_manifest(folder, [STIMULUS])
-    assert read_manifest(folder) == [STIMULUS]
+    write_manifest(folder, [CHANGED])
+    assert read_manifest(folder) == [CHANGED]
     assert folder.manifest.read_text(encoding="utf-8").splitlines()[0].split("\t") == list(COLUMNS)
 
 
@@ -85,8 +72,8 @@ def test_the_manifest_reads_back_what_was_written(tmp_path: Path) -> None:
 )
 def test_a_damaged_manifest_says_where(tmp_path: Path, old: str, new: str, words: str) -> None:
     folder = open_folder(tmp_path / "study", "A study")
-    write_manifest(folder, [STIMULUS])
-    write_text(folder.manifest, folder.manifest.read_text(encoding="utf-8").replace(old, new, 1))
+    write_manifest(folder, [CHANGED])
+    replace_once(folder.manifest, old, new)
     with pytest.raises(FoolscanError, match=r".") as raised:
         read_manifest(folder)
     assert words in str(raised.value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import signal
 import subprocess
 import sys
@@ -10,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from small_image_study import contents
 
 TEXT = (
     "format: 1\nextends: demo\nname: small\ntitle: a small study\n"
@@ -32,15 +32,6 @@ def foolscan(where: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run ``foolscan stimuli ...`` in a folder."""
     command = [sys.executable, "-m", "foolscan", "stimuli", *arguments]
     return subprocess.run(command, cwd=where, capture_output=True, text=True, encoding="utf-8", timeout=300)
-
-
-def contents(folder: Path) -> dict[str, str]:
-    """The hash of every file."""
-    return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
 
 
 def test_a_script_does_what_the_commands_do_byte_for_byte(workplace: Path, project_root: Path):

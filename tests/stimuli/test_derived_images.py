@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,37 +17,12 @@ from protocols.manifest import in_set, read_manifest
 from protocols.problems import FoolscanError, NotReady
 from protocols.provenance import read_provenance, sha256_of
 from protocols.rig import load_rig
-from protocols.study import Study, load_study
+from protocols.study import Study
 from stimuli.activations import activations
 from stimuli.contact_sheet import amplified, contact_sheet
 from stimuli.export import export
 from stimuli.image_files import read_rgb
-from stimuli.make import make
 from stimuli.networks import load_network
-
-TEXT = (
-    "format: 1\nextends: demo\nname: small\ntitle: a small study\n"
-    "stimuli: {n_categories: 2}\ntasks: {animals: {stimulus_trials: 6}}\n"
-)
-
-
-@pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
-    path = tmp_path_factory.mktemp("study") / "small.yaml"
-    path.write_text(TEXT, encoding="utf-8")
-    return load_study(path)
-
-
-@pytest.fixture(scope="module")
-def finished(study: Study, tmp_path_factory: pytest.TempPathFactory) -> StudyFolder:
-    folder = StudyFolder(tmp_path_factory.mktemp("finished"))
-    make(study, folder, "cpu")
-    return folder
-
-
-@pytest.fixture
-def folder(finished: StudyFolder, tmp_path: Path) -> StudyFolder:
-    return StudyFolder(Path(shutil.copytree(finished.root, tmp_path / "copy")))
 
 
 def test_activations_are_those_of_the_files_in_the_manifest_s_order(study: Study, folder: StudyFolder):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from small_image_study import SMALL, TASKS, contents, small_study
 
 import stimuli.make
 from protocols.folder import StudyFolder, write_bytes
@@ -22,46 +22,6 @@ from stimuli.image_files import read_rgb
 from stimuli.make import make
 from stimuli.networks import load_network
 from stimuli.verify import verify
-
-SMALL = "format: 1\nextends: demo\nname: small\ntitle: a small study\nstimuli: {n_categories: 4}\n"
-TASKS = "tasks: {animals: {stimulus_trials: 12}}\n"
-
-
-def small_study(folder: Path, more: str = "") -> Study:
-    """Four categories, twelve images; `more` are further lines of the study file."""
-    text = SMALL + TASKS
-    if more:
-        text = text.replace("{n_categories: 4}", "{n_categories: 4, " + more + "}")
-    (folder / "small.yaml").write_text(text, encoding="utf-8")
-    return load_study(folder / "small.yaml")
-
-
-@pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
-    return small_study(tmp_path_factory.mktemp("study"))
-
-
-@pytest.fixture(scope="module")
-def finished(study: Study, tmp_path_factory: pytest.TempPathFactory) -> StudyFolder:
-    """The study's folder, made once; read only."""
-    folder = StudyFolder(tmp_path_factory.mktemp("finished"))
-    make(study, folder, "cpu")
-    return folder
-
-
-@pytest.fixture
-def folder(finished: StudyFolder, tmp_path: Path) -> StudyFolder:
-    """A copy of the finished folder, to spoil."""
-    return StudyFolder(Path(shutil.copytree(finished.root, tmp_path / "copy")))
-
-
-def contents(folder: StudyFolder) -> dict[str, str]:
-    """The hash of every file."""
-    return {
-        path.relative_to(folder.root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.root.rglob("*"))
-        if path.is_file()
-    }
 
 
 def test_every_image_is_verified_from_its_file(study: Study, finished: StudyFolder):
@@ -110,14 +70,14 @@ def test_the_sidecar_describes_every_column_the_batch_and_the_networks(finished:
 def test_made_again_nothing_is_synthesised_and_nothing_changes(
     study: Study, folder: StudyFolder, monkeypatch: pytest.MonkeyPatch
 ):
-    before = contents(folder)
+    before = contents(folder.root)
 
     def never(*_: object) -> None:
         raise AssertionError("synthesised again")
 
     monkeypatch.setattr(stimuli.make, "synthesise", lambda method, queue, *_: [never() for _ in queue])
     make(study, folder, "cpu")
-    assert contents(folder) == before
+    assert contents(folder.root) == before
 
 
 @pytest.mark.parametrize("images_written", [2, 5, 9])
@@ -140,7 +100,7 @@ def test_interrupted_and_run_again_it_ends_with_the_same_bytes(
     assert not list(folder.root.rglob("*.tmp*"))
     assert not list(folder.root.rglob("*.lock"))
     make(study, folder, "cpu")
-    assert contents(folder) == contents(finished)
+    assert contents(folder.root) == contents(finished.root)
 
 
 def test_an_image_that_was_changed_is_made_again(study: Study, folder: StudyFolder, finished: StudyFolder):
@@ -148,7 +108,7 @@ def test_an_image_that_was_changed_is_made_again(study: Study, folder: StudyFold
     victim = path if path.exists() else next((folder.stimuli / "AN").glob("*.png"))
     victim.write_bytes(victim.read_bytes()[:-20])
     make(study, folder, "cpu")
-    assert contents(folder) == contents(finished)
+    assert contents(folder.root) == contents(finished.root)
 
 
 def test_what_cannot_be_reached_is_counted_kept_and_listed(tmp_path: Path):
@@ -240,10 +200,10 @@ def test_a_disk_that_fills_up_is_said_and_leaves_no_half_file(
         patched.setattr(Path, "write_bytes", filling)
         with pytest.raises(FoolscanError, match="No space left on device"):
             make(study, folder, "cpu")
-    whole = contents(finished)
-    assert all(whole.get(name) == digest for name, digest in contents(folder).items())
+    whole = contents(finished.root)
+    assert all(whole.get(name) == digest for name, digest in contents(folder.root).items())
     make(study, folder, "cpu")
-    assert contents(folder) == whole
+    assert contents(folder.root) == whole
 
 
 def test_images_that_people_were_shown_are_not_replaced(folder: StudyFolder, tmp_path: Path):

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from small_image_study import replace_once
 
 from protocols.problems import FoolscanError, WorkWanting
 from protocols.study import Study, load_study
@@ -106,8 +107,7 @@ def test_every_wrong_picture_is_named_at_once(tmp_path: Path):
 )
 def test_a_mistake_in_the_table_is_named_with_its_place(tmp_path: Path, old: str, new: str, message: str):
     study = own_pictures(tmp_path)
-    table = tmp_path / "pictures" / "labels.tsv"
-    table.write_text(table.read_text(encoding="utf-8").replace(old, new, 1), encoding="utf-8")
+    replace_once(tmp_path / "pictures" / "labels.tsv", old, new)
     with pytest.raises(FoolscanError, match=message):
         pictures_of(study)
 
