@@ -18,12 +18,12 @@ from threadpoolctl import threadpool_limits
 from analysis.confounds import MOTION_COLUMNS, find_confounds, read_motion
 from analysis.events import Event, check_images, check_length, read_events, shown_images
 from analysis.nifti import check_same_grid, open_nifti, read_voxels, write_nifti
-from analysis.patterns import Patterns
 from analysis.rois import load_rois, roi_path
+from analysis.stored_betas import betas_path, table_path
 from protocols.folder import RunId, StudyFolder, read_json, write_text
 from protocols.manifest import Stimulus, read_manifest
 from protocols.problems import FoolscanError, NotReady
-from protocols.provenance import is_current, read_provenance, sha256_of, sidecar_path, write_sidecar
+from protocols.provenance import is_current, sidecar_path, write_sidecar
 from protocols.study import GlmPlan, ScanProtocol, Study
 
 PACKAGES = ("numpy", "scipy", "pandas", "nibabel", "nilearn")
@@ -153,16 +153,6 @@ def fit(design: Design, percent: Floats, noise: str) -> Floats:
         found[:, labels == label] = result.theta[:n_images]
     betas[:, usable] = found * design.peak
     return betas
-
-
-def betas_path(folder: StudyFolder, run: RunId) -> Path:
-    """``derivatives/foolscan/betas/sub-*/ses-*/<stem>_betas.nii.gz``; its table of images is ``_betas.tsv``."""
-    return folder.derived("betas") / f"sub-{run.sub}" / f"ses-{run.ses}" / f"{run.stem}_betas.nii.gz"
-
-
-def table_path(path: Path) -> Path:
-    """The table of the images of a betas file."""
-    return path.with_name(path.name.removesuffix(".nii.gz") + ".tsv")
 
 
 def estimate_betas(study: Study, folder: StudyFolder, progress: Progress | None = None) -> list[Path]:
@@ -301,63 +291,3 @@ def _table(design: Design, stimuli: Sequence[Stimulus], images: Sequence[Event])
         times = sum(event.stim_id == stim_id for event in images)
         writer.writerow([index, stim_id, of_id[stim_id].set, of_id[stim_id].category, times])
     return text.getvalue()
-
-
-def read_betas(
-    study: Study, folder: StudyFolder, sub: str, rois: Mapping[str, NDArray[np.bool_]], roi: str
-) -> Patterns:
-    """The betas of one ROI in all runs of a subject, in the manifest's order (see `analysis.patterns.load_patterns`).
-
-    rois : masks of the subject, by name.
-    """
-    if roi not in rois:
-        raise FoolscanError(f"ROI: found {roi!r}; allowed: {', '.join(rois)}")
-    runs = [run for run in folder.runs(study.analysis.task) if run.sub == sub]
-    if not runs:
-        raise NotReady(f"{folder.root}: no runs of task {study.analysis.task} for sub-{sub}")
-    stimuli = read_manifest(folder)
-    of_id = {stimulus.stim_id: i for i, stimulus in enumerate(stimuli)}
-    mask, mask_path = rois[roi], roi_path(folder, sub, roi)
-    betas = np.full((len(runs), len(stimuli), int(mask.sum())), np.nan)
-    for place, run in enumerate(runs):
-        path = betas_path(folder, run)
-        if not path.exists():
-            raise NotReady(f"{path}: no betas of this run yet; run: foolscan analysis betas STUDY --to {folder.root}")
-        if read_provenance(path)["inputs"].get(folder.relative(mask_path)) != sha256_of(mask_path):
-            raise FoolscanError(
-                f"{path}: estimated before {mask_path} was made or changed; run foolscan analysis betas again"
-            )
-        image = open_nifti(path)
-        check_same_grid(mask_path, open_nifti(mask_path), path, image)
-        rows = [of_id[stim_id] for stim_id in _read_table(table_path(path), image.shape[3], of_id)]
-        betas[place, rows] = read_voxels(path, image, mask)
-    return Patterns(
-        sub=sub,
-        roi=roi,
-        runs=tuple(run.stem for run in runs),
-        stim_ids=tuple(of_id),
-        sets=tuple(stimulus.set for stimulus in stimuli),
-        categories=tuple(stimulus.category for stimulus in stimuli),
-        betas=betas,
-        voxels=np.argwhere(mask),
-    )
-
-
-def _read_table(path: Path, n_volumes: int, known: Mapping[str, int]) -> list[str]:
-    """The images of a betas file, in its order."""
-    if not path.exists():
-        raise FoolscanError(f"{path}: no table of images beside the betas; run foolscan analysis betas again")
-    rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines(), delimiter="\t"))
-    if len(rows) != n_volumes:
-        raise FoolscanError(
-            f"{path}: found {len(rows)} images for {n_volumes} betas; run foolscan analysis betas again"
-        )
-    stim_ids = []
-    for line, row in enumerate(rows, start=2):
-        if row.get("stim_id") not in known:
-            raise FoolscanError(
-                f"{path}:{line}: stim_id: found {row.get('stim_id')!r}, which stimuli.tsv does not have; "
-                "estimate the betas again with this folder's stimuli"
-            )
-        stim_ids.append(row["stim_id"])
-    return stim_ids

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.patterns import Patterns, load_patterns, scaled
+from analysis.category_rows import rows_by_category
+from analysis.patterns import Patterns, scaled
 from analysis.rdm import Rdm, rdm_of
 from analysis.selection import Selection, halves, selections
+from analysis.stored_betas import load_patterns
 from protocols.folder import StudyFolder
 from protocols.problems import FoolscanError
 from protocols.study import Study
@@ -68,7 +70,7 @@ def sample_of(patterns: Patterns, chosen: Sequence[Selection], sets: Sequence[st
     chosen   : the voxel selections (see `analysis.selection.selections`).
     sets     : the stimulus sets that get an RDM.
     """
-    rows = {name: patterns.rows(name) for name in sets}
+    rows = rows_by_category(patterns.sets, patterns.categories, sets)
     choices = []
     for selection in chosen:
         runs = selection.analyse_runs
@@ -80,7 +82,7 @@ def sample_of(patterns: Patterns, chosen: Sequence[Selection], sets: Sequence[st
     return RoiSample(
         patterns.roi,
         patterns.sub,
-        patterns.category_order,
+        tuple(patterns.categories[row] for row in rows[sets[0]]),
         {name: tuple(patterns.stim_ids[row] for row in rows[name]) for name in sets},
         tuple(choices),
         any(selection.circular for selection in chosen),

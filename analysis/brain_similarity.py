@@ -11,11 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.brain_rdms import POOLED, RoiSample, VoxelChoice, half_rdms_of, pooled, rdms_of, sample_of, subjects_of
-from analysis.patterns import load_patterns, scaled
+from analysis.patterns import scaled
 from analysis.resampling import Interval, bootstrap_counts, resampled_rdms
 from analysis.selection import CIRCULAR_NOTE, Selection, selections
 from analysis.similarity import correlation, reliability_corrected, similarity
 from analysis.similarity_table import DifferenceRow, Pair, SimilarityRow, interval_over, pair_name
+from analysis.stored_betas import load_patterns
+from analysis.truth_files import amplitudes_path, truth_path
 from protocols.folder import StudyFolder, read_json
 from protocols.problems import FoolscanError
 from protocols.seeds import generator_for
@@ -144,10 +146,10 @@ def load_truths(study: Study, folder: StudyFolder, roi: str) -> Truths | None:
     Reliable voxels are not a random sample of an ROI: their geometry, noiseless, is somewhat another than that of all
     voxels. Both truths are therefore told apart.
     """
-    stated = truth_file(folder)
+    stated = truth_path(folder)
     if not stated.exists():
         return None
-    of_subjects = [(sub, _amplitudes_path(folder, sub, roi)) for sub in subjects_of(study, folder)]
+    of_subjects = [(sub, amplitudes_path(folder, sub, roi)) for sub in subjects_of(study, folder)]
     chosen: dict[str, float] = {}
     if all(path.exists() for _, path in of_subjects):
         plan, samples = study.analysis, []
@@ -174,19 +176,3 @@ def _amplitudes(path: Path) -> NDArray[np.float32]:
         raise FoolscanError(
             f"{path}: cut off or damaged ({error}); run foolscan analysis simulate-bold again"
         ) from error
-
-
-def truth_file(folder: StudyFolder) -> Path:
-    """Where `foolscan analysis simulate-bold` states the truth."""
-    return folder.derived("simulation") / "truth.json"
-
-
-def truth_inputs(folder: StudyFolder) -> list[Path]:
-    """The files that the truth of a simulated brain is read from; none for people's data."""
-    if not truth_file(folder).exists():
-        return []
-    return [truth_file(folder), *sorted(folder.derived("simulation").rglob("*_truth.npy"))]
-
-
-def _amplitudes_path(folder: StudyFolder, sub: str, roi: str) -> Path:
-    return folder.derived("simulation") / f"sub-{sub}" / f"sub-{sub}_roi-{roi}_truth.npy"

@@ -28,7 +28,7 @@ def analysis() -> None:
 def simulate_bold(study: StudyArgument, to: FolderOption) -> None:
     """Simulate the scanner's images of every run, from a stated truth. Example: foolscan analysis simulate-bold demo --to demo-study"""
     from analysis.simulate_bold import simulate_bold as simulate
-    from analysis.simulate_bold import truth_path
+    from analysis.truth_files import truth_path
     from protocols.folder import StudyFolder
     from protocols.study import load_study
 

@@ -12,7 +12,7 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from analysis import brain_rdms, network_rdms
-from analysis.brain_similarity import brain_rows, load_truths, truth_inputs
+from analysis.brain_similarity import brain_rows, load_truths
 from analysis.network_similarity import network_rows
 from analysis.rdm import Rdm
 from analysis.rdm_files import find_rdms, read_rdms
@@ -20,6 +20,7 @@ from analysis.rdms import PACKAGES, Progress, brain_inputs, brain_path, network_
 from analysis.similarity import similarity
 from analysis.similarity_table import COLUMNS, DIFFERENCE_COLUMNS, DifferenceRow, Pair, SimilarityRow
 from analysis.tables import write_table
+from analysis.truth_files import truth_inputs
 from protocols.folder import StudyFolder, exclusive
 from protocols.manifest import Stimulus, read_manifest
 from protocols.problems import FoolscanError

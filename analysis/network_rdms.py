@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.category_rows import rows_by_category
 from analysis.rdm import Rdm, rdm_of
 from protocols.folder import StudyFolder
 from protocols.formats import ACTIVATIONS
-from protocols.manifest import Stimulus, in_set
+from protocols.manifest import Stimulus
 from protocols.problems import FoolscanError, NotReady, near
 from protocols.study import Study
 
@@ -61,24 +62,10 @@ def layers_of(study: Study, path: Path) -> tuple[str, ...]:
     return tuple(wanted)
 
 
-def rows_by_category(stimuli: Sequence[Stimulus], sets: Sequence[str]) -> dict[str, list[Stimulus]]:
-    """The images of every set, one per category, the categories in the order of the first set.
-
-    Raises FoolscanError when a set lacks a category or has it twice.
-    """
-    order = [stimulus.category for stimulus in in_set(stimuli, sets[0])]
-    found = {}
-    for name in sets:
-        images = in_set(stimuli, name)
-        of_category = {stimulus.category: stimulus for stimulus in images}
-        odd = sorted(set(of_category) ^ set(order)) or (["one twice"] if len(images) != len(order) else [])
-        if odd:
-            raise FoolscanError(
-                f"stimuli.tsv: set {name} and set {sets[0]} differ in their categories ({', '.join(odd[:5])}); "
-                "every set needs one image per category: make the stimuli again"
-            )
-        found[name] = [of_category[category] for category in order]
-    return found
+def images_by_category(stimuli: Sequence[Stimulus], sets: Sequence[str]) -> dict[str, list[Stimulus]]:
+    """The images of every set in the one order of rows (see `rows_by_category`)."""
+    of_images = [image.set for image in stimuli], [image.category for image in stimuli]
+    return {name: [stimuli[row] for row in rows] for name, rows in rows_by_category(*of_images, sets).items()}
 
 
 def load_layer(path: Path, layer: str, stimuli: Sequence[Stimulus], sets: Sequence[str]) -> LayerSample:
@@ -91,7 +78,7 @@ def load_layer(path: Path, layer: str, stimuli: Sequence[Stimulus], sets: Sequen
 
     Raises FoolscanError when an image of the manifest has no activations.
     """
-    images = rows_by_category(stimuli, sets)
+    images = images_by_category(stimuli, sets)
     with _opened(path) as file:
         row_of = {stim_id: row for row, stim_id in enumerate(file["stim_id"].asstr()[:])}
         lacking = [image.stim_id for name in sets for image in images[name] if image.stim_id not in row_of]

@@ -8,9 +8,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.folder import StudyFolder
 from protocols.problems import FoolscanError
-from protocols.study import Study
 
 Scaling = Literal["none", "z_voxel_run", "mean_removed", "mean_removed_within_type"]
 
@@ -46,26 +44,6 @@ class Patterns:
             )
         if not len(self.stim_ids) == len(self.sets) == len(self.categories):
             raise FoolscanError(f"sub-{self.sub} {self.roi}: stim_ids, sets and categories differ in length")
-
-    @property
-    def category_order(self) -> tuple[str, ...]:
-        """The categories in order of first appearance: the one order of rows in every set's RDM."""
-        return tuple(dict.fromkeys(self.categories))
-
-    def rows(self, set_name: str) -> NDArray[np.intp]:
-        """Indices of a set's images, one per category, in `category_order`: the same row means the same category in every set."""
-        of_category = {
-            category: i
-            for i, (name, category) in enumerate(zip(self.sets, self.categories, strict=True))
-            if name == set_name
-        }
-        lacking = [category for category in self.category_order if category not in of_category]
-        if lacking:
-            raise FoolscanError(
-                f"sub-{self.sub} {self.roi}: set {set_name} has no image of {', '.join(lacking[:3])}"
-                f"{' …' if len(lacking) > 3 else ''} ({len(lacking)} of {len(self.category_order)} categories)"
-            )
-        return np.array([of_category[category] for category in self.category_order], dtype=np.intp)
 
     def mean(self, runs: tuple[int, ...] | None = None) -> NDArray[np.float64]:
         """Mean pattern of each image over the runs that show it: (n_images, n_voxels).
@@ -139,20 +117,3 @@ def _centred(betas: NDArray[np.float64]) -> NDArray[np.float64]:
     n_shown = np.maximum(shown.sum(axis=1, keepdims=True), 1)
     mean = np.where(shown, betas, 0.0).sum(axis=1, keepdims=True) / n_shown
     return np.asarray(betas - mean, dtype=np.float64)
-
-
-def load_patterns(study: Study, folder: StudyFolder, sub: str, roi: str) -> Patterns:
-    """The betas of one subject in one ROI, from ``derivatives/foolscan/betas`` and ``rois``, unscaled.
-
-    study  : names the task.
-    folder : the study folder, with betas estimated.
-    sub    : BIDS label of the subject.
-    roi    : name of the ROI.
-
-    Raises NotReady when the betas are missing, FoolscanError when a table and its image disagree with each other, with
-    the manifest or with the mask.
-    """
-    from analysis.betas import read_betas
-    from analysis.rois import load_rois
-
-    return read_betas(study, folder, sub, load_rois(study, folder, sub), roi)

@@ -129,7 +129,7 @@ def _network(study: Study, folder: StudyFolder, stimuli: Sequence[Stimulus], pro
         found += network_rdms.rdms_of(sample, measure).values()
         units[layer] = sample.n_units
     _tell(progress, "", len(layers), len(layers))
-    categories = [image.category for image in network_rdms.rows_by_category(stimuli, sets)[sets[0]]]
+    categories = [image.category for image in network_rdms.images_by_category(stimuli, sets)[sets[0]]]
     note = f"activations of all units of a layer of {study.stimuli.network.name}, {NAMES[measure]}"
     more = {"Description": f"RDMs per layer and stimulus set: {note}", "Units": units}
     return _write(folder, path, found, _rows(categories, stimuli), note, inputs, parameters, more)

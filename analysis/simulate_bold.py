@@ -17,6 +17,7 @@ from analysis.nifti import open_nifti, write_nifti
 from analysis.rois import roi_path, write_mask
 from analysis.simulated_brain import Anatomy, affine, anatomy, cumulative_hrfs, responses_pct, run_volumes
 from analysis.simulated_patterns import Truth, geometry_of, true_similarity, truth_of
+from analysis.truth_files import amplitudes_path, truth_path
 from protocols.folder import REHEARSAL_NOTE, RunId, StudyFolder, read_json, write_bytes, write_json
 from protocols.manifest import Stimulus, read_manifest
 from protocols.problems import FoolscanError, NotReady
@@ -40,16 +41,6 @@ class SimulatedSubject:
     head: Anatomy
     truths: dict[str, Truth]
     hrfs: dict[str, NDArray[np.float64]]
-
-
-def simulation(folder: StudyFolder) -> Path:
-    """``derivatives/foolscan/simulation``: the stated truth."""
-    return folder.derived("simulation")
-
-
-def truth_path(folder: StudyFolder) -> Path:
-    """``truth.json``: the similarities of the noiseless RDMs per ROI."""
-    return simulation(folder) / "truth.json"
 
 
 def simulate_bold(study: Study, folder: StudyFolder, progress: Progress | None = None) -> list[Path]:
@@ -168,7 +159,7 @@ def _write_truth(
     plan = study.analysis
     for subject in subjects.values():
         for roi, truth in subject.truths.items():
-            path = simulation(folder) / f"sub-{subject.sub}" / f"sub-{subject.sub}_roi-{roi}_truth.npy"
+            path = amplitudes_path(folder, subject.sub, roi)
             content = BytesIO()
             np.save(content, truth.amplitudes_pct.astype(np.float32))
             write_bytes(path, content.getvalue())

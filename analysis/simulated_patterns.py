@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.category_rows import rows_by_category
 from analysis.patterns import Patterns, scaled
 from analysis.rdm import rdm_of
 from analysis.similarity import similarity
@@ -171,8 +172,8 @@ def true_similarity(
         pooled.append(scaled(patterns, plan.pattern_scaling).betas[0])
     together = np.hstack(pooled)
     rdms = {}
-    for name in {name for pair in plan.pairs for name in pair}:
-        rows = patterns.rows(name)
+    wanted = list(dict.fromkeys(name for pair in plan.pairs for name in pair))
+    for name, rows in rows_by_category(patterns.sets, patterns.categories, wanted).items():
         rdms[name] = rdm_of(
             together[rows], [stimuli[i].stim_id for i in rows], plan.dissimilarity, {"roi": roi, "set": name}
         )

@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.betas import betas_path, design_of, estimate_betas, fit, percent_signal, table_path
+from analysis.betas import design_of, estimate_betas, fit, percent_signal
 from analysis.confounds import confounds_path
 from analysis.events import Event
 from analysis.nifti import open_nifti, write_nifti
-from analysis.patterns import load_patterns
 from analysis.rois import load_rois, read_mask, roi_path, write_mask
+from analysis.stored_betas import betas_path, load_patterns, table_path
 from protocols.folder import StudyFolder, read_json, write_json, write_text
 from protocols.manifest import read_manifest
 from protocols.problems import FoolscanError, NotReady

@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from analysis.patterns import Patterns, is_shown, load_patterns, scaled, scaled_betas
+from analysis.category_rows import rows_by_category
+from analysis.patterns import Patterns, is_shown, scaled, scaled_betas
+from analysis.stored_betas import load_patterns
 from protocols.folder import StudyFolder
 from protocols.problems import FoolscanError, NotReady
 from protocols.study import Study
@@ -36,16 +38,20 @@ def random_betas(seed: int = 0, n_runs: int = 3, n_voxels: int = 7) -> NDArray[n
 
 
 def test_rows_of_every_set_are_in_the_same_order_of_categories() -> None:
-    found = patterns(random_betas())
-    assert found.category_order == ("otter", "boat", "swan")
-    for name in ("RE", "AN"):
-        assert tuple(found.categories[row] for row in found.rows(name)) == found.category_order
-        assert all(found.sets[row] == name for row in found.rows(name))
+    found = rows_by_category(SETS, CATEGORIES, ("RE", "AN"))
+    for name, rows in found.items():
+        assert [CATEGORIES[row] for row in rows] == ["otter", "boat", "swan"]
+        assert all(SETS[row] == name for row in rows)
 
 
 def test_a_set_without_one_of_the_categories_is_refused() -> None:
-    with pytest.raises(FoolscanError, match=r"set AI has no image of otter.*3 of 3"):
-        patterns(random_betas()).rows("AI")
+    with pytest.raises(FoolscanError, match=r"set AI and set RE differ in their categories \(boat, otter, swan\)"):
+        rows_by_category(SETS, CATEGORIES, ("RE", "AI"))
+
+
+def test_a_set_with_a_category_twice_is_refused() -> None:
+    with pytest.raises(FoolscanError, match=r"set AN has swan twice; every set needs one image per category"):
+        rows_by_category(SETS, ("otter", "boat", "swan", "swan", "swan", "boat"), ("RE", "AN"))
 
 
 def test_the_mean_is_over_the_runs_that_show_an_image() -> None:

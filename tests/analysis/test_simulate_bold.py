@@ -18,11 +18,12 @@ from analysis.brain_rdms import load_samples, rdms_of
 from analysis.command_line import app
 from analysis.confounds import confounds_path
 from analysis.nifti import open_nifti, write_nifti
-from analysis.patterns import load_patterns
 from analysis.rois import read_mask, roi_path
 from analysis.selection import voxel_reliability
 from analysis.similarity import similarity
-from analysis.simulate_bold import simulate_bold, simulation, truth_path
+from analysis.simulate_bold import simulate_bold
+from analysis.stored_betas import load_patterns
+from analysis.truth_files import amplitudes_path, simulation, truth_path
 from protocols.folder import REHEARSAL_NOTE, RunId, StudyFolder, read_json, write_json
 from protocols.problems import FoolscanError, NotReady
 from protocols.provenance import sidecar_path
@@ -103,7 +104,7 @@ def test_another_seed_is_another_brain(simulated: Simulated, fake: SimpleNamespa
 
 def test_truth_patterns_are_in_the_order_of_manifest_and_mask(finished: Simulated) -> None:
     _, folder = finished
-    path = simulation(folder) / "sub-02" / "sub-02_roi-LO_truth.npy"
+    path = amplitudes_path(folder, "02", "LO")
     assert np.load(path).shape == (12, int(read_mask(roi_path(folder, "02", "LO")).sum()))
     informative = np.array(read_json(sidecar_path(path))["Informative"])
     np.testing.assert_array_equal(np.load(path).std(axis=0) > 1e-4, informative)
@@ -209,7 +210,7 @@ def clear_study(tmp_path_factory: pytest.TempPathFactory, fake: SimpleNamespace)
 
 def test_betas_follow_the_noiseless_responses(clear_study: Simulated) -> None:
     study, folder = clear_study
-    true = np.load(simulation(folder) / "sub-01" / "sub-01_roi-V1_truth.npy")
+    true = np.load(amplitudes_path(folder, "01", "V1"))
     found = load_patterns(study, folder, "01", "V1").mean()
     strong = true.std(axis=0) > np.median(true.std(axis=0))
     correlations = [np.corrcoef(true[:, v], found[:, v])[0, 1] for v in np.flatnonzero(strong)]

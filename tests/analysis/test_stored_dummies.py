@@ -9,9 +9,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from analysis.betas import betas_path, estimate_betas
+from analysis.betas import estimate_betas
 from analysis.nifti import open_nifti
 from analysis.simulate_bold import simulate_bold
+from analysis.stored_betas import betas_path
 from protocols.folder import StudyFolder, write_json, write_text
 from protocols.problems import FoolscanError
 from protocols.provenance import sidecar_path
