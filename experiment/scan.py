@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 from protocols.rig import Rig
 from protocols.study import ScanProtocol
+
+Per = Literal["volume", "run", "slice"]
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,8 @@ class ScanTimes:
     pulses        : pulses to expect over the whole scan.
     task_start_s  : when the task's lead-in begins, s (after dummies that are stored).
     end_s         : end of the last volume, s; None without a scanner.
+    per           : what a pulse stands for.
+    slices        : pulses in each TR, 1 unless there is one per slice (or per group of slices taken at once).
     """
 
     tr_s: float
@@ -25,6 +30,13 @@ class ScanTimes:
     pulses: int
     task_start_s: float
     end_s: float | None
+    per: Per = "volume"
+    slices: int = 1
+
+    @property
+    def pulse_interval_s(self) -> float:
+        """From one pulse to the next, s."""
+        return self.tr_s / self.slices
 
     def volume_at(self, time_s: float) -> int:
         """The stored volume, counted from 0, during which a time on the timeline's axis falls."""
@@ -32,7 +44,7 @@ class ScanTimes:
 
     def pulse_s(self, number: int) -> float:
         """When the pulse of a number, counted from 0, is due."""
-        return self.first_pulse_s + number * self.tr_s
+        return self.first_pulse_s + number * self.pulse_interval_s
 
 
 def scan_times(scan: ScanProtocol, rig: Rig) -> ScanTimes:
