@@ -6,15 +6,13 @@ import json
 import os
 import re
 import secrets
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
-
+from protocols.locks import exclusive as exclusive
 from protocols.problems import FoolscanError
 
 BIDS_VERSION = "1.10.0"
@@ -101,6 +99,10 @@ class StudyFolder:
     def timeline(self, run: RunId) -> Path:
         """The compiled plan of a run."""
         return self.derived("timeline") / f"{run.stem}_timeline.tsv"
+
+    def design(self, run: RunId) -> Path:
+        """What the planned order of a run lets its responses tell: the covariance of their estimates."""
+        return self.derived("timeline") / f"{run.stem}_design.tsv"
 
     def screen_images(self, rig_name: str) -> Path:
         """The images resampled for one rig's exact pixels."""
@@ -236,56 +238,3 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise FoolscanError(f"{path}: found a {type(content).__name__}, expected a JSON object {{...}}; {remedy}")
     return content
-
-
-@contextmanager
-def exclusive(path: Path, what: str) -> Iterator[None]:
-    """Hold a lock file while the block runs, so that two commands cannot write the same thing.
-
-    path : the thing that is written; the lock stands beside it as ``<name>.lock``.
-    what : its name for the error, e.g. ``"run 1 of sub-01"``.
-
-    Raises FoolscanError when another living process holds it; a lock whose process has ended is taken over.
-    """
-    lock = path.with_name(path.name + ".lock")
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    while True:
-        try:
-            handle = os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
-            break
-        except FileExistsError:
-            owner = _owner_soon(lock)
-            if owner is not None and _alive(owner):
-                raise FoolscanError(f"{what}: process {owner} is at it now ({lock}); wait for it, or end it") from None
-            lock.unlink(missing_ok=True)
-    try:
-        try:
-            os.write(handle, str(os.getpid()).encode())
-        except OSError as error:
-            raise FoolscanError(f"{lock}: could not be written ({error.strerror}); free space on this disk") from error
-        finally:
-            os.close(handle)
-        yield
-    finally:
-        lock.unlink(missing_ok=True)
-
-
-def _owner_soon(lock: Path) -> int | None:
-    """The process that holds a lock; a moment is left to one that has made it and not yet said who it is."""
-    for _ in range(10):
-        owner = _owner(lock)
-        if owner is not None or not lock.exists():
-            return owner
-        time.sleep(0.02)
-    return None
-
-
-def _owner(lock: Path) -> int | None:
-    try:
-        return int(lock.read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        return None
-
-
-def _alive(pid: int) -> bool:
-    return bool(psutil.pid_exists(pid))
