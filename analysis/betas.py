@@ -20,7 +20,7 @@ from analysis.events import Event, check_images, check_length, read_events, show
 from analysis.nifti import check_same_grid, open_nifti, read_voxels, write_nifti
 from analysis.rois import load_rois, roi_path
 from analysis.stored_betas import betas_path, table_path
-from protocols.folder import RunId, StudyFolder, read_json, write_text
+from protocols.folder import RunId, StudyFolder, exclusive, read_json, write_text
 from protocols.manifest import Stimulus, read_manifest
 from protocols.problems import FoolscanError, NotReady
 from protocols.provenance import is_current, sidecar_path, write_sidecar
@@ -163,7 +163,8 @@ def estimate_betas(study: Study, folder: StudyFolder, progress: Progress | None 
     progress : called with what is being made, how much is done and how much there is.
 
     Returns the files written, one image of (x, y, z, n_images) for every run; those that are current are left alone.
-    Raises NotReady when a run has no images yet, FoolscanError with file and numbers for what does not fit together.
+    Raises NotReady when a run has no images yet, FoolscanError with file and numbers for what does not fit together, or
+    while another command estimates betas in this folder.
     """
     runs = folder.runs(study.analysis.task)
     if not runs:
@@ -171,14 +172,13 @@ def estimate_betas(study: Study, folder: StudyFolder, progress: Progress | None 
     stimuli = read_manifest(folder)
     masks = {sub: load_rois(study, folder, sub) for sub in dict.fromkeys(run.sub for run in runs)}
     written = []
-    for done, run in enumerate(runs):
-        if progress:
-            progress(run.stem, done, len(runs))
-        # threads that wait for one another make these small matrices many times slower on a busy machine
-        with threadpool_limits(1, user_api="blas"):
-            made = _estimate_run(study, folder, stimuli, masks[run.sub], run)
-        if made:
-            written.append(betas_path(folder, run))
+    # threads that wait for one another make these small matrices many times slower on a busy machine
+    with exclusive(folder.derived("betas"), "the betas of this study folder"), threadpool_limits(1, user_api="blas"):
+        for done, run in enumerate(runs):
+            if progress:
+                progress(run.stem, done, len(runs))
+            if _estimate_run(study, folder, stimuli, masks[run.sub], run):
+                written.append(betas_path(folder, run))
     if progress:
         progress("", len(runs), len(runs))
     return written
@@ -211,7 +211,7 @@ def _estimate_run(
         "dummies_left_out": study.scan.stored_dummies,
         "confounds": list(MOTION_COLUMNS) if confounds else [],
     }
-    if table_path(path).exists() and is_current(folder, path, inputs, parameters):
+    if is_current(folder, path, inputs, parameters) and table_path(path).exists():
         return False
     for mask_path in mask_paths:
         check_same_grid(mask_path, open_nifti(mask_path), bold_path, image)

@@ -9,20 +9,18 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from threadpoolctl import threadpool_limits
-
 from analysis import brain_rdms, network_rdms
 from analysis.brain_similarity import brain_rows, load_truths
 from analysis.network_similarity import network_rows
 from analysis.rdm import Rdm
 from analysis.rdm_files import find_rdms, read_rdms
-from analysis.rdms import PACKAGES, Progress, brain_inputs, brain_path, network_path, parameters_of, what_there_is
+from analysis.rdms import PACKAGES, Progress, brain_inputs, brain_path, network_path, of_what_there_is, parameters_of
 from analysis.similarity import similarity
 from analysis.similarity_table import COLUMNS, DIFFERENCE_COLUMNS, DifferenceRow, Pair, SimilarityRow
 from analysis.tables import write_table
 from analysis.truth_files import truth_inputs
-from protocols.folder import StudyFolder, exclusive
-from protocols.manifest import Stimulus, read_manifest
+from protocols.folder import StudyFolder
+from protocols.manifest import Stimulus
 from protocols.problems import FoolscanError
 from protocols.provenance import is_current, write_sidecar
 from protocols.study import AnalysisPlan, Study
@@ -49,16 +47,21 @@ def compare(study: Study, folder: StudyFolder, progress: Progress | None = None)
 
     Returns the tables that stand. Raises NotReady when an earlier step is missing.
     """
-    stimuli = read_manifest(folder)
-    brain, network = what_there_is(study, folder)
-    # small products gain nothing from BLAS threads, and one thread rounds the same everywhere
-    with exclusive(folder.derived("rdms"), "the RDMs of this study folder"), threadpool_limits(1, user_api="blas"):
-        written = []
-        if network:
-            written += _network(study, folder, stimuli, progress)
-        if brain:
-            written += _brain(study, folder, progress)
-    return written
+    return of_what_there_is(
+        study,
+        folder,
+        network=lambda stimuli: _network(study, folder, stimuli, progress),
+        brain=lambda _: _brain(study, folder, progress),
+    )
+
+
+def _comparison(plan: AnalysisPlan) -> dict[str, Any]:
+    """What shapes a comparison, for the sidecar."""
+    return {
+        "similarity": plan.similarity,
+        "pairs": [list(pair) for pair in plan.pairs],
+        "bootstrap": plan.bootstrap.model_dump(mode="json"),
+    }
 
 
 def _brain(study: Study, folder: StudyFolder, progress: Progress | None) -> list[Path]:
@@ -66,11 +69,7 @@ def _brain(study: Study, folder: StudyFolder, progress: Progress | None) -> list
     source = brain_path(folder)
     stored = read_rdms(source)
     inputs = [*brain_inputs(folder), source, *truth_inputs(folder)]
-    parameters = parameters_of(study) | {
-        "similarity": plan.similarity,
-        "pairs": [list(pair) for pair in plan.pairs],
-        "bootstrap": plan.bootstrap.model_dump(mode="json"),
-    }
+    parameters = parameters_of(study) | _comparison(plan)
     paths = [similarity_path(folder, "brain"), difference_path(folder, "brain")]
     if all(is_current(folder, path, inputs, parameters) for path in paths):
         return paths
@@ -102,13 +101,7 @@ def _network(study: Study, folder: StudyFolder, stimuli: Sequence[Stimulus], pro
     stored = read_rdms(stored_path)
     layers = network_rdms.layers_of(study, source)
     inputs = [folder.manifest, source, stored_path]
-    parameters = {
-        "dissimilarity": plan.dissimilarity,
-        "layers": list(layers),
-        "similarity": plan.similarity,
-        "pairs": [list(pair) for pair in plan.pairs],
-        "bootstrap": plan.bootstrap.model_dump(mode="json"),
-    }
+    parameters = {"dissimilarity": plan.dissimilarity, "layers": list(layers)} | _comparison(plan)
     paths = [similarity_path(folder, "network"), difference_path(folder, "network")]
     if all(is_current(folder, path, inputs, parameters) for path in paths):
         return paths

@@ -19,6 +19,7 @@ from protocols.provenance import is_current, write_sidecar
 from protocols.study import Study
 
 Progress = Callable[[str, int, int], None]
+Step = Callable[[Sequence[Stimulus]], list[Path]]
 
 PACKAGES = ("numpy", "h5py", "nibabel")
 
@@ -70,16 +71,27 @@ def rdms(study: Study, folder: StudyFolder, progress: Progress | None = None) ->
     Returns the files that stand: HDF5 that rsatoolbox loads, and tidy tables.
     Raises NotReady when there is neither, FoolscanError for what does not fit together.
     """
+    return of_what_there_is(
+        study,
+        folder,
+        network=lambda stimuli: _network(study, folder, stimuli, progress),
+        brain=lambda stimuli: _brain(study, folder, stimuli, progress),
+    )
+
+
+def of_what_there_is(study: Study, folder: StudyFolder, *, network: Step, brain: Step) -> list[Path]:
+    """Take the step for the network, for the brain, or both, while no other command writes this folder's RDMs.
+
+    network, brain : from the manifest's images to the files that stand.
+
+    Returns the files of both. Raises NotReady when there are neither betas nor activations.
+    """
     stimuli = read_manifest(folder)
-    brain, network = what_there_is(study, folder)
+    has_brain, has_network = what_there_is(study, folder)
     # small products gain nothing from BLAS threads, and one thread rounds the same everywhere
     with exclusive(folder.derived("rdms"), "the RDMs of this study folder"), threadpool_limits(1, user_api="blas"):
-        written = []
-        if network:
-            written += _network(study, folder, stimuli, progress)
-        if brain:
-            written += _brain(study, folder, stimuli, progress)
-    return written
+        of_network = network(stimuli) if has_network else []
+        return of_network + (brain(stimuli) if has_brain else [])
 
 
 def parameters_of(study: Study) -> dict[str, Any]:

@@ -17,8 +17,8 @@ from analysis.nifti import open_nifti, write_nifti
 from analysis.rois import roi_path, write_mask
 from analysis.simulated_brain import Anatomy, affine, anatomy, cumulative_hrfs, responses_pct, run_volumes
 from analysis.simulated_patterns import Truth, geometry_of, true_similarity, truth_of
-from analysis.truth_files import amplitudes_path, truth_path
-from protocols.folder import REHEARSAL_NOTE, RunId, StudyFolder, read_json, write_bytes, write_json
+from analysis.truth_files import amplitudes_path, simulation, truth_path
+from protocols.folder import REHEARSAL_NOTE, RunId, StudyFolder, exclusive, read_json, write_bytes, write_json
 from protocols.manifest import Stimulus, read_manifest
 from protocols.problems import FoolscanError, NotReady
 from protocols.provenance import is_current, write_sidecar
@@ -51,7 +51,8 @@ def simulate_bold(study: Study, folder: StudyFolder, progress: Progress | None =
     progress : called with what is being made, how much is done and how much there is.
 
     Returns the images written; those that are already right are left alone.
-    Raises NotReady without events, FoolscanError in a folder that holds people's data.
+    Raises NotReady without events, FoolscanError in a folder that holds people's data, or while another command
+    simulates in it.
     """
     runs = folder.runs(study.analysis.task)
     if not runs:
@@ -60,6 +61,13 @@ def simulate_bold(study: Study, folder: StudyFolder, progress: Progress | None =
         )
     _refuse_real_data(folder, runs)
     stimuli = read_manifest(folder)
+    with exclusive(simulation(folder), "the simulated images of this study folder"):
+        return _simulate(study, folder, stimuli, runs, progress)
+
+
+def _simulate(
+    study: Study, folder: StudyFolder, stimuli: Sequence[Stimulus], runs: Sequence[RunId], progress: Progress | None
+) -> list[Path]:
     subjects: dict[str, SimulatedSubject] = {}
     for sub in dict.fromkeys(run.sub for run in runs):
         subjects[sub] = simulated_subject(study, stimuli, sub)
@@ -108,7 +116,7 @@ def _simulate_run(
 ) -> bool:
     path, events_path = folder.bold(run), folder.events(run)
     inputs, parameters = [events_path, folder.manifest], parameters_of(study)
-    if confounds_path(folder, run).exists() and is_current(folder, path, inputs, parameters):
+    if is_current(folder, path, inputs, parameters) and confounds_path(folder, run).exists():
         return False
     images = shown_images(read_events(events_path))
     check_images(events_path, images, [stimulus.stim_id for stimulus in stimuli])
