@@ -39,6 +39,16 @@ class PaceName(StrEnum):
 
 StageOption = Annotated[StageName, typer.Option(help="a PsychoPy window, or no screen at all")]
 PaceOption = Annotated[PaceName, typer.Option(help="simulated clock: draw the frames that change, or every one")]
+FaultOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fault",
+        metavar="KIND[=VALUE]",
+        help="what shall go wrong (rehearsals; repeat it for more): first-pulse-missed, bounce, jitter, late-start, stop, "
+        "drop, button-storm, kill",
+    ),
+]
+HashOption = Annotated[bool, typer.Option("--hash-frames", help="write the hash of every back buffer (rehearsals)")]
 
 
 @app.command()
@@ -54,17 +64,21 @@ def run(
     real_time: Annotated[bool, typer.Option("--real-time", help="play a rehearsal by the wall's clock")] = False,
     pace: PaceOption = PaceName.changes,
     screenshots: Annotated[int, typer.Option(help="keep N pictures of the screen (rehearsals)")] = 0,
+    hash_frames: HashOption = False,
+    fault: FaultOption = None,
 ) -> None:
     """Show one run, log it, write its events and certificate.
 
     Example: foolscan experiment run demo --rig rehearsal --sub 01 --ses 01 --run 1 --to demo-study
     """
+    from experiment.faults import faults_of
     from experiment.run import RunAborted
     from experiment.run import run as show
     from protocols.folder import RunId
     from protocols.rig import load_rig
     from protocols.study import load_study
 
+    faults = faults_of(fault or ())
     loaded = load_study(study)
     run_id = RunId(sub, ses, task or loaded.analysis.task, run)
     typer.echo(f"{run_id.stem}: Ctrl-C, or the abort key twice, ends it")
@@ -78,6 +92,8 @@ def run(
             real_time=real_time,
             pace=pace.value,
             screenshots=screenshots,
+            hash_frames=hash_frames,
+            faults=faults,
         )
     except RunAborted as aborted:
         typer.echo(f"foolscan: {aborted}", err=True)
@@ -85,6 +101,8 @@ def run(
     _say(result, Console())
     for path in (result.events, result.journal, result.timeline, result.certificate_file, *result.screenshots):
         typer.echo(path)
+    if result.frames is not None:
+        typer.echo(result.frames)
     if not result.certificate.passed:
         raise typer.Exit(1)
 
@@ -97,6 +115,8 @@ def rehearse(
     stage: StageOption = StageName.window,
     pace: PaceOption = PaceName.changes,
     screenshots: Annotated[int, typer.Option(help="keep N pictures of the screen from the first run")] = 5,
+    hash_frames: HashOption = False,
+    fault: FaultOption = None,
 ) -> None:
     """Show every run of every subject that is not there yet, with scanner and participants emulated.
 
@@ -105,6 +125,7 @@ def rehearse(
     from rich.progress import Progress
 
     from experiment.attempts import is_done
+    from experiment.faults import faults_of
     from experiment.rehearse import rehearse as rehearse_all
     from experiment.rehearse import runs_of
     from experiment.run import RunAborted
@@ -112,6 +133,7 @@ def rehearse(
     from protocols.rig import load_rig
     from protocols.study import load_study
 
+    faults = faults_of(fault or ())
     loaded, place = load_study(study), load_rig(rig)
     missing = sum(not is_done(StudyFolder(to), run_id) for run_id in runs_of(loaded, loaded.analysis.task))
     console = Console()
@@ -124,7 +146,15 @@ def rehearse(
 
         try:
             results = rehearse_all(
-                loaded, place, to, stage=stage.value, pace=pace.value, screenshots=screenshots, done=done
+                loaded,
+                place,
+                to,
+                stage=stage.value,
+                pace=pace.value,
+                screenshots=screenshots,
+                hash_frames=hash_frames,
+                faults=faults,
+                done=done,
             )
         except RunAborted as aborted:
             typer.echo(f"foolscan: {aborted}", err=True)
@@ -158,7 +188,7 @@ def timeline(
 
     loaded = load_study(study)
     planned = plan_run(loaded, load_rig(rig), to, RunId(sub, ses, task or loaded.analysis.task, run))
-    Console().print(timeline_table(planned.timeline))
+    Console().print(timeline_table(planned))
     typer.echo(planned.table)
     typer.echo(planned.picture)
 
