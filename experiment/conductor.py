@@ -14,9 +14,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from experiment.clock import FrameClock
-from experiment.drawings import Drawing, Nothing, Still
+from experiment.drawings import Awaiting, Drawing, Nothing, Still, stills_of
 from experiment.journal import Record
-from experiment.responses import ResponseSource
+from experiment.responses import Press, ResponseSource
 from experiment.stage import Stage
 from experiment.timeline import Segment, Timeline
 from experiment.triggers import Pulse, TriggerSource
@@ -26,6 +26,18 @@ from protocols.problems import FoolscanError
 SWITCH_INTERVAL_S = 0.001
 # Half a frame is "nearest"; this much more keeps sums of floats from deciding.
 FRAME_SLACK = 1e-6
+
+
+class Judge(Protocol):
+    """Judges pulses as they come (see `experiment.pulse_judge.PulseJudge`)."""
+
+    def pulse(self, pulse: Pulse) -> Record:
+        """What is to be said of a pulse, for its record in the journal."""
+        ...
+
+    def tick(self, now_s: float) -> list[Record]:
+        """What the time that has passed says: records, each once."""
+        ...
 
 
 class Log(Protocol):
@@ -68,27 +80,29 @@ def conduct(
     journal: Log,
     *,
     waiting: Drawing | None = None,
+    judge: Judge | None = None,
     stop: Callable[[], str | None] = lambda: None,
     pictures_of: Mapping[int, str] | None = None,
 ) -> Performance:
-    """Wait for the first pulse, then play the timeline; every flip, pulse and press goes to the journal.
+    """Play the screens that come first, wait for the first pulse, then play the rest; all of it goes to the journal.
 
     timeline    : the plan.
     stage       : loaded with the timeline's images.
     waiting     : what is shown until the first pulse.
+    judge       : says of every pulse whether it was on time; None: pulses are recorded only.
     stop        : asked after every flip; a reason ends the run.
     pictures_of : row index -> name, for rows whose back buffer is kept (costs milliseconds: simulated clocks only);
                   -1 is the waiting screen.
 
-    The loop touches no file, prints nothing, loads no texture, and the garbage collector rests. What a flip shows is
-    decided by the planned frame nearest to the time that flip is due, so lateness is never passed on.
+    The loop touches no file, prints nothing, lays out no text and loads no texture, and the garbage collector rests.
+    What a flip shows is decided by the planned frame nearest to the time that flip is due, so lateness is never passed on.
     """
-    playing = _Playing(timeline, stage, clock, triggers, responses, journal, stop, dict(pictures_of or {}))
+    waiting = waiting or Nothing()
+    stage.prepare(dict.fromkeys(still for drawing in (waiting, *timeline.drawings) for still in stills_of(drawing)))
+    playing = _Playing(timeline, stage, clock, triggers, responses, journal, judge, stop, dict(pictures_of or {}))
     with calm_interpreter():
         try:
-            playing.wait_for_pulse(waiting or Nothing())
-            for segment in timeline.segments:
-                playing.play(segment)
+            playing.play_all(waiting)
         except _Stopped as stopped:
             return playing.result(str(stopped))
     return playing.result("")
@@ -116,28 +130,32 @@ class _Stopped(Exception):
 
 
 @dataclass(frozen=True)
-class _Change:
-    """From this frame on, this is shown."""
+class Change:
+    """From this frame of a segment on, this is shown; row is its index in the timeline, None for the bare background."""
 
     frame: int
     row: int | None
     drawing: Drawing
 
 
-def changes_of(segment: Segment, first_row: int) -> list[_Change]:
-    """The frames of a pulse-locked segment at which the screen changes; the background stands between rows.
+def changes_of(segment: Segment, first_row: int) -> list[Change]:
+    """The frames of a segment at which the screen changes; the background stands between rows.
 
     first_row : index of the segment's first row in the timeline.
+
+    The last row of a response-driven segment stands: nothing follows it here.
     """
-    changes: list[_Change] = []
+    changes: list[Change] = []
     for index, row in enumerate(segment.rows, start=first_row):
         if changes and changes[-1].frame >= row.frame:
             changes.pop()  # the row before ends where this one begins: no frame lies between them
-        changes.append(_Change(row.frame, index, row.drawing))
-        changes.append(_Change(row.frame + row.n_frames, None, Nothing()))
+        changes.append(Change(row.frame, index, row.drawing))
+        changes.append(Change(row.frame + row.n_frames, None, Nothing()))
+    if segment.mode == "response_driven":
+        return changes[:-1]
     if changes and changes[-1].frame >= segment.end_frame:
         changes.pop()
-    changes.append(_Change(segment.end_frame, None, Nothing()))
+    changes.append(Change(segment.end_frame, None, Nothing()))
     return changes
 
 
@@ -151,22 +169,44 @@ class _Playing:
     triggers: TriggerSource
     responses: ResponseSource
     journal: Log
+    judge: Judge | None
     stop: Callable[[], str | None]
     pictures_of: dict[int, str]
     origin_s: float | None = None
     listening: bool = False
     flips: int = 0
-    rows_before: int = 0
     now_s: float = 0.0
-    pressed: set[str] = field(default_factory=set)
+    beginning: Segment | None = None
+    presses: list[Press] = field(default_factory=list)
+    ended_by: str | None = None
     snapshots: dict[str, np.ndarray] = field(default_factory=dict)
     costs_s: list[float] = field(default_factory=list)
-    turn_s: float = 0.0
+    turn_s: float = field(default_factory=time.perf_counter)
+
+    def __post_init__(self) -> None:
+        """Work out every change of the screen before the first flip."""
+        first, self.changes = 0, []
+        for segment in self.timeline.segments:
+            self.changes.append(changes_of(segment, first))
+            first += len(segment.rows)
+
+    def play_all(self, waiting: Drawing) -> None:
+        """The segments in order; the first that is pulse-locked waits for the first pulse."""
+        for segment, changes in zip(self.timeline.segments, self.changes, strict=True):
+            self.beginning = segment
+            if segment.mode == "response_driven":
+                self.play_response_driven(segment, changes)
+            else:
+                if self.origin_s is None:
+                    self.wait_for_pulse(waiting)
+                self.play_pulse_locked(segment, changes)
+        if self.timeline.segments and self.timeline.segments[-1].mode == "response_driven":
+            self.step(Nothing(), None, Change(0, None, Nothing()))
 
     def wait_for_pulse(self, waiting: Drawing) -> None:
         """Show the waiting screen until the first pulse; its time is the origin of the schedule."""
-        self.turn_s = time.perf_counter()
-        self.step(waiting.at(0), None, "waiting", row=-1)
+        beginning, self.beginning = self.beginning, None
+        self.step(waiting.at(0), None, Change(0, -1, waiting))
         self.triggers.start(self.now_s)
         self.listening = True
         frame = 0
@@ -175,70 +215,89 @@ class _Playing:
                 self.clock.skip_to(self.triggers.due_s())
             frame += 1
             self.step(waiting.at(frame), None)
+        self.beginning = beginning
 
-    def play(self, segment: Segment) -> None:
-        """Play one segment by its own rule of time."""
-        if segment.mode == "pulse_locked":
-            self.play_pulse_locked(segment)
-        else:
-            self.play_response_driven(segment)
-        self.rows_before += len(segment.rows)
-
-    def play_pulse_locked(self, segment: Segment) -> None:
+    def play_pulse_locked(self, segment: Segment, changes: list[Change]) -> None:
         """Rows at their absolute frames: what a flip shows depends on its own time alone."""
-        hz, origin_s = self.timeline.refresh_hz, self.origin_s or 0.0
-        changes = changes_of(segment, self.rows_before)
+        origin_s = self.origin_s or 0.0
         place, shown = -1, -1
-        while True:
-            frame = math.floor((self.clock.next_flip_s() - origin_s) * hz + 0.5 + FRAME_SLACK)
+        frame = -1
+        while frame < segment.end_frame:
+            frame = self.frame_due(origin_s)
             while place + 1 < len(changes) and changes[place + 1].frame <= frame:
                 place += 1
-            change = changes[place] if place >= 0 else _Change(0, None, Nothing())
-            still = change.drawing.at(frame - change.frame)
-            if place != shown:
-                self.step(still, frame, change.drawing.name, change.row)
-                shown = place
-            else:
-                self.step(still, frame)
-            if frame >= segment.end_frame:
-                return
-            if not change.drawing.moves:
-                self.clock.skip_to(origin_s + changes[place + 1].frame / hz)
+            change = changes[place] if place >= 0 else Change(frame, None, Nothing())
+            self.step(change.drawing.at(frame - change.frame), frame, change if place != shown else None, change.row)
+            shown = place
+            if frame < segment.end_frame and not change.drawing.moves:
+                self.clock.skip_to(origin_s + changes[place + 1].frame / self.timeline.refresh_hz)
 
-    def play_response_driven(self, segment: Segment) -> None:
-        """One row until a button of its own, or until its time is up."""
-        row = segment.rows[0]
-        self.pressed.clear()
-        self.step(row.drawing.at(0), None, row.drawing.name, self.rows_before)
-        until_s = math.inf if segment.timeout_s is None else self.now_s + segment.timeout_s
-        frame = 0
-        while not self.pressed & set(segment.until) and self.clock.next_flip_s() < until_s:
-            frame += 1
-            self.step(row.drawing.at(frame), None)
+    def play_response_driven(self, segment: Segment, changes: list[Change]) -> None:
+        """Rows at their frames from the segment's own first flip, until one of its buttons, or until its time is up."""
+        hz = self.timeline.refresh_hz
+        changes = [self.resolved(change) for change in changes]
+        end_frame = math.inf if segment.timeout_s is None else max(1, round(segment.timeout_s * hz))
+        begin_s, open_s = None, math.inf
+        place, shown, frame = 0, -1, 0
+        self.ended_by = None
+        while self.ended_by is None and frame < end_frame:
+            while place + 1 < len(changes) and changes[place + 1].frame <= frame:
+                place += 1
+            change = changes[place]
+            self.step(change.drawing.at(frame - change.frame), frame, change if place != shown else None, change.row)
+            shown = place
+            begin_s = self.now_s if begin_s is None else begin_s
+            if frame >= segment.until_from_frame:
+                open_s = min(open_s, self.now_s)
+            ends = [press for press in self.presses if press.button in segment.until and press.t_s >= open_s]
+            if ends:
+                self.ended_by = ends[0].button
+            elif not change.drawing.moves:
+                following = changes[place + 1].frame if place + 1 < len(changes) else end_frame
+                to_open = segment.until_from_frame if frame < segment.until_from_frame else math.inf
+                self.clock.skip_to(min(begin_s + min(following, end_frame, to_open) / hz, self.responses.due_s()))
+            frame = self.frame_due(begin_s)
 
-    def step(self, still: Still, frame: int | None, shows: str | None = None, row: int | None = None) -> None:
+    def resolved(self, change: Change) -> Change:
+        """A change whose drawing waited for the button that ended the segment before."""
+        if not isinstance(change.drawing, Awaiting):
+            return change
+        return Change(change.frame, change.row, change.drawing.given(self.ended_by))
+
+    def frame_due(self, origin_s: float) -> int:
+        """The planned frame nearest to the time the next flip is due."""
+        return math.floor((self.clock.next_flip_s() - origin_s) * self.timeline.refresh_hz + 0.5 + FRAME_SLACK)
+
+    def step(self, still: Still, frame: int | None, change: Change | None = None, row: int | None = None) -> None:
         """Draw, flip, stamp; then hand what happened meanwhile to the journal.
 
-        frame : the planned frame, counted from the first pulse.
-        shows : name of the drawing when it is a new one.
-        row   : its row in the timeline (-1: the waiting screen).
+        frame  : the planned frame, counted from the first pulse, or from the segment's first flip.
+        change : what is new on the screen with this flip, if anything.
+        row    : the row that is on the screen, for the photodiode's code.
         """
-        self.stage.draw(still)
-        if shows is not None and row is not None and row in self.pictures_of:
-            self.snapshots[self.pictures_of[row]] = self.stage.snapshot()
+        row = change.row if change is not None else row
+        self.stage.draw(still, 0 if row is None else row + 1)
+        if change is not None and change.row is not None and change.row in self.pictures_of:
+            self.snapshots[self.pictures_of[change.row]] = self.stage.snapshot()
         self.costs_s.append(time.perf_counter() - self.turn_s)
         self.stage.flip()
         flip = self.clock.flipped()
         self.turn_s = time.perf_counter()
         self.now_s = flip.t_s
+        if self.beginning is not None:
+            segment, self.beginning = self.beginning, None
+            begins = {"kind": "segment", "name": segment.name, "mode": segment.mode}
+            self.journal.put({**begins, "t_s": round(flip.t_s, 6)})
         record: Record = {"kind": "flip", "n": self.flips, "t_s": round(flip.t_s, 6)}
         if frame is not None:
             record["frame"] = frame
-        if shows is not None:
-            record["shows"] = shows
-            record["row"] = row
-            if row is not None and row >= 0:
-                self.responses.shown(self.timeline.rows[row], flip.t_s)
+        if change is not None:
+            record["shows"] = change.drawing.name
+            record["row"] = change.row
+            if change.row == -1:
+                record["shows"] = "waiting"
+            elif change.row is not None:
+                self.responses.shown(self.timeline.rows[change.row], flip.t_s)
         self.journal.put(record)
         if flip.lost and frame is not None:
             self.journal.put({"kind": "late", "n": self.flips, "frame": frame, "lost": flip.lost})
@@ -250,9 +309,13 @@ class _Playing:
         for pulse in self.pulses() if self.listening else ():
             if self.origin_s is None:
                 self.origin_s = pulse.t_s
-            self.journal.put({"kind": "pulse", "t_s": round(pulse.t_s, 6), "raw_s": round(pulse.raw_s, 6)})
-        for press in self.responses.poll(self.now_s):
-            self.pressed.add(press.button)
+            verdict = self.judge.pulse(pulse) if self.judge is not None else {}
+            stamps = {"t_s": round(pulse.t_s, 6), "raw_s": round(pulse.raw_s, 6)}
+            self.journal.put({"kind": "pulse", **stamps, **verdict})
+        for news in self.judge.tick(self.now_s) if self.judge is not None and self.listening else ():
+            self.journal.put(news)
+        self.presses = self.responses.poll(self.now_s)
+        for press in self.presses:
             stamps = {"t_s": round(press.t_s, 6), "raw_s": round(press.raw_s, 6)}
             self.journal.put({"kind": "press", "button": press.button, "key": press.key, **stamps})
         if self.journal.failure is not None:

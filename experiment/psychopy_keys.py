@@ -143,6 +143,10 @@ class KeyboardResponses:
         self._reader.collect()
         return [Press(self._button_of[press.key], press.key, press.t_s, press.raw_s) for press in _taken(self._presses)]
 
+    def due_s(self) -> float:
+        """Unknown."""
+        return math.inf
+
     def facts(self) -> dict[str, Any]:
         """Keys and backend."""
         keys = {button: key for key, button in self._button_of.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +99,14 @@ class PsychoPyStage:
         ]
         return visual.ImageStim(self.window, image=image, units="pix", size=image.size, pos=shift, interpolate=False)
 
-    def draw(self, still: Still) -> None:
+    def prepare(self, stills: Iterable[Still]) -> None:
+        """Lay out the words, each drawn once, unseen."""
+        for still in stills:
+            if isinstance(still, Words):
+                self._text(still.text).draw()
+        self.window.clearBuffer()
+
+    def draw(self, still: Still, code: int = 0) -> None:
         """Draw one still into the back buffer; the fixation point lies over it, except over text."""
         if isinstance(still, Words):
             self._text(still.text).draw()

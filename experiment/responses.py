@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -37,6 +38,10 @@ class ResponseSource(Protocol):
         """The presses since the last call; never blocks."""
         ...
 
+    def due_s(self) -> float:
+        """When the next press will come, as far as the source knows; ``inf`` when it does not."""
+        ...
+
     def facts(self) -> dict[str, Any]:
         """What the journal says of this source."""
         ...
@@ -65,6 +70,10 @@ class EmulatedResponses:
             t_s, button = heapq.heappop(self._coming)
             presses.append(Press(button, button, t_s, t_s))
         return presses
+
+    def due_s(self) -> float:
+        """The time of the next press that is decided already."""
+        return self._coming[0][0] if self._coming else math.inf
 
     def facts(self) -> dict[str, Any]:
         """That it is emulated."""

@@ -95,7 +95,7 @@ def open_responses(
 
 def stopper(stage: Stage, rig: Rig, interrupted: threading.Event) -> Callable[[], str | None]:
     """What the conductor asks after every flip: Ctrl-C and, in a window, the abort key pressed twice."""
-    keys = getattr(stage, "keys", None)
+    keys = stage.keys
     if keys is None:
         return lambda: "Ctrl-C" if interrupted.is_set() else None
     from experiment.psychopy_keys import AbortKey
@@ -105,7 +105,7 @@ def stopper(stage: Stage, rig: Rig, interrupted: threading.Event) -> Callable[[]
 
 
 def _keys(stage: Stage, what: str) -> Any:
-    keys = getattr(stage, "keys", None)
+    keys = stage.keys
     if keys is None:
         raise FoolscanError(f"{what}: keys need a window to be pressed in; leave out --stage null, or use another rig")
     return keys

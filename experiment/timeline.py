@@ -70,15 +70,23 @@ COLUMNS: dict[str, str] = {
 class Segment:
     """A stretch of a run that one rule of time governs.
 
-    mode      : ``pulse_locked``: rows at their absolute frames from the first pulse; ``response_driven``: the first
-                row's drawing stands until a button of `until` is pressed, or `timeout_s` has passed (None: for ever).
-    end_frame : a pulse-locked segment ends at this frame.
+    name             : how timelines and journals call it.
+    mode             : ``pulse_locked``: rows at their absolute frames from the first pulse; ``response_driven``: rows
+                       at their frames from the segment's own first flip, the last of which stands until a button of
+                       `until` is pressed, or `timeout_s` has passed (None: for ever).
+    end_frame        : a pulse-locked segment ends at this frame.
+    until            : buttons that end a response-driven segment.
+    until_from_frame : presses before this frame of the segment do not end it.
+
+    Response-driven segments before the first pulse-locked one are played before the first pulse is waited for.
     """
 
+    name: str
     mode: Literal["pulse_locked", "response_driven"]
     rows: tuple[Row, ...]
     end_frame: int = 0
     until: tuple[str, ...] = ()
+    until_from_frame: int = 0
     timeout_s: float | None = None
 
 
@@ -107,6 +115,11 @@ class Timeline:
     def stim_ids(self) -> tuple[str, ...]:
         """The images that are shown, each once, in order of first appearance."""
         return tuple(dict.fromkeys(row.stim_id for row in self.rows if row.stim_id is not None))
+
+    @property
+    def drawings(self) -> tuple[Drawing, ...]:
+        """What the rows draw."""
+        return tuple(row.drawing for row in self.rows)
 
     @property
     def length_s(self) -> float:
@@ -141,7 +154,7 @@ def compile_timeline(
     order = order_of_trials(categories, task.sets, repeats, task.blank_trials, task.order, rng)
     scan = scan_times(study.scan, rig)
     rows = _rows(study, task, order, images, scan, rig)
-    segment = Segment("pulse_locked", tuple(rows), end_frame=rows[-1].frame + rows[-1].n_frames)
+    segment = Segment("trials", "pulse_locked", tuple(rows), end_frame=rows[-1].frame + rows[-1].n_frames)
     return Timeline(run, rig.display.refresh_hz, scan, task.response_window_s, (segment,), seed)
 
 

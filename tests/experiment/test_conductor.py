@@ -49,7 +49,7 @@ class RememberingStage(NullStage):
         self.drawn: Still = Nothing()
         self.shown: list[Still] = []
 
-    def draw(self, still: Still) -> None:
+    def draw(self, still: Still, code: int = 0) -> None:
         self.drawn = still
 
     def flip(self) -> None:
@@ -94,7 +94,7 @@ def timeline_of(*segments: Segment, pulses: int = 10) -> Timeline:
 
 def images(n: int, every: int = 12, length: int = 6) -> Timeline:
     rows = tuple(row(k + 1, 6 + k * every, length) for k in range(n))
-    return timeline_of(Segment("pulse_locked", rows, end_frame=6 + n * every))
+    return timeline_of(Segment("trials", "pulse_locked", rows, end_frame=6 + n * every))
 
 
 def play(
@@ -181,7 +181,7 @@ def test_the_run_ends_on_its_planned_frame_after_late_frames():
 
 
 def test_a_moving_drawing_is_drawn_in_every_frame_even_by_a_clock_that_jumps():
-    timeline = timeline_of(Segment("pulse_locked", (row(1, 60, 30, Flicker()),), end_frame=600))
+    timeline = timeline_of(Segment("trials", "pulse_locked", (row(1, 60, 30, Flicker()),), end_frame=600))
     memory, stage, _ = play(timeline, VirtualClock(HZ))
     assert sum(isinstance(still, Picture) for still in stage.shown) == 15
     assert len(memory.of("flip")) < 45
@@ -190,8 +190,8 @@ def test_a_moving_drawing_is_drawn_in_every_frame_even_by_a_clock_that_jumps():
 def test_a_self_paced_segment_waits_for_its_button_and_the_schedule_stays_absolute():
     instruction = row(1, 0, 1, Words("press right when ready"))
     timeline = timeline_of(
-        Segment("response_driven", (instruction,), until=("right",), timeout_s=5.0),
-        Segment("pulse_locked", (row(2, 120, 6),), end_frame=180),
+        Segment("screen", "response_driven", (instruction,), until=("right",), timeout_s=5.0),
+        Segment("trials", "pulse_locked", (row(2, 120, 6),), end_frame=180),
     )
     reaction = EmulatedResponses({1: Reaction("right", 0.7)})
     memory, stage, _ = play(timeline, VirtualClock(HZ, "every"), responses=reaction)
@@ -201,7 +201,9 @@ def test_a_self_paced_segment_waits_for_its_button_and_the_schedule_stays_absolu
 
 
 def test_a_self_paced_segment_ends_at_its_time_out():
-    timeline = timeline_of(Segment("response_driven", (row(1, 0, 1, Words("wait")),), until=("left",), timeout_s=1.0))
+    timeline = timeline_of(
+        Segment("screen", "response_driven", (row(1, 0, 1, Words("wait")),), until=("left",), timeout_s=1.0)
+    )
     _, stage, performance = play(timeline, VirtualClock(HZ, "every"))
     assert performance.complete
     assert sum(isinstance(still, Words) for still in stage.shown) == pytest.approx(HZ, abs=1)
@@ -268,7 +270,7 @@ def test_garbage_collection_rests_during_the_run_and_comes_back():
 
 
 def test_rows_that_touch_have_no_background_between_them():
-    segment = Segment("pulse_locked", (row(1, 0, 10), row(2, 10, 10)), end_frame=20)
+    segment = Segment("trials", "pulse_locked", (row(1, 0, 10), row(2, 10, 10)), end_frame=20)
     assert [(change.frame, change.row) for change in changes_of(segment, 0)] == [(0, 0), (10, 1), (20, None)]
 
 
