@@ -7,6 +7,7 @@ from pathlib import Path
 
 from experiment.attempts import is_done
 from experiment.clock import Pace
+from experiment.faults import Faults
 from experiment.rigging import StageKind
 from experiment.run import RunResult, run_many
 from protocols.folder import RunId, StudyFolder
@@ -35,6 +36,8 @@ def rehearse(
     stage: StageKind = "window",
     pace: Pace = "changes",
     screenshots: int = 5,
+    hash_frames: bool = False,
+    faults: Faults = (),
     done: Callable[[RunResult], None] = lambda result: None,
 ) -> list[RunResult]:
     """Rehearse all runs of a study that are not there yet, in one window.
@@ -43,6 +46,8 @@ def rehearse(
     folder      : the study folder, with its images made and exported.
     task        : None: the one that is analysed.
     screenshots : back buffers kept from the first run that is shown.
+    hash_frames : write the hash of every back buffer of every run, too.
+    faults      : what shall go wrong in every run.
     done        : told of every run as it ends.
 
     Returns what was run now. Raises FoolscanError as `experiment.run.run` does.
@@ -51,4 +56,16 @@ def rehearse(
         raise FoolscanError(f"rig {rig.name}: a rehearsal needs emulated trigger and buttons, as rig rehearsal has")
     place = StudyFolder(Path(folder))
     missing = [run_id for run_id in runs_of(study, task or study.analysis.task) if not is_done(place, run_id)]
-    return run_many(study, rig, folder, missing, stage=stage, pace=pace, screenshots=screenshots, done=done)
+    kept = screenshots if stage != "null" else 0
+    return run_many(
+        study,
+        rig,
+        folder,
+        missing,
+        stage=stage,
+        pace=pace,
+        screenshots=kept,
+        hash_frames=hash_frames,
+        faults=faults,
+        done=done,
+    )

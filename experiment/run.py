@@ -2,39 +2,39 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
-
-import numpy as np
 
 from experiment.attempts import free_run, set_aside_journal
 from experiment.certificate import Certificate, write_certificate
 from experiment.clock import FrameClock, Pace, VirtualClock, WallClock
-from experiment.conductor import SWITCH_INTERVAL_S, Performance, conduct
-from experiment.drawings import Words
+from experiment.conductor import Performance
+from experiment.design_file import write_design
 from experiment.events import write_events
-from experiment.journal import JOURNAL_FORMAT, JournalWriter, Record, read_journal
+from experiment.faults import Faults, LateClock, late_flips
+from experiment.frames import write_frames
+from experiment.journal import JournalWriter, read_journal
 from experiment.participants import enrol
-from experiment.responses import ResponseSource
-from experiment.rigging import StageKind, interruptible, open_responses, open_triggers, opened_stage, stopper
+from experiment.rigging import StageKind, opened_stage
 from experiment.screen_images import check_stimuli, screen_pictures
 from experiment.screenshots import rows_to_picture, write_screenshots
-from experiment.stage import NullStage, Stage
+from experiment.show import Show
+from experiment.stage import HashingStage, NullStage, Stage
 from experiment.timeline import Timeline, compile_timeline, task_of, write_timeline
-from experiment.triggers import TriggerSource
 from experiment.virtual_display import ensure_display
 from protocols.checks import check
-from protocols.folder import REHEARSAL_NOTE, RunId, StudyFolder, exclusive, open_folder
+from protocols.folder import RunId, StudyFolder, exclusive, open_folder
 from protocols.manifest import read_manifest
 from protocols.problems import FoolscanError, ProtocolError
-from protocols.provenance import sha256_of_bytes, versions
-from protocols.rig import DeskTrigger, Rig
-from protocols.session import SessionRecord, open_session
+from protocols.rig import Rig
+from protocols.seeds import generator_for
+from protocols.session import open_session
 from protocols.study import ImagesTask, Study
+
+# Flips that are not part of the plan (waiting, self-paced screens) for which faults are drawn: ten minutes at 60 Hz.
+MOST_WAITING_FLIPS = 36_000
 
 
 class RunAborted(KeyboardInterrupt):
@@ -46,6 +46,7 @@ class RunResult:
     """What a run wrote, and how it went.
 
     screenshots : back buffers, if any were asked for.
+    frames      : which image was in which frame, if that was asked for.
     set_aside   : the journal of an earlier attempt that had been cut off, under its new name.
     """
 
@@ -56,6 +57,7 @@ class RunResult:
     certificate_file: Path
     certificate: Certificate
     screenshots: tuple[Path, ...] = ()
+    frames: Path | None = None
     set_aside: Path | None = None
 
 
@@ -69,6 +71,8 @@ def run(
     real_time: bool = False,
     pace: Pace = "changes",
     screenshots: int = 0,
+    hash_frames: bool = False,
+    faults: Faults = (),
     journal_writer: Callable[[Path], JournalWriter] = JournalWriter,
 ) -> RunResult:
     """Show one run and write what happened.
@@ -80,14 +84,15 @@ def run(
     real_time   : play a rehearsal by the wall's clock. Where scanner or participant are real, that is always so.
     pace        : which frames a simulated clock draws.
     screenshots : how many back buffers to keep as PNG (simulated clock only).
+    hash_frames : write the hash of every back buffer, too (simulated clock and a window only).
+    faults      : what shall go wrong (rehearsals only).
 
     Raises ProtocolError, NotReady or FoolscanError before anything is shown when something is not right; RunAborted
     when the operator ended it: then there is a journal under an aborted name and no events.tsv.
     """
     task = _checked(study, rig, run_id)
     simulated = rig.emulated and not real_time
-    if screenshots and not simulated:
-        raise FoolscanError("--screenshots: reading the screen back makes flips late; only a simulated clock allows it")
+    _check_options(rig, stage, simulated=simulated, reads_back=bool(screenshots or hash_frames), faults=faults)
     place = StudyFolder(Path(folder))
     stimuli = read_manifest(place)
     check_stimuli(place, stimuli)
@@ -104,21 +109,20 @@ def run(
             {} if stage == "null" or isinstance(stage, NullStage) else screen_pictures(place, study, rig, task, wanted)
         )
         timeline_path = write_timeline(place, timeline, rig, record)
+        write_design(place, study, timeline)
         with opened_stage(stage, rig, task) as on:
             on.load(pictures)
-            if not simulated and hasattr(on, "check_refresh"):
+            if not simulated:
                 on.check_refresh()
-            clock: FrameClock = (
-                VirtualClock(timeline.refresh_hz, pace)
-                if simulated
-                else WallClock(timeline.refresh_hz, held=on.holds_flips)
-            )
-            show = _Show(study, rig, task, record, timeline, on, clock)
+            hashing = HashingStage(on) if hash_frames else None
+            clock = _clock(study, timeline, on, pace if simulated else None, faults)
+            show = Show(study, rig, task, record, timeline, hashing or on, clock, faults)
             performance = show.play(lambda: journal_writer(journal_path), rows_to_picture(timeline, screenshots), place)
         if not performance.complete:
             _end_aborted(place, run_id, performance)
         saved = write_screenshots(place, run_id, performance.snapshots)
-        return _written(place, run_id, timeline_path, saved, set_aside, rig)
+        hashes = hashing.hashes if hashing else None
+        return _written(place, run_id, timeline_path, saved, hashes, set_aside, rig)
 
 
 def run_many(
@@ -130,6 +134,8 @@ def run_many(
     stage: StageKind | Stage = "window",
     pace: Pace = "changes",
     screenshots: int = 0,
+    hash_frames: bool = False,
+    faults: Faults = (),
     done: Callable[[RunResult], None] = lambda result: None,
 ) -> list[RunResult]:
     """Several runs in one window that stays open (all of one task); arguments as for `run`.
@@ -143,124 +149,21 @@ def run_many(
     with opened_stage(stage, rig, _checked(study, rig, run_ids[0])) as on:
         for number, run_id in enumerate(run_ids):
             kept = screenshots if number == 0 else 0
-            results.append(run(study, rig, folder, run_id, stage=on, pace=pace, screenshots=kept))
+            results.append(
+                run(
+                    study,
+                    rig,
+                    folder,
+                    run_id,
+                    stage=on,
+                    pace=pace,
+                    screenshots=kept,
+                    hash_frames=hash_frames,
+                    faults=faults,
+                )
+            )
             done(results[-1])
     return results
-
-
-@dataclass(frozen=True)
-class _Show:
-    """Everything one run needs, ready to be played."""
-
-    study: Study
-    rig: Rig
-    task: ImagesTask
-    record: SessionRecord
-    timeline: Timeline
-    stage: Stage
-    clock: FrameClock
-
-    def play(
-        self, journal_writer: Callable[[], JournalWriter], pictures_of: dict[int, str], folder: StudyFolder
-    ) -> Performance:
-        """Header, run, last word; the journal is closed whatever happens, and set aside when there was an error."""
-        if hasattr(self.stage, "keys"):
-            self.stage.keys.start_over()
-        triggers = open_triggers(self.study, self.rig, self.timeline, self.stage, self.clock)
-        try:
-            responses = open_responses(self.study, self.rig, self.task, self.record, self.timeline, self.stage)
-            journal = journal_writer()
-            performance = None
-            reason = "an error"
-            try:
-                journal.put(self.header(triggers, responses, folder))
-                performance = self.conduct(triggers, responses, journal, pictures_of)
-                reason = performance.reason
-            except Exception as error:
-                reason = str(error)
-                raise
-            finally:
-                journal.put(self.last_word(performance, reason))
-                written = _closed(journal)
-                if performance is None:
-                    set_aside_journal(journal.path)
-        finally:
-            triggers.close()
-        if not written:
-            set_aside_journal(journal.path)
-            journal.check()
-        return performance
-
-    def conduct(
-        self, triggers: TriggerSource, responses: ResponseSource, journal: JournalWriter, pictures_of: dict[int, str]
-    ) -> Performance:
-        """The run itself; Ctrl-C ends it at the next flip."""
-        with interruptible() as interrupted:
-            return conduct(
-                self.timeline,
-                self.stage,
-                self.clock,
-                triggers,
-                responses,
-                journal,
-                waiting=self.instructions(),
-                stop=stopper(self.stage, self.rig, interrupted),
-                pictures_of=pictures_of,
-            )
-
-    def last_word(self, performance: Performance | None, reason: str) -> Record:
-        """The journal's last record."""
-        complete = performance is not None and performance.complete
-        end: Record = {"kind": "end", "status": "complete" if complete else "aborted", "reason": reason}
-        end["t_s"] = round(self.clock.now_s(), 6)
-        if performance is not None and not self.clock.virtual:
-            end["loop_cost_p99_s"] = round(float(np.percentile(performance.loop_cost_s, 99)), 6)
-        return end
-
-    def instructions(self) -> Words:
-        """What stands on the screen until the first pulse."""
-        text = self.task.instructions.get(self.record.language, "").strip() or self.task.question
-        meaning = sorted(
-            f"{button}: {answer.replace('_', ' ')}" for answer, button in self.record.button_of_answer.items()
-        )
-        if isinstance(self.rig.trigger, DeskTrigger):
-            meaning.append(f"{self.rig.trigger.key}: start")
-        return Words(f"{text}\n\n{'     '.join(meaning)}")
-
-    def header(self, triggers: TriggerSource, responses: ResponseSource, folder: StudyFolder) -> Record:
-        """The journal's first record: the whole plan and its circumstances, so that the journal speaks for itself."""
-        timeline = self.timeline
-        return {
-            "kind": "header",
-            "format": JOURNAL_FORMAT,
-            "run": asdict(timeline.run),
-            "rehearsal": self.rig.rehearsal,
-            "note": REHEARSAL_NOTE if self.rig.rehearsal else "",
-            "study": self.study.name,
-            "study_sha256": self.study.sha256,
-            "rig": self.rig.name,
-            "rig_sha256": sha256_of_bytes(self.rig.model_dump_json().encode()),
-            "session": asdict(self.record),
-            "question": self.task.question,
-            "response_window_s": timeline.response_window_s,
-            "refresh_hz": timeline.refresh_hz,
-            "length_s": timeline.length_s,
-            "scan": asdict(timeline.scan),
-            "clock": self.clock.facts(),
-            "stage": self.stage.facts(),
-            "triggers": triggers.facts(),
-            "responses": responses.facts(),
-            "switch_interval_s": SWITCH_INTERVAL_S,
-            "system": platform.platform(),
-            "python": platform.python_version(),
-            "versions": versions(["psychopy", "numpy", "pyserial"]),
-            "started": None if self.clock.virtual else datetime.now(UTC).isoformat(timespec="seconds"),
-            "timeline": {
-                "file": folder.relative(folder.timeline(timeline.run)),
-                "sha256": timeline.sha256,
-                "rows": [row.record() for row in timeline.rows],
-            },
-        }
 
 
 def _checked(study: Study, rig: Rig, run_id: RunId) -> ImagesTask:
@@ -270,12 +173,28 @@ def _checked(study: Study, rig: Rig, run_id: RunId) -> ImagesTask:
     return task_of(study, run_id.task)
 
 
-def _closed(journal: JournalWriter) -> bool:
-    try:
-        journal.close()
-    except FoolscanError:
-        return False
-    return True
+def _check_options(rig: Rig, stage: StageKind | Stage, *, simulated: bool, reads_back: bool, faults: Faults) -> None:
+    if reads_back and not simulated:
+        raise FoolscanError(
+            "--screenshots, --hash-frames: reading the screen back makes flips late; only a simulated clock allows it"
+        )
+    if reads_back and stage == "null":
+        raise FoolscanError("--screenshots, --hash-frames: there is no screen to read back; leave out --stage null")
+    if faults and not rig.rehearsal:
+        raise FoolscanError(
+            f"--fault: rig {rig.name} is a real one; faults are for rigs whose scanner or buttons are emulated, such as rehearsal"
+        )
+
+
+def _clock(study: Study, timeline: Timeline, stage: Stage, pace: Pace | None, faults: Faults) -> FrameClock:
+    """The simulated clock of a pace, or the wall's; with late flips where they were asked for."""
+    hz = timeline.refresh_hz
+    most = round(2 * timeline.length_s * hz) + MOST_WAITING_FLIPS
+    late = late_flips(faults, most, generator_for(study.seed, f"faults/flips/{timeline.run.stem}"))
+    if pace is not None:
+        return VirtualClock(hz, pace, late)
+    wall = WallClock(hz, held=stage.holds_flips)
+    return LateClock(wall, hz, late) if late else wall
 
 
 def _end_aborted(folder: StudyFolder, run_id: RunId, performance: Performance) -> NoReturn:
@@ -287,10 +206,17 @@ def _end_aborted(folder: StudyFolder, run_id: RunId, performance: Performance) -
 
 
 def _written(
-    folder: StudyFolder, run_id: RunId, timeline: Path, screenshots: tuple[Path, ...], set_aside: Path | None, rig: Rig
+    folder: StudyFolder,
+    run_id: RunId,
+    timeline: Path,
+    screenshots: tuple[Path, ...],
+    hashes: Sequence[str] | None,
+    set_aside: Path | None,
+    rig: Rig,
 ) -> RunResult:
     journal = read_journal(folder.journal(run_id))
     enrol(folder, run_id.sub, simulated=rig.rehearsal)
     events = write_events(folder, journal)
     path, certificate = write_certificate(folder, journal, events)
-    return RunResult(run_id, events, journal.path, timeline, path, certificate, screenshots, set_aside)
+    frames = write_frames(folder, journal, hashes) if hashes is not None else None
+    return RunResult(run_id, events, journal.path, timeline, path, certificate, screenshots, frames, set_aside)

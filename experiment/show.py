@@ -1,0 +1,173 @@
+"""Everything one run needs, ready to be played; its journal is closed whatever happens."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+
+from experiment.attempts import set_aside_journal
+from experiment.clock import FrameClock
+from experiment.conductor import SWITCH_INTERVAL_S, Performance, conduct
+from experiment.drawings import Words
+from experiment.faults import Faults, FaultyTriggers, StormyResponses, value_of
+from experiment.journal import JOURNAL_FORMAT, JournalWriter, Record
+from experiment.responses import ResponseSource
+from experiment.rigging import interruptible, open_responses, open_triggers, stopper
+from experiment.stage import Stage
+from experiment.timeline import Timeline
+from experiment.triggers import TriggerSource
+from protocols.folder import REHEARSAL_NOTE, StudyFolder
+from protocols.problems import FoolscanError
+from protocols.provenance import sha256_of_bytes, versions
+from protocols.rig import DeskTrigger, Rig
+from protocols.seeds import generator_for
+from protocols.session import SessionRecord
+from protocols.study import ImagesTask, Study
+
+
+@dataclass(frozen=True)
+class Show:
+    """Everything one run needs, ready to be played."""
+
+    study: Study
+    rig: Rig
+    task: ImagesTask
+    record: SessionRecord
+    timeline: Timeline
+    stage: Stage
+    clock: FrameClock
+    faults: Faults = ()
+
+    def play(
+        self, journal_writer: Callable[[], JournalWriter], pictures_of: dict[int, str], folder: StudyFolder
+    ) -> Performance:
+        """Header, run, last word; the journal is closed whatever happens, and set aside when there was an error."""
+        if self.stage.keys is not None:
+            self.stage.keys.start_over()
+        triggers = self.triggers()
+        try:
+            responses = self.responses()
+            journal = journal_writer()
+            performance = None
+            reason = "an error"
+            try:
+                journal.put(self.header(triggers, responses, folder))
+                performance = self.conduct(triggers, responses, journal, pictures_of)
+                reason = performance.reason
+            except Exception as error:
+                reason = str(error)
+                raise
+            finally:
+                journal.put(self.last_word(performance, reason))
+                written = _closed(journal)
+                if performance is None:
+                    set_aside_journal(journal.path)
+        finally:
+            triggers.close()
+        if not written:
+            set_aside_journal(journal.path)
+            journal.check()
+        return performance
+
+    def triggers(self) -> TriggerSource:
+        """The rig's pulses, and what shall go wrong with them."""
+        source = open_triggers(self.study, self.rig, self.timeline, self.stage, self.clock)
+        if not self.faults:
+            return source
+        return FaultyTriggers(source, self.faults, self.generator("pulses"))
+
+    def responses(self) -> ResponseSource:
+        """The rig's buttons, and what shall go wrong with them."""
+        source = open_responses(self.study, self.rig, self.task, self.record, self.timeline, self.stage)
+        per_s = value_of(self.faults, "button-storm")
+        if per_s is None:
+            return source
+        return StormyResponses(source, self.task.buttons, per_s, self.generator("buttons"))
+
+    def generator(self, faults_of: str) -> np.random.Generator:
+        """Where one source's faults come from."""
+        return generator_for(self.study.seed, f"faults/{faults_of}/{self.timeline.run.stem}")
+
+    def conduct(
+        self, triggers: TriggerSource, responses: ResponseSource, journal: JournalWriter, pictures_of: dict[int, str]
+    ) -> Performance:
+        """The run itself; Ctrl-C ends it at the next flip."""
+        with interruptible() as interrupted:
+            return conduct(
+                self.timeline,
+                self.stage,
+                self.clock,
+                triggers,
+                responses,
+                journal,
+                waiting=self.instructions(),
+                stop=stopper(self.stage, self.rig, interrupted),
+                pictures_of=pictures_of,
+            )
+
+    def last_word(self, performance: Performance | None, reason: str) -> Record:
+        """The journal's last record."""
+        complete = performance is not None and performance.complete
+        end: Record = {"kind": "end", "status": "complete" if complete else "aborted", "reason": reason}
+        end["t_s"] = round(self.clock.now_s(), 6)
+        if performance is not None and not self.clock.virtual:
+            end["loop_cost_p99_s"] = round(float(np.percentile(performance.loop_cost_s, 99)), 6)
+        return end
+
+    def instructions(self) -> Words:
+        """What stands on the screen until the first pulse."""
+        text = self.task.instructions.get(self.record.language, "").strip() or self.task.question
+        meaning = sorted(
+            f"{button}: {answer.replace('_', ' ')}" for answer, button in self.record.button_of_answer.items()
+        )
+        if isinstance(self.rig.trigger, DeskTrigger):
+            meaning.append(f"{self.rig.trigger.key}: start")
+        return Words(f"{text}\n\n{'     '.join(meaning)}")
+
+    def header(self, triggers: TriggerSource, responses: ResponseSource, folder: StudyFolder) -> Record:
+        """The journal's first record: the whole plan and its circumstances, so that the journal speaks for itself."""
+        timeline = self.timeline
+        return {
+            "kind": "header",
+            "format": JOURNAL_FORMAT,
+            "run": asdict(timeline.run),
+            "rehearsal": self.rig.rehearsal,
+            "note": REHEARSAL_NOTE if self.rig.rehearsal else "",
+            "study": self.study.name,
+            "study_sha256": self.study.sha256,
+            "rig": self.rig.name,
+            "rig_sha256": sha256_of_bytes(self.rig.model_dump_json().encode()),
+            "session": asdict(self.record),
+            "question": self.task.question,
+            "response_window_s": timeline.response_window_s,
+            "refresh_hz": timeline.refresh_hz,
+            "length_s": timeline.length_s,
+            "scan": asdict(timeline.scan),
+            "clock": self.clock.facts(),
+            "stage": self.stage.facts(),
+            "triggers": triggers.facts(),
+            "responses": responses.facts(),
+            "faults": [str(fault) for fault in self.faults],
+            "switch_interval_s": SWITCH_INTERVAL_S,
+            "system": platform.platform(),
+            "python": platform.python_version(),
+            "versions": versions(["psychopy", "numpy", "pyserial"]),
+            "started": None if self.clock.virtual else datetime.now(UTC).isoformat(timespec="seconds"),
+            "timeline": {
+                "file": folder.relative(folder.timeline(timeline.run)),
+                "sha256": timeline.sha256,
+                "rows": [row.record() for row in timeline.rows],
+            },
+        }
+
+
+def _closed(journal: JournalWriter) -> bool:
+    try:
+        journal.close()
+    except FoolscanError:
+        return False
+    return True
