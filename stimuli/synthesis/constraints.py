@@ -2,29 +2,58 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 
-class Constraint(Protocol):
-    """A set of allowed images for each slot of a batch: images, centres (n, 3, h, w); radii (n,), grey levels."""
+@dataclass(frozen=True)
+class Room:
+    """Where the images of a batch are held.
 
-    def projected(self, images: Tensor, centres: Tensor, radii: Tensor) -> Tensor:
+    centres   : (n_images, 3, height, width), whole grey levels.
+    radii     : (n_images,), grey levels.
+    low, high : (n_images, 3, height, width): least and largest value anywhere in it.
+    """
+
+    centres: Tensor
+    radii: Tensor
+    low: Tensor
+    high: Tensor
+
+
+class Constraint(Protocol):
+    """A set of allowed images for each slot of a batch."""
+
+    is_box: bool
+    """Whether every value between `low` and `high` is allowed, whatever the others are."""
+
+    def room(self, centres: Tensor, radii: Tensor) -> Room:
+        """The room around centres (n, 3, h, w) with radii (n,)."""
+
+    def projected(self, images: Tensor, room: Room) -> Tensor:
         """The nearest allowed images."""
 
-    def rounded(self, images: Tensor, centres: Tensor, radii: Tensor) -> Tensor:
+    def rounded(self, images: Tensor, room: Room) -> Tensor:
         """Allowed images of whole grey levels: what would be saved."""
 
 
 class PixelRange:
-    """Grey levels from 0 to 255, nothing more; rounded to the nearest level."""
+    """Grey levels from 0 to 255, nothing more; rounded to the nearest level. The centre may be anything."""
 
-    def projected(self, images: Tensor, centres: Tensor, radii: Tensor) -> Tensor:
+    is_box = True
+
+    def room(self, centres: Tensor, radii: Tensor) -> Room:
+        """0 to 255 everywhere."""
+        return Room(centres, radii, torch.zeros_like(centres), torch.full_like(centres, 255))
+
+    def projected(self, images: Tensor, room: Room) -> Tensor:
         """Clipped to 0-255."""
         return images.clamp(0, 255)
 
-    def rounded(self, images: Tensor, centres: Tensor, radii: Tensor) -> Tensor:
+    def rounded(self, images: Tensor, room: Room) -> Tensor:
         """Clipped and rounded to the nearest level."""
         return images.clamp(0, 255).round()
 
@@ -35,11 +64,41 @@ class LInfBall:
     Rounding goes toward the centre, so that it cannot leave the ball.
     """
 
-    def projected(self, images: Tensor, centres: Tensor, radii: Tensor) -> Tensor:
-        """Each value clipped to its own interval."""
-        reach = radii.view(-1, 1, 1, 1)
-        return images.clamp(0, 255).clamp(centres - reach, centres + reach)
+    is_box = True
 
-    def rounded(self, images: Tensor, centres: Tensor, radii: Tensor) -> Tensor:
+    def room(self, centres: Tensor, radii: Tensor) -> Room:
+        """The ball's interval of each value, within 0-255."""
+        reach = radii.view(-1, 1, 1, 1)
+        return Room(centres, radii, (centres - reach).clamp(0, 255), (centres + reach).clamp(0, 255))
+
+    def projected(self, images: Tensor, room: Room) -> Tensor:
+        """Each value clipped to its own interval."""
+        return torch.minimum(torch.maximum(images, room.low), room.high)
+
+    def rounded(self, images: Tensor, room: Room) -> Tensor:
         """The change, cut to whole grey levels; the centres must be whole themselves."""
-        return centres + (self.projected(images, centres, radii) - centres).trunc()
+        return room.centres + (self.projected(images, room) - room.centres).trunc()
+
+
+class L2Ball:
+    """At most `radius` from the centre in Euclidean distance (grey levels, over all values), and within 0-255.
+
+    Rounding goes toward the centre, so that it cannot leave the ball.
+    """
+
+    is_box = False
+
+    def room(self, centres: Tensor, radii: Tensor) -> Room:
+        """0 to 255 everywhere; the ball itself is no box."""
+        return Room(centres, radii, torch.zeros_like(centres), torch.full_like(centres, 255))
+
+    def projected(self, images: Tensor, room: Room) -> Tensor:
+        """Clipped to 0-255, then drawn toward the centre: clipping never lengthens the change, so one pass is enough."""
+        change = images.clamp(0, 255) - room.centres
+        length = change.square().sum(dim=(1, 2, 3)).sqrt()
+        share = (room.radii / length.clamp_min(torch.finfo(length.dtype).tiny)).clamp_max(1)
+        return room.centres + share.view(-1, 1, 1, 1) * change
+
+    def rounded(self, images: Tensor, room: Room) -> Tensor:
+        """The change, cut to whole grey levels; the centres must be whole themselves."""
+        return room.centres + (self.projected(images, room) - room.centres).trunc()

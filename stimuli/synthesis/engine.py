@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from stimuli.synthesis.constraints import Constraint
-from stimuli.synthesis.objectives import Objective, Reading
+from stimuli.synthesis.objectives import Objective, Reading, Sought
 from stimuli.synthesis.optimisers import Optimiser, State
 from stimuli.synthesis.starts import ByteImage, FloatImage
 from stimuli.synthesis.stopping import StopRule, Verdict
@@ -23,7 +23,8 @@ class Job:
 
     job_id : its name, returned with the outcome.
     start  : (3, height, width), grey levels: where it starts.
-    centre : (3, height, width), whole grey levels: what its constraint is around.
+    centre : (3, height, width), grey levels: what its constraint is around, and what it is compared with; whole levels
+             where the constraint is a ball.
     radius : how far from the centre it may go, grey levels (for constraints that have one).
     goal   : what its objective wants: a class index as an int64 scalar, or an array of features.
     stop   : when it is finished.
@@ -43,7 +44,7 @@ class Outcome:
 
     image    : (height, width, 3), uint8: the rounded image that was judged.
     position : (3, height, width), grey levels: the image before rounding, from which another job may go on.
-    steps    : steps done.
+    steps    : readings of the objective after the first.
     score    : of the rounded image.
     verdict  : why it stopped.
     """
@@ -58,11 +59,20 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Method:
-    """How images are made; where each starts and when it is finished stands in its job."""
+    """How images are made; where each starts and when it is finished stands in its job.
+
+    An optimiser that searches lines reads the images as they are, and their rounded selves are judged where they might
+    be finished; any other reads the rounded images themselves (straight-through: rounding counts as the identity).
+    """
 
     objective: Objective
     constraint: Constraint
     optimiser: Optimiser
+
+    def __post_init__(self) -> None:
+        if self.optimiser.searches_lines and not self.constraint.is_box:
+            what = f"{type(self.optimiser).__name__} within {type(self.constraint).__name__}"
+            raise ValueError(f"{what}: it needs bounds for each value by itself (PixelRange, LInfBall)")
 
 
 def synthesise(method: Method, queue: deque[Job], batch_size: int, device: torch.device) -> Iterator[Outcome]:
@@ -80,78 +90,98 @@ def synthesise(method: Method, queue: deque[Job], batch_size: int, device: torch
     """
     if not queue:
         return
-    slots = _Slots.of(queue[0], batch_size, device)
-    state = method.optimiser.fresh(slots.images)
+    slots = _Slots(method, queue[0], batch_size, device)
     while queue or slots.busy:
-        slots.fill(queue, state)
-        rounded = method.constraint.rounded(slots.images, slots.centres, slots.radii)
-        reading, gradients = _ascent(method.objective, rounded, slots.goals)
-        finished = slots.judge(reading, rounded)
-        yield from finished
+        slots.fill(queue)
+        read = slots.images if method.optimiser.searches_lines else slots.rounded(slots.images)
+        reading, gradients = _ascent(method.objective, read, slots.sought)
+        yield from slots.judged(reading)
         if slots.busy:
-            moved = method.optimiser.stepped(slots.images, gradients, reading, state)
-            slots.images = method.constraint.projected(moved, slots.centres, slots.radii)
+            slots.move(gradients, reading)
 
 
-def _ascent(objective: Objective, rounded: Tensor, goals: Tensor) -> tuple[Reading, Tensor]:
-    """The reading at the rounded images and the gradient there (straight-through: rounding counts as the identity)."""
-    images = rounded.detach().requires_grad_(True)
-    reading = objective(images, goals)
-    (gradients,) = torch.autograd.grad(reading.values.sum(), images)
+def _ascent(objective: Objective, images: Tensor, sought: Sought) -> tuple[Reading, Tensor]:
+    """The reading at the images and the gradient there."""
+    leaves = images.detach().requires_grad_(True)
+    reading = objective(leaves, sought)
+    (gradients,) = torch.autograd.grad(reading.values.sum(), leaves)
     return Reading(reading.values.detach(), reading.scores.detach()), gradients
 
 
 class _Slots:
     """The places of a batch: tensors with one row each, and the job that holds the place."""
 
-    def __init__(self, images: Tensor, centres: Tensor, radii: Tensor, goals: Tensor) -> None:
-        self.images, self.centres, self.radii, self.goals = images, centres, radii, goals
-        self.jobs: list[Job | None] = [None] * len(images)
-        self.steps = [0] * len(images)
-        self.best = [float("-inf")] * len(images)
-        self.best_step = [0] * len(images)
-
-    @classmethod
-    def of(cls, job: Job, batch_size: int, device: torch.device) -> _Slots:
-        """Empty slots of the shape of a job."""
-        images = torch.full((batch_size, *job.start.shape), 127.0, dtype=torch.float32, device=device)
-        goals = torch.zeros((batch_size, *job.goal.shape), dtype=torch.from_numpy(np.atleast_1d(job.goal)).dtype)
-        return cls(images, images.clone(), torch.zeros(batch_size, device=device), goals.to(device))
+    def __init__(self, method: Method, first: Job, batch_size: int, device: torch.device) -> None:
+        self.method = method
+        self.images = torch.full((batch_size, *first.start.shape), 127.0, dtype=torch.float32, device=device)
+        goal = torch.from_numpy(np.atleast_1d(first.goal))
+        goals = torch.zeros((batch_size, *first.goal.shape), dtype=goal.dtype, device=device)
+        self.sought = Sought(goals, self.images.clone())
+        self.radii = torch.zeros(batch_size, device=device)
+        self.room = method.constraint.room(self.sought.centres, self.radii)
+        self.state: State = method.optimiser.fresh(self.images)
+        self.jobs: list[Job | None] = [None] * batch_size
+        self.steps = [0] * batch_size
+        self.best = [float("-inf")] * batch_size
+        self.best_step = [0] * batch_size
 
     @property
     def busy(self) -> bool:
         """Whether any slot holds a job."""
         return any(job is not None for job in self.jobs)
 
-    def fill(self, queue: deque[Job], state: State) -> None:
+    def rounded(self, images: Tensor) -> Tensor:
+        """Images of the slots as they would be saved."""
+        return self.method.constraint.rounded(images, self.room)
+
+    def fill(self, queue: deque[Job]) -> None:
         """Give the free slots to the next jobs."""
+        changed = False
         for slot, held in enumerate(self.jobs):
             if held is not None or not queue:
                 continue
-            job = queue.popleft()
-            if job.start.shape != tuple(self.images.shape[1:]):
-                raise ValueError(f"job {job.job_id}: found shape {job.start.shape}, expected {self.images.shape[1:]}")
-            self.jobs[slot], self.steps[slot] = job, 0
-            self.best[slot], self.best_step[slot] = float("-inf"), 0
-            self.images[slot] = torch.from_numpy(job.start).to(self.images.device)
-            self.centres[slot] = torch.from_numpy(job.centre).to(self.images.device)
-            self.radii[slot] = job.radius
-            self.goals[slot] = torch.as_tensor(job.goal, dtype=self.goals.dtype)
-            for remembered in state.values():
-                remembered[slot] = 0
+            self._take(slot, queue.popleft())
+            changed = True
+        if changed:
+            self.room = self.method.constraint.room(self.sought.centres, self.radii)
 
-    def judge(self, reading: Reading, rounded: Tensor) -> list[Outcome]:
-        """The outcomes of the slots that are finished, which become free; the others are counted one step on."""
+    def _take(self, slot: int, job: Job) -> None:
+        if job.start.shape != tuple(self.images.shape[1:]):
+            raise ValueError(f"job {job.job_id}: found shape {job.start.shape}, expected {self.images.shape[1:]}")
+        self.jobs[slot], self.steps[slot] = job, 0
+        self.best[slot], self.best_step[slot] = float("-inf"), 0
+        self.images[slot] = torch.from_numpy(job.start).to(self.images.device)
+        self.sought.centres[slot] = torch.from_numpy(job.centre).to(self.images.device)
+        self.sought.goals[slot] = torch.as_tensor(job.goal, dtype=self.sought.goals.dtype)
+        self.radii[slot] = job.radius
+        for remembered in self.state.values():
+            remembered[slot] = 0
+
+    def judged(self, reading: Reading) -> list[Outcome]:
+        """The outcomes of the slots that are finished, which become free; the others are counted one step on.
+
+        reading : of the rounded images, or of the images as they are: then those that might be finished are read again,
+                  rounded.
+        """
         values, scores = reading.values.tolist(), reading.scores.tolist()
-        finished = []
         for slot, job in enumerate(self.jobs):
+            if job is not None and values[slot] > self.best[slot] + job.stop.least_gain:
+                self.best[slot], self.best_step[slot] = values[slot], self.steps[slot]
+        verdicts = self._verdicts(scores)
+        rounded = None
+        if any(verdict != "go on" for verdict in verdicts):
+            reached = torch.tensor([verdict == "reached" for verdict in verdicts], device=self.images.device)
+            standing = self.method.optimiser.standing(self.images, self.state)
+            rounded = self.rounded(torch.where(reached.view(-1, 1, 1, 1), self.images, standing))
+            if self.method.optimiser.searches_lines:
+                with torch.no_grad():
+                    scores = self.method.objective(rounded, self.sought).scores.tolist()
+                verdicts = self._verdicts(scores)
+        finished = []
+        for slot, (job, verdict) in enumerate(zip(self.jobs, verdicts, strict=True)):
             if job is None:
                 continue
-            if values[slot] > self.best[slot] + job.stop.least_gain:
-                self.best[slot], self.best_step[slot] = values[slot], self.steps[slot]
-            since_gain = self.steps[slot] - self.best_step[slot]
-            verdict = job.stop.verdict(scores[slot], self.steps[slot], since_gain)
-            if verdict == "go on":
+            if verdict == "go on" or rounded is None:
                 self.steps[slot] += 1
                 continue
             image = rounded[slot].permute(1, 2, 0).to("cpu", torch.uint8).contiguous().numpy()
@@ -159,3 +189,14 @@ class _Slots:
             finished.append(Outcome(job, image, position, self.steps[slot], scores[slot], verdict))
             self.jobs[slot] = None
         return finished
+
+    def _verdicts(self, scores: list[float]) -> list[Verdict]:
+        return [
+            "go on" if job is None else job.stop.verdict(score, steps, steps - best_step)
+            for job, score, steps, best_step in zip(self.jobs, scores, self.steps, self.best_step, strict=True)
+        ]
+
+    def move(self, gradients: Tensor, reading: Reading) -> None:
+        """One step of every slot, back into its room."""
+        moved = self.method.optimiser.stepped(self.images, gradients, reading, self.state, self.room)
+        self.images = self.method.constraint.projected(moved, self.room)

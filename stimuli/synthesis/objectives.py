@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 
 class Reads(Protocol):
@@ -14,6 +16,21 @@ class Reads(Protocol):
 
     def logits(self, images: Tensor) -> Tensor:
         """(n_images, 3, height, width) on the 0-255 scale to (n_images, n_classes)."""
+
+    def responses(self, images: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+        """The responses of layers to the images, (n_images, ...) each."""
+
+
+@dataclass(frozen=True)
+class Sought:
+    """What every image of a batch is after.
+
+    goals   : (n_images, ...), what `Job.goal` holds: a class index, or a pattern of features.
+    centres : (n_images, 3, height, width), grey levels: the image it is compared with (a source, a mean image).
+    """
+
+    goals: Tensor
+    centres: Tensor
 
 
 @dataclass(frozen=True)
@@ -29,10 +46,10 @@ class Reading:
 
 
 class Objective(Protocol):
-    """Reads a batch of images against one goal each (a class, a pattern of features, ...)."""
+    """Reads a batch of images against what each is after."""
 
-    def __call__(self, images: Tensor, goals: Tensor) -> Reading:
-        """Images (n_images, 3, height, width), 0-255; goals (n_images, ...): what `Job.goal` holds, stacked."""
+    def __call__(self, images: Tensor, sought: Sought) -> Reading:
+        """Images (n_images, 3, height, width), 0-255."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +63,145 @@ class LogOdds:
 
     network: Reads
 
-    def __call__(self, images: Tensor, goals: Tensor) -> Reading:
+    def __call__(self, images: Tensor, sought: Sought) -> Reading:
         """Log odds as value, posterior as score."""
         logits = self.network.logits(images)
-        goal = torch.nn.functional.one_hot(goals, logits.shape[1]).bool()
+        goal = functional.one_hot(sought.goals, logits.shape[1]).bool()
         values = logits.masked_select(goal) - logits.masked_fill(goal, float("-inf")).logsumexp(dim=1)
         return Reading(values, values.sigmoid())
+
+
+@dataclass(frozen=True)
+class LogPosterior:
+    """Log of the posterior of the goal class (Zhang et al. 2018): minus the cross-entropy with it."""
+
+    network: Reads
+
+    def __call__(self, images: Tensor, sought: Sought) -> Reading:
+        """Log posterior as value, posterior as score."""
+        values = _log_posteriors(self.network, images, sought.goals)
+        return Reading(values, values.exp())
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """The posterior of the goal class itself, as Nguyen et al. (2015) ascend it."""
+
+    network: Reads
+
+    def __call__(self, images: Tensor, sought: Sought) -> Reading:
+        """The posterior as value and score."""
+        values = _log_posteriors(self.network, images, sought.goals).exp()
+        return Reading(values, values)
+
+
+@dataclass(frozen=True)
+class CrossEntropy:
+    """The loss of the goal class, to be made large: away from it (Goodfellow et al. 2015, section 4)."""
+
+    network: Reads
+
+    def __call__(self, images: Tensor, sought: Sought) -> Reading:
+        """Cross-entropy as value, the posterior of all other classes together as score."""
+        values = -_log_posteriors(self.network, images, sought.goals)
+        return Reading(values, 1 - (-values).exp())
+
+
+@dataclass(frozen=True)
+class MeanLogPosterior:
+    """The mean over networks of the log posterior of the goal class; all networks have the same classes."""
+
+    networks: tuple[Reads, ...]
+
+    def __call__(self, images: Tensor, sought: Sought) -> Reading:
+        """The mean log posterior as value, the least posterior among the networks as score."""
+        of_networks = torch.stack([_log_posteriors(network, images, sought.goals) for network in self.networks])
+        return Reading(of_networks.mean(dim=0), of_networks.amin(dim=0).exp())
+
+
+@dataclass(frozen=True)
+class Vote:
+    """As many networks as possible that name the goal class: the mean of how far it is ahead of the next, where it is not.
+
+    margin : logits by which it shall be ahead; a network that is convinced no longer pulls.
+    """
+
+    networks: tuple[Reads, ...]
+    margin: float = 1.0
+
+    def __call__(self, images: Tensor, sought: Sought) -> Reading:
+        """The mean capped lead as value, the share of networks that name the class as score."""
+        leads = torch.stack([self._lead(network.logits(images), sought.goals) for network in self.networks])
+        return Reading(leads.clamp_max(self.margin).mean(dim=0), (leads > 0).float().mean(dim=0))
+
+    def _lead(self, logits: Tensor, goals: Tensor) -> Tensor:
+        goal = functional.one_hot(goals, logits.shape[1]).bool()
+        return logits.masked_select(goal) - logits.masked_fill(goal, float("-inf")).amax(dim=1)
+
+
+@dataclass(frozen=True)
+class FeatureMatch:
+    """Minus the squared distance of a layer's response from a goal pattern (Sabour et al. 2016, eq. 1).
+
+    goals : (n_images, n_units) or in the layer's own shape.
+    """
+
+    network: Reads
+    layer: str
+
+    def __call__(self, images: Tensor, sought: Sought) -> Reading:
+        """Minus the squared distance as value, minus the distance as score."""
+        features = self.network.responses(images, [self.layer])[self.layer].flatten(1)
+        squared = (features - sought.goals.flatten(1)).square().sum(dim=1)
+        return Reading(-squared, -squared.detach().sqrt())
+
+
+@dataclass(frozen=True)
+class Inversion:
+    """An image whose response is a given one, and that is otherwise plain (Mahendran & Vedaldi 2015, eqs 1-4).
+
+    Values are in units of the input around mid-grey (-1 to 1 is 0 to 255).
+
+    alpha, alpha_weight : exponent and weight of the norm that keeps values in range.
+    beta, beta_weight   : exponent and weight of the total variation.
+    """
+
+    network: Reads
+    layer: str
+    alpha: float = 6.0
+    alpha_weight: float = 1e-6
+    beta: float = 2.0
+    beta_weight: float = 1e-4
+
+    def __call__(self, images: Tensor, sought: Sought) -> Reading:
+        """Minus the loss as value, minus the relative squared error of the response as score."""
+        features = self.network.responses(images, [self.layer])[self.layer].flatten(1)
+        goals = sought.goals.flatten(1)
+        error = (features - goals).square().sum(dim=1) / goals.square().sum(dim=1).clamp_min(1e-12)
+        x = images / 127.5 - 1
+        range_norm = x.abs().pow(self.alpha).sum(dim=(1, 2, 3))
+        right, down = x[..., :-1, 1:] - x[..., :-1, :-1], x[..., 1:, :-1] - x[..., :-1, :-1]
+        variation = (right.square() + down.square() + 1e-12).pow(self.beta / 2).sum(dim=(1, 2, 3))
+        return Reading(-(error + self.alpha_weight * range_norm + self.beta_weight * variation), -error)
+
+
+@dataclass(frozen=True)
+class Near:
+    """Another objective less a weight times the squared distance from the centre: -λ‖I − I₀‖² (Zhang et al. 2021).
+
+    weight : λ per squared grey level, summed over values.
+    """
+
+    objective: Objective
+    weight: float
+
+    def __call__(self, images: Tensor, sought: Sought) -> Reading:
+        """The penalised value; the score is the objective's own."""
+        reading = self.objective(images, sought)
+        distance = (images - sought.centres).square().sum(dim=(1, 2, 3))
+        return Reading(reading.values - self.weight * distance, reading.scores)
+
+
+def _log_posteriors(network: Reads, images: Tensor, goals: Tensor) -> Tensor:
+    chosen = network.logits(images).log_softmax(dim=1).gather(1, goals[:, None])
+    return chosen[:, 0]

@@ -14,7 +14,7 @@ from torch import Tensor
 from stimuli.networks import load_network
 from stimuli.synthesis.constraints import LInfBall, PixelRange
 from stimuli.synthesis.engine import Job, Method, Outcome, synthesise
-from stimuli.synthesis.objectives import LogOdds, Reading
+from stimuli.synthesis.objectives import LogOdds, Reading, Sought
 from stimuli.synthesis.optimisers import NormalisedGradient, SignGradient
 from stimuli.synthesis.starts import from_image, mean_image, with_noise, within_ball
 from stimuli.synthesis.stopping import StopRule
@@ -43,7 +43,7 @@ def test_log_odds_are_those_of_the_softmax_posterior_and_point_the_same_way():
     images = torch.rand(5, 3, 4, 4, generator=torch.Generator().manual_seed(2)) * 255
     images.requires_grad_(True)
     goals = torch.tensor([0, 1, 2, 1, 0])
-    reading = LogOdds(network)(images, goals)
+    reading = LogOdds(network)(images, Sought(goals, images))
     posterior = torch.softmax(network.logits(images).double(), 1).gather(1, goals[:, None]).squeeze(1)
     assert torch.allclose(reading.scores.double(), posterior, atol=1e-6)
     assert torch.allclose(reading.values.double(), torch.log(posterior / (1 - posterior)), atol=1e-4)
@@ -57,7 +57,7 @@ def test_log_odds_keep_their_gradient_where_the_posterior_has_none_left():
     images = torch.full((1, 3, 4, 4), 127.5, requires_grad=True)
     network = LinearNetwork(scale=50.0)
     far = (images + 100 * network.patterns[1].view(3, 4, 4).sign()).detach().requires_grad_(True)
-    (gradient,) = torch.autograd.grad(LogOdds(network)(far, torch.tensor([1])).values.sum(), far)
+    (gradient,) = torch.autograd.grad(LogOdds(network)(far, Sought(torch.tensor([1]), far)).values.sum(), far)
     assert gradient.abs().sum() > 0
 
 
@@ -69,7 +69,8 @@ def test_log_odds_keep_their_gradient_where_the_posterior_has_none_left():
 def test_a_rounded_image_stays_in_its_ball_and_in_the_pixel_range(centre: list[int], change: list[float], radius: int):
     centres = torch.tensor(centre, dtype=torch.float32).view(1, 3, 2, 2)
     moved = centres + torch.tensor(change).view(1, 3, 2, 2)
-    rounded = LInfBall().rounded(moved, centres, torch.tensor([float(radius)]))
+    ball = LInfBall()
+    rounded = ball.rounded(moved, ball.room(centres, torch.tensor([float(radius)])))
     assert torch.equal(rounded, rounded.round())
     assert (rounded - centres).abs().max() <= radius
     assert 0 <= rounded.min() <= rounded.max() <= 255
@@ -79,7 +80,7 @@ def test_a_rounded_image_stays_in_its_ball_and_in_the_pixel_range(centre: list[i
 @given(st.lists(st.floats(-50, 300, width=32), min_size=12, max_size=12))
 def test_without_a_ball_an_image_goes_to_the_nearest_grey_level(values: list[float]):
     images = torch.tensor(values).view(1, 3, 2, 2)
-    rounded = PixelRange().rounded(images, images, torch.zeros(1))
+    rounded = PixelRange().rounded(images, PixelRange().room(images, torch.zeros(1)))
     assert torch.equal(rounded, images.clamp(0, 255).round())
 
 
@@ -87,10 +88,11 @@ def test_steps_have_the_length_that_is_asked_for_whatever_the_gradient():
     images = torch.zeros(2, 3, 4, 4)
     gradients = torch.randn(2, 3, 4, 4) * torch.tensor([1e-9, 1e6]).view(2, 1, 1, 1)
     reading = Reading(torch.zeros(2), torch.zeros(2))
-    moved = NormalisedGradient(1.5).stepped(images, gradients, reading, {})
+    room = PixelRange().room(images, torch.zeros(2))
+    moved = NormalisedGradient(1.5).stepped(images, gradients, reading, {}, room)
     assert torch.allclose(moved.square().mean(dim=(1, 2, 3)).sqrt(), torch.tensor([1.5, 1.5]))
-    assert torch.equal(SignGradient(2.0).stepped(images, gradients, reading, {}), 2 * gradients.sign())
-    still = NormalisedGradient(1.5).stepped(images, torch.zeros_like(gradients), reading, {})
+    assert torch.equal(SignGradient(2.0).stepped(images, gradients, reading, {}, room), 2 * gradients.sign())
+    still = NormalisedGradient(1.5).stepped(images, torch.zeros_like(gradients), reading, {}, room)
     assert torch.equal(still, images)  # no gradient: no step, and no NaN
 
 
