@@ -6,9 +6,10 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from protocols.image_sets import FolderSource
 from protocols.problems import Problem
 from protocols.rig import KeyboardButtons, KeyboardTrigger, Rig
-from protocols.study import FolderSource, ImagesTask, Study
+from protocols.study import ImagesTask, Study
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,9 @@ def check(study: Study, rig: Rig | None = None) -> Checked:
     study : a loaded study.
     rig   : the place it shall be shown at.
     """
-    problems = [*_pictures(study)]
+    problems = [*_pictures(study), *_analysis(study)]
+    if rig is None or rig.rehearsal:
+        problems += _rehearsal(study)
     notes: list[str] = []
     for name, task in study.tasks.items():
         problems += _trials(study, name, task)
@@ -61,8 +64,37 @@ def _pictures(study: Study) -> Iterator[Problem]:
         )
 
 
+def _analysis(study: Study) -> Iterator[Problem]:
+    glm, tr_s = study.analysis.glm, study.scan.tr_s
+    if glm.high_pass_hz >= 1 / (2 * tr_s):
+        found = f"{glm.high_pass_hz:g} Hz, which leaves nothing of images every {tr_s:g} s"
+        yield study.problem("analysis.glm.high_pass_hz", found, f"below {1 / (2 * tr_s):g} Hz = 1 / (2 x scan.tr_s)")
+
+
+def _rehearsal(study: Study) -> Iterator[Problem]:
+    observer, brain = study.rehearsal.observer, study.rehearsal.brain
+    if observer.rt_floor_s >= observer.rt_median_s:
+        allowed = f"less than rt_median_s = {observer.rt_median_s:g} s"
+        yield study.problem("rehearsal.observer.rt_floor_s", f"{observer.rt_floor_s:g} s", allowed)
+    wanted = study.analysis.voxels.per_subject
+    if brain.voxels_per_roi < wanted:
+        allowed = f"at least analysis.voxels.per_subject = {wanted}"
+        yield study.problem("rehearsal.brain.voxels_per_roi", str(brain.voxels_per_roi), allowed)
+
+
 def _trials(study: Study, name: str, task: ImagesTask) -> Iterator[Problem]:
     images = study.stimuli.n_categories * len(task.sets)
+    if task.fixation_deg >= task.image_deg:
+        found = f"{task.fixation_deg:g} degrees"
+        yield study.problem(f"tasks.{name}.fixation_deg", found, f"smaller than image_deg = {task.image_deg:g}")
+    if task.instructions and task.language not in task.instructions:
+        allowed = f"a language of its instructions: {', '.join(task.instructions)}"
+        yield study.problem(f"tasks.{name}.language", repr(task.language), allowed)
+    distance, shown = task.order.source_distance, study.stimuli.n_categories
+    shown = shown // 2 if task.presentation == "half_twice" else shown
+    if distance > shown:
+        allowed = f"at most {shown}, the categories of a run"
+        yield study.problem(f"tasks.{name}.order.source_distance", str(distance), allowed)
     if task.presentation == "half_twice" and study.stimuli.n_categories % 2:
         yield study.problem(
             f"tasks.{name}.presentation", "half_twice with an odd n_categories", "an even number of categories"

@@ -10,10 +10,11 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from protocols.folder import StudyFolder
+from protocols.image_sets import AdversarialInterferenceRecipe, PictureBookSource, PicturesRecipe
 from protocols.manifest import Stimulus, in_set, read_manifest
 from protocols.problems import FoolscanError
 from protocols.provenance import write_sidecar
-from protocols.study import AdversarialInterferenceRecipe, PictureBookSource, PicturesRecipe, Study
+from protocols.study import Study
 from stimuli.image_files import read_stimulus, write_png
 from stimuli.synthesis.starts import ByteImage
 

@@ -12,11 +12,12 @@ import numpy as np
 import torch
 
 from protocols.folder import StudyFolder, exclusive, open_folder, read_json
+from protocols.image_sets import AdversarialInterferenceRecipe, NetworkPlan, PicturesRecipe, Recipe
 from protocols.manifest import COLUMNS, Stimulus, in_set, write_manifest
 from protocols.problems import FoolscanError
 from protocols.provenance import sha256_of_bytes, write_sidecar
 from protocols.seeds import generator_for, seed_for
-from protocols.study import AdversarialInterferenceRecipe, NetworkPlan, PicturesRecipe, Recipe, Study
+from protocols.study import Study
 from stimuli.image_files import read_rgb, write_png
 from stimuli.image_statistics import image_statistics
 from stimuli.judging import Judged, judge, own_labels
