@@ -9,8 +9,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from experiment.operator.alerts import alerts
 from experiment.operator.big_digits import big
-from experiment.operator.state import Alert, RunState, ShownTrial, alerts
+from experiment.operator.state import Alert, RunState, ShownTrial
 
 GREEN, AMBER, RED, GREY, WHITE = "#0a7d3c", "#e0a100", "#c2182b", "#8a8f98", "#ffffff"
 RIGHT, WRONG, ANSWERED, NONE = "#2fbf71", "#ff5a5a", "#7fb2ff", "#8a8f98"
@@ -138,8 +139,12 @@ def _figures(state: RunState) -> RenderableType:
         _tile("drift", f"{drift:+.0f} ppm" if drift is not None and pulses.seen > 9 else "-"),
         _tile("dropped frames", str(state.frames_dropped), AMBER if state.frames_dropped else ""),
     )
-    right = state.accuracy
-    shown = [_tile(f"{name} right", f"{hits}/{of}  {100 * hits / of:.0f} %") for name, (hits, of) in right.items()][:2]
+    names = dict.fromkeys(row.trial_type for row in plan.rows if row.expected_answer) if plan else {}
+    right = {name: state.accuracy.get(name, (0, 0)) for name in names}
+    shown = [
+        _tile(f"{name} right", f"{hits}/{of}  {100 * hits / of:.0f} %" if of else "-")
+        for name, (hits, of) in right.items()
+    ][:2]
     shown += [_tile("right", "-")] * (2 - len(shown))
     shown += [
         _tile("no response", f"{state.missed} of {len(state.images)}", AMBER if state.missed else ""),
