@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 from protocols.image_sets import FolderSource
 from protocols.problems import Problem
-from protocols.rig import KeyboardButtons, KeyboardTrigger, Rig
+from protocols.rig import Rig
+from protocols.rig_device_checks import device_problems
+from protocols.screen_checks import pace_problems, screen_problems
 from protocols.study import ImagesTask, Study
 
 
@@ -35,12 +37,12 @@ def check(study: Study, rig: Rig | None = None) -> Checked:
         problems += _rehearsal(study)
     notes: list[str] = []
     for name, task in study.tasks.items():
-        problems += _trials(study, name, task)
+        problems += [*_trials(study, name, task), *screen_problems(study, name, task)]
         if rig is not None:
-            problems += _screen(study, rig, name, task)
+            problems += [*_screen(study, rig, name, task), *pace_problems(study, rig, name, task)]
             notes += _rounding(rig, name, task)
     if rig is not None:
-        problems += _keys(study, rig)
+        problems += device_problems(study, rig)
     return Checked(tuple(problems), tuple(notes))
 
 
@@ -103,11 +105,11 @@ def _trials(study: Study, name: str, task: ImagesTask) -> Iterator[Problem]:
         allowed = f"{images}: {study.stimuli.n_categories} categories x {len(task.sets)} sets, {task.presentation}"
         yield study.problem(f"tasks.{name}.stimulus_trials", str(task.stimulus_trials), allowed)
     scan_s = study.scan.volumes * study.scan.tr_s
-    if task.run_s > scan_s + 1e-9:
+    if task.run_s > scan_s + 1e-9 and not task.self_paced:
         enough = math.ceil(task.run_s / study.scan.tr_s - 1e-9)
         found = f"{study.scan.volumes} volumes ({scan_s:g} s) for a run of {task.run_s:g} s"
         yield study.problem("scan.volumes", found, f"at least {enough} volumes of {study.scan.tr_s:g} s")
-    if task.response_window_s > task.image_s + task.blank_s:
+    if task.response_window_s > task.image_s + task.blank_s and not task.self_paced:
         found = f"{task.response_window_s:g} s"
         yield study.problem(
             f"tasks.{name}.response_window_s", found, f"at most image_s + blank_s = {task.image_s + task.blank_s:g} s"
@@ -140,22 +142,3 @@ def _rounding(rig: Rig, name: str, task: ImagesTask) -> Iterator[str]:
         shown_s = frames / rig.display.refresh_hz
         if abs(shown_s - duration_s) > 1e-6:
             yield f"tasks.{name}.{key}: {duration_s:g} s is {frames} frames = {shown_s:.5f} s at {rig.display.refresh_hz:g} Hz"
-
-
-def _keys(study: Study, rig: Rig) -> Iterator[Problem]:
-    for name, task in study.tasks.items():
-        lacking = [button for button in task.buttons if button not in rig.button_names]
-        if lacking:
-            yield rig.problem("buttons", ", ".join(rig.button_names), f"task {name} needs also: {', '.join(lacking)}")
-    used: dict[str, str] = {rig.abort_key: "abort_key"}
-    if isinstance(rig.trigger, KeyboardTrigger):
-        yield from _claim(rig, used, rig.trigger.key, "trigger.key")
-    if isinstance(rig.buttons, KeyboardButtons):
-        for button, key in rig.buttons.keys.items():
-            yield from _claim(rig, used, key, f"buttons.keys.{button}")
-
-
-def _claim(rig: Rig, used: dict[str, str], key: str, name: str) -> Iterator[Problem]:
-    if key in used:
-        yield rig.problem(name, repr(key), f"a key of its own: {used[key]} uses it already")
-    used[key] = name

@@ -26,6 +26,7 @@ from protocols.schema import (
     Whole,
     validated,
 )
+from protocols.screens import Confidence, MaskPlan, Practice, Screens
 from protocols.yamlfile import SHIPPED, Document, dotted, find_file, read_document
 
 STUDY_FORMAT = 1
@@ -105,14 +106,36 @@ class ImagesTask(Plan):
     response_window_s: Annotated[
         Positive, Field(le=3600, description="from image onset; later presses are kept, and count as late")
     ]
-    language: Text = "en"
-    instructions: dict[str, str] = Field(default_factory=dict)
+    language: Annotated[Text, Field(description="of a participant for whom no other is asked for")] = "en"
+    instructions: Annotated[
+        dict[str, str], Field(description="for each language, a reminder that stands until the first pulse")
+    ] = Field(default_factory=dict)
     order: OrderRules = OrderRules()
+    pace: Annotated[
+        Literal["fixed", "self_paced"],
+        Field(description="trials at planned times, or (without a scanner) each as soon as the one before is answered"),
+    ] = "fixed"
+    blank_jitter_s: Annotated[
+        NotNegative, Field(le=3600, description="up to this much, drawn anew for every trial, is added to blank_s")
+    ] = 0.0
+    image_until_response: Annotated[
+        Flag, Field(description="self_paced: the image stays until the answer or the end of response_window_s")
+    ] = False
+    mask: MaskPlan | None = None
+    confidence: Annotated[Confidence | None, Field(description="self_paced only")] = None
+    screens: Screens | None = None
+    practice: Practice | None = None
+
+    @property
+    def self_paced(self) -> bool:
+        """Whether the participant's answers set the pace: then there is no scanner to keep to."""
+        return self.pace == "self_paced"
 
     @property
     def run_s(self) -> float:
-        """Planned length of a run from the first stored volume, s."""
-        trials = self.stimulus_trials * (self.blank_s + self.image_s) + self.blank_trials * self.blank_trial_s
+        """Planned length of a run from the first stored volume, s; of one with jitter the longest that can come."""
+        image_s = self.blank_s + self.blank_jitter_s + self.image_s
+        trials = self.stimulus_trials * image_s + self.blank_trials * self.blank_trial_s
         return self.lead_in_s + trials + self.lead_out_s
 
 
