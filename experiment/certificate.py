@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from experiment.events import Event, events_of, origin_s, run_of
+from experiment.events import Event, events_of, origin_s, plans_of, run_of
 from experiment.journal import Journal
 from protocols.folder import StudyFolder, write_json
 from protocols.provenance import sha256_of
@@ -167,7 +167,7 @@ def write_certificate(folder: StudyFolder, journal: Journal, events: Path) -> tu
     certificate = certificate_of(journal)
     run = run_of(journal)
     path = folder.derived("certificates") / f"{run.stem}_certificate.json"
-    files = [journal.path, folder.timeline(run), events]
+    files = [journal.path, *plans_of(folder, journal), events]
     record = asdict(certificate) | {"sha256": {folder.relative(file): sha256_of(file) for file in files}}
     write_json(path, record)
     return path, certificate

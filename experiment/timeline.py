@@ -133,7 +133,7 @@ class Timeline:
 
 
 def compile_timeline(
-    study: Study, rig: Rig, record: SessionRecord, stimuli: Sequence[Stimulus], run: RunId
+    study: Study, rig: Rig, record: SessionRecord, stimuli: Sequence[Stimulus], run: RunId, *, order_number: int = 1
 ) -> Timeline:
     """The timeline of one run, the same for the same arguments.
 
@@ -142,6 +142,7 @@ def compile_timeline(
     record  : the session record; gives the order's seed.
     stimuli : the manifest.
     run     : which run.
+    order_number : which of its orders; a run that is repeated has a new one (see `experiment.attempts`).
 
     Raises FoolscanError when the task is unknown or its rules cannot be met, NotReady when images are missing.
     """
@@ -150,7 +151,8 @@ def compile_timeline(
     categories = _categories(study, task, stimuli, run)
     seed = record.order_seed
     repeats = 2 if task.presentation == "half_twice" else 1
-    rng = generator_for(seed, f"task-{run.task}/run-{run.run}")
+    again = f"/order-{order_number}" if order_number > 1 else ""
+    rng = generator_for(seed, f"task-{run.task}/run-{run.run}{again}")
     order = order_of_trials(categories, task.sets, repeats, task.blank_trials, task.order, rng)
     scan = scan_times(study.scan, rig)
     rows = _rows(study, task, order, images, scan, rig)
