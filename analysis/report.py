@@ -226,6 +226,7 @@ def _page(contents: Contents, figures: Mapping[str, Shown]) -> str:
         css=(TEMPLATE / "report.css").read_text(encoding="utf-8"),
         brief=report_contents.in_brief(contents),
         triplets=_triplets(contents),
+        corrected=report_contents.corrected_methods(contents.pooled),
         facts=report_contents.set_facts(contents),
         methods=methods_paragraph(study, simulated=contents.simulated, motion=_motion(contents.folder)),
         timing=report_contents.timing_brief(contents.certificates),
