@@ -23,7 +23,8 @@ class Job:
 
     job_id : its name, returned with the outcome.
     start  : (3, height, width), grey levels: where it starts.
-    centre : (3, height, width), whole grey levels: what its constraint is around.
+    centre : (3, height, width), grey levels: what its constraint is around. Whole ones for LInfBall, whose rounding ends
+             on them; PixelRange has no centre and takes any (adversarial noise: the network's mean image).
     radius : how far from the centre it may go, grey levels (for constraints that have one).
     goal   : what its objective wants: a class index as an int64 scalar, or an array of features.
     stop   : when it is finished.
