@@ -102,7 +102,8 @@ def _words(annotation: Any) -> str:
         return f"names, each with {_words(arguments[1])}"
     if isinstance(bare, type) and issubclass(bare, BaseModel):
         return "keys (below)"
-    return {float: "number", int: "whole number", str: "text", bool: "true or false"}.get(bare, str(bare))
+    names = {float: "number", int: "whole number", str: "text", bool: "true or false", Any: "anything"}
+    return names.get(bare, str(bare))
 
 
 def _default(field: FieldInfo) -> str:

@@ -263,6 +263,7 @@ def test_in_real_time_a_late_flip_really_is_late():
     seen: list[Flip] = []
     for _ in range(5):
         clock.next_flip_s()
+        clock.hold()
         seen.append(clock.flipped())
     assert [flip.lost for flip in seen] == [0, 0, 3, 0, 0]
     assert [flip.t_s for flip in seen] == pytest.approx([0.02, 0.04, 0.12, 0.14, 0.16])
