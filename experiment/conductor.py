@@ -280,6 +280,7 @@ class _Playing:
         if change is not None and change.row is not None and change.row in self.pictures_of:
             self.snapshots[self.pictures_of[change.row]] = self.stage.snapshot()
         self.costs_s.append(time.perf_counter() - self.turn_s)
+        self.clock.hold()
         self.stage.flip()
         flip = self.clock.flipped()
         self.turn_s = time.perf_counter()
