@@ -161,6 +161,16 @@ class Display(Plan):
         """
         return background_level(self.luminance.curve, self.luminance.mode, self.background_cd_m2, grey)
 
+    def background_luminance_cd_m2(self, level: int) -> float | None:
+        """The luminance of a background that is sent as a grey level; None when nothing was measured."""
+        curve = self.luminance.curve
+        if curve is None:
+            return None
+        low, high = curve.limits_cd_m2
+        if self.luminance.mode == "linearised":
+            return low + (high - low) * level / 255
+        return float(curve.luminance_cd_m2(level))
+
     @property
     def patch_px(self) -> int:
         """Side of one square of the patch, px; 0 without one."""
