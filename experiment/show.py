@@ -119,7 +119,9 @@ class Show:
         end: Record = {"kind": "end", "status": "complete" if complete else "aborted", "reason": reason}
         end["t_s"] = round(self.clock.now_s(), 6)
         if performance is not None and not self.clock.virtual:
-            end["loop_cost_p99_s"] = round(float(np.percentile(performance.loop_cost_s, 99)), 6)
+            cost_s = performance.loop_cost_s
+            for name, value in (("median", np.median(cost_s)), ("p99", np.percentile(cost_s, 99)), ("max", cost_s.max())):
+                end[f"loop_cost_{name}_s"] = round(float(value), 6)
         return end
 
     def instructions(self) -> Words:
