@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from protocols.display_checks import display_notes, display_problems
 from protocols.image_sets import FolderSource
 from protocols.problems import Problem
 from protocols.rig import Rig
@@ -39,8 +40,8 @@ def check(study: Study, rig: Rig | None = None) -> Checked:
     for name, task in study.tasks.items():
         problems += [*_trials(study, name, task), *screen_problems(study, name, task)]
         if rig is not None:
-            problems += [*_screen(study, rig, name, task), *pace_problems(study, rig, name, task)]
-            notes += _rounding(rig, name, task)
+            problems += [*display_problems(study, rig, name, task), *pace_problems(study, rig, name, task)]
+            notes += display_notes(rig, name, task)
     if rig is not None:
         problems += device_problems(study, rig)
     return Checked(tuple(problems), tuple(notes))
@@ -114,31 +115,3 @@ def _trials(study: Study, name: str, task: ImagesTask) -> Iterator[Problem]:
         yield study.problem(
             f"tasks.{name}.response_window_s", found, f"at most image_s + blank_s = {task.image_s + task.blank_s:g} s"
         )
-
-
-def _screen(study: Study, rig: Rig, name: str, task: ImagesTask) -> Iterator[Problem]:
-    display = rig.display
-    side, low = display.px(task.image_deg), min(display.size_px)
-    if side > low:
-        width, height = display.size_deg
-        found = f"{task.image_deg:g} degrees = {side} px on rig {rig.name}"
-        yield study.problem(
-            f"tasks.{name}.image_deg", found, f"at most {low} px: the screen is {width:.1f} x {height:.1f} degrees"
-        )
-    if display.px(task.fixation_deg) < 2:
-        found = f"{task.fixation_deg:g} degrees = {display.px(task.fixation_deg)} px on rig {rig.name}"
-        yield study.problem(f"tasks.{name}.fixation_deg", found, "at least 2 px")
-    for key in ("image_s", "blank_s", "blank_trial_s"):
-        duration_s = getattr(task, key)
-        if duration_s > 0 and display.frames(duration_s) < 1:
-            found = f"{duration_s:g} s, less than half a frame at {display.refresh_hz:g} Hz"
-            yield study.problem(f"tasks.{name}.{key}", found, "at least one frame")
-
-
-def _rounding(rig: Rig, name: str, task: ImagesTask) -> Iterator[str]:
-    for key in ("image_s", "blank_s", "blank_trial_s", "lead_in_s", "lead_out_s"):
-        duration_s = getattr(task, key)
-        frames = rig.display.frames(duration_s)
-        shown_s = frames / rig.display.refresh_hz
-        if abs(shown_s - duration_s) > 1e-6:
-            yield f"tasks.{name}.{key}: {duration_s:g} s is {frames} frames = {shown_s:.5f} s at {rig.display.refresh_hz:g} Hz"
