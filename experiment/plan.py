@@ -9,9 +9,10 @@ from statistics import median
 from rich.table import Table
 
 from experiment.attempts import order_number
+from experiment.compiler import compile_timeline
 from experiment.design_efficiency import Design
 from experiment.design_file import design_of_run, write_design
-from experiment.timeline import Timeline, compile_timeline, timeline_text, write_timeline
+from experiment.timeline import Timeline, timeline_text, write_timeline
 from experiment.timeline_picture import COLOURS, OTHER, timeline_picture
 from protocols.folder import RunId, StudyFolder, atomic_path, open_folder
 from protocols.manifest import read_manifest

@@ -10,6 +10,7 @@ from typing import NoReturn
 from experiment.attempts import attempts_of, free_run, order_number, set_aside_journal
 from experiment.certificate import Certificate, write_certificate
 from experiment.clock import FrameClock, Pace, VirtualClock, WallClock
+from experiment.compiler import compile_timeline, task_of
 from experiment.conductor import Performance
 from experiment.design_file import write_design
 from experiment.events import write_events
@@ -22,7 +23,7 @@ from experiment.screen_images import check_stimuli, screen_pictures
 from experiment.screenshots import rows_to_picture, write_screenshots
 from experiment.show import Show
 from experiment.stage import HashingStage, NullStage, Stage
-from experiment.timeline import Timeline, compile_timeline, task_of, write_timeline
+from experiment.timeline import Timeline, write_timeline
 from experiment.virtual_display import ensure_display
 from protocols.checks import check
 from protocols.folder import RunId, StudyFolder, exclusive, open_folder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field
 
@@ -12,6 +12,7 @@ from protocols.problems import FoolscanError
 from protocols.schema import Count, EachOnce, Label, NotNegative, Plan, Positive, Text
 
 Language = Text
+SomeText = TypeVar("SomeText")
 Texts = Annotated[dict[Language, Text], Field(default_factory=dict)]
 """One text for each language; ``{animal}`` stands for the button that means the answer ``animal`` to this participant."""
 
@@ -84,7 +85,7 @@ class Confidence(Plan):
     chosen_s: Annotated[NotNegative, Field(le=60, description="the step that was chosen is shown for this time")] = 0.2
 
 
-def in_language(texts: Mapping[str, object], language: str, what: str) -> object:
+def in_language(texts: Mapping[Language, SomeText], language: str, what: str) -> SomeText:
     """The text of one language.
 
     what : the key, for the message.

@@ -19,7 +19,8 @@ from experiment.clock import VirtualClock
 from experiment.conductor import conduct
 from experiment.responses import EmulatedResponses
 from experiment.stage import NullStage
-from experiment.timeline import Timeline, compile_timeline
+from experiment.compiler import compile_timeline
+from experiment.timeline import Timeline
 from experiment.triggers import EmulatedTriggers
 from protocols.folder import RunId
 from protocols.rig import load_rig
