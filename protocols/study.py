@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PrivateAttr
 
+from protocols.folder import MOST_RUNS
 from protocols.image_sets import Recipe, StimulusPlan
 from protocols.problems import Problem, ProtocolError
 from protocols.provenance import sha256_of_bytes
@@ -44,7 +45,7 @@ class Design(Plan):
 
     subjects: Annotated[Count, Field(le=9999)]
     sessions: Annotated[Count, Field(le=99)]
-    runs: Annotated[Count, Field(le=99, description="runs per session")]
+    runs: Annotated[Count, Field(le=MOST_RUNS, description="runs per session")]
 
 
 class Dummies(Plan):
