@@ -230,20 +230,23 @@ def _notes(
 ) -> list[str]:
     late = journal.of("late")
     dropped = sum(record["lost"] for record in late)
-    facts = {
-        f"{dropped} frames dropped in {len(late)} flips, none of which moved a later onset": dropped,
-        f"{pulses.extra} pulses beside the grid (a bouncing line?), not counted as volumes": pulses.extra,
-        f"{pulses.early + pulses.late} pulses early or late": pulses.early + pulses.late,
-        f"{sum(event.late_presses for event in events)} presses after the response window": sum(
-            event.late_presses for event in events
-        ),
-        f"{sum(event.extra_presses for event in events)} second presses within it": sum(
-            event.extra_presses for event in events
-        ),
-        f"{breaks} fixation breaks": breaks or 0,
-        "the journal's last line was cut; the record in it is lost": int(journal.cut),
-    }
-    return [note for note, count in facts.items() if count] + [f"BIDS: {line}" for line in bids.warnings[:2]]
+    counts = [
+        (dropped, "frame", f"dropped in {_count(len(late), 'flip')}"),
+        (pulses.extra, "pulse", "beside the grid (does the line bounce?), counted as no volume"),
+        (pulses.early + pulses.late, "pulse", "early or late"),
+        (sum(event.late_presses for event in events), "press", "after the response window"),
+        (sum(event.extra_presses for event in events), "press", "beside the first one within it"),
+        (breaks or 0, "fixation break", ""),
+    ]
+    found = [f"{_count(number, what)} {where}".strip() for number, what, where in counts if number]
+    if journal.cut:
+        found.append("the journal's last line was cut off, and with it one record")
+    return found + [f"BIDS: {line}" for line in bids.warnings[:2]]
+
+
+def _count(number: int, what: str) -> str:
+    """``1 frame``, ``2 presses``."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}{'es' if what.endswith('s') else 's'}"
 
 
 def _rounded(value: float) -> float:

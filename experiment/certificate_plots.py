@@ -30,7 +30,7 @@ class Frame:
     x: tuple[float, float]
     y: tuple[float, float]
     width: float = 340.0
-    height: float = 150.0
+    height: float = 136.0
     left: float = 44.0
     bottom: float = 26.0
     top: float = 6.0
@@ -97,8 +97,9 @@ def pulse_cells(journal: Journal) -> list[Cell]:
     return cells
 
 
-def pulse_plot(cells: Sequence[Cell], per_row: int = 60) -> str:
-    """The volumes as a grid, in reading order."""
+def pulse_plot(cells: Sequence[Cell]) -> str:
+    """The volumes as a grid, in reading order; longer rows when there are many."""
+    per_row = 60 if len(cells) <= 420 else 100
     size, gap = 9.8, 1.9
     rows = -(-len(cells) // per_row)
     parts = []
@@ -123,7 +124,7 @@ def response_plot(events: Sequence[Event], window_s: float, length_s: float) -> 
     images = [event for event in events if event.stim_id is not None]
     times_s = [event.response_time for event in images if event.response_time is not None]
     top_s = min(window_s, max([1.0, *(1.15 * time_s for time_s in times_s)]))
-    frame = Frame((0.0, max(length_s, 1.0)), (-0.12 * top_s, top_s), width=520.0, height=190.0)
+    frame = Frame((0.0, max(length_s, 1.0)), (-0.12 * top_s, top_s), width=520.0, height=150.0)
     ticks = tuple(float(tick) for tick in np.arange(0, top_s + 1e-9, 0.5 if top_s <= 2.5 else 1.0))
     parts = _axes(frame, "time in the run (s)", ticks, "s")
     for event in images:
