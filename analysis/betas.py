@@ -21,7 +21,8 @@ from analysis.fmriprep import find_bold
 from analysis.nifti import check_same_grid, open_nifti, read_voxels, write_nifti
 from analysis.rois import load_rois, roi_path
 from analysis.stored_betas import betas_path, table_path
-from protocols.folder import RunId, StudyFolder, exclusive, read_json, write_text
+from protocols.folder import RunId, StudyFolder, read_json, write_text
+from protocols.locks import exclusive
 from protocols.manifest import Stimulus, read_manifest
 from protocols.problems import FoolscanError, NotReady
 from protocols.provenance import is_current, sidecar_path, write_sidecar

@@ -12,7 +12,8 @@ from analysis import brain_rdms, network_rdms
 from analysis.rdm import NAMES, Rdm
 from analysis.rdm_files import write_dissimilarities, write_rdms
 from analysis.selection import CIRCULAR_NOTE
-from protocols.folder import StudyFolder, exclusive
+from protocols.folder import StudyFolder
+from protocols.locks import exclusive
 from protocols.manifest import Stimulus, read_manifest
 from protocols.problems import NotReady
 from protocols.provenance import is_current, write_sidecar

@@ -19,7 +19,8 @@ from analysis.similarity_figures import draw_layers, draw_rois, layers_figure, r
 from analysis.similarity_table import COLUMNS, SimilarityRow
 from analysis.stimulus_figures import draw_examples, example_categories, label_of, percent, stimuli_figure
 from analysis.tables import write_table
-from protocols.folder import StudyFolder, exclusive, write_text
+from protocols.folder import StudyFolder, write_text
+from protocols.locks import exclusive
 from protocols.manifest import COLUMNS as MANIFEST_COLUMNS
 from protocols.manifest import class_of_category, in_set
 from protocols.provenance import is_current, read_provenance, sidecar_path, source_commit, versions, write_sidecar
