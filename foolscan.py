@@ -38,17 +38,19 @@ def check(
     from protocols.checks import check as cross_check
     from protocols.rig import load_rig
     from protocols.study import load_study
+    from stimuli.checks import check as check_images
 
     console = Console()
     loaded = load_study(study)
     checked = cross_check(loaded, load_rig(rig) if rig else None)
     for note in checked.notes:
         console.print(f"rounded: {note}", style="dim", markup=False, highlight=False)
-    for problem in checked.problems:
+    problems = [*checked.problems, *check_images(loaded)]
+    for problem in problems:
         print(problem, file=sys.stderr)
-    if any(not problem.needed for problem in checked.problems):
+    if any(not problem.needed for problem in problems):
         raise typer.Exit(2)
-    if checked.problems:
+    if problems:
         raise typer.Exit(1)
     where = f" on rig {rig}" if rig else ""
     console.print(f"{loaded.name}: fine{where} (content hash {loaded.sha256[:12]})", highlight=False)

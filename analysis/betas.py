@@ -17,10 +17,12 @@ from threadpoolctl import threadpool_limits
 
 from analysis.confounds import MOTION_COLUMNS, find_confounds, read_motion
 from analysis.events import Event, check_images, check_length, read_events, shown_images
+from analysis.fmriprep import find_bold
 from analysis.nifti import check_same_grid, open_nifti, read_voxels, write_nifti
 from analysis.rois import load_rois, roi_path
 from analysis.stored_betas import betas_path, table_path
-from protocols.folder import RunId, StudyFolder, exclusive, read_json, write_text
+from protocols.folder import RunId, StudyFolder, read_json, write_text
+from protocols.locks import exclusive
 from protocols.manifest import Stimulus, read_manifest
 from protocols.problems import FoolscanError, NotReady
 from protocols.provenance import is_current, sidecar_path, write_sidecar
@@ -28,6 +30,7 @@ from protocols.study import GlmPlan, ScanProtocol, Study
 
 PACKAGES = ("numpy", "scipy", "pandas", "nibabel", "nilearn")
 CONVOLUTION_STEP_S = 0.1  # onsets are rounded to this grid or a finer one before they are convolved with the HRF
+NO_CONFOUNDS = "no confounds table of this run: motion is not in the model, and may pass for responses"
 COLUMNS = ("index", "stim_id", "set", "category", "presentations")
 
 Floats = NDArray[np.float64]
@@ -159,7 +162,7 @@ def estimate_betas(study: Study, folder: StudyFolder, progress: Progress | None 
     """Estimate the betas of every run that has events.
 
     study    : scan protocol and ``analysis.glm``.
-    folder   : with events, images (``*_bold.nii.gz``), ROI masks and, where there are any, confounds.
+    folder   : with events, images (the scanner's or fMRIPrep's), ROI masks and, where there are any, confounds.
     progress : called with what is being made, how much is done and how much there is.
 
     Returns the files written, one image of (x, y, z, n_images) for every run; those that are current are left alone.
@@ -184,6 +187,11 @@ def estimate_betas(study: Study, folder: StudyFolder, progress: Progress | None 
     return written
 
 
+def runs_without_confounds(study: Study, folder: StudyFolder) -> list[RunId]:
+    """The runs whose betas have, or will have, no motion in the model."""
+    return [run for run in folder.runs(study.analysis.task) if find_confounds(folder, run) is None]
+
+
 def _estimate_run(
     study: Study,
     folder: StudyFolder,
@@ -191,10 +199,11 @@ def _estimate_run(
     masks: Mapping[str, NDArray[np.bool_]],
     run: RunId,
 ) -> bool:
-    bold_path, events_path, path = folder.bold(run), folder.events(run), betas_path(folder, run)
-    if not bold_path.exists():
+    bold_path, events_path, path = find_bold(folder, run), folder.events(run), betas_path(folder, run)
+    if bold_path is None:
         raise NotReady(
-            f"{bold_path}: no images of this run yet; put the scanner's there, or for a rehearsal: foolscan analysis simulate-bold"
+            f"{folder.bold(run)}: no images of this run yet; put the scanner's there, or fMRIPrep's into "
+            "derivatives/fmriprep, or for a rehearsal: foolscan analysis simulate-bold"
         )
     image = open_nifti(bold_path)
     start_s = _check_series(study.scan, bold_path, image)
@@ -240,12 +249,14 @@ def _estimate_run(
     volumes[union] = betas.T
     write_text(table_path(path), _table(design, stimuli, images))
     write_nifti(path, volumes, image.affine, dtype=np.float32, note="betas, % signal change")
-    more = {
+    more: dict[str, Any] = {
         "Description": "Betas of one first-level GLM per run, one regressor per image; NaN outside the ROIs.",
         "Units": "percent signal change at the peak of the response to one isolated presentation",
         "Regressors": list(design.names[len(design.stim_ids) :]),
         "UnusableVoxels": int(np.isnan(percent).any(axis=0).sum()),
     }
+    if confounds is None:
+        more["Warnings"] = [NO_CONFOUNDS]
     write_sidecar(folder, path, inputs=inputs, parameters=parameters, packages=PACKAGES, more=more)
     return True
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.category_rows import rows_by_category
-from analysis.patterns import Patterns, scaled
+from analysis.patterns import Patterns, scaled, scaling_warnings
 from analysis.rdm import Rdm, rdm_of
 from analysis.selection import Selection, halves, selections
 from analysis.stored_betas import load_patterns
@@ -146,6 +146,12 @@ def half_rdms_of(sample: RoiSample, measure: str) -> dict[str, tuple[Rdm, Rdm]]:
         )
         found[name] = (first, second)
     return found
+
+
+def warnings_of(study: Study) -> list[str]:
+    """What to know before quoting a number that comes from the patterns of this study's brains."""
+    plan = study.analysis
+    return scaling_warnings(study.tasks[plan.task].presentation, plan.pattern_scaling)
 
 
 def subjects_of(study: Study, folder: StudyFolder) -> list[str]:

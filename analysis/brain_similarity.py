@@ -80,6 +80,7 @@ def brain_rows(
                 corrected=value,
                 corrected_low=corrected.low,
                 corrected_high=corrected.high,
+                corrected_method=corrected.method,
                 truth=known.stated.get(pair_name((first, second)), math.nan),
                 truth_chosen=known.chosen.get(pair_name((first, second)), math.nan),
                 note="; ".join(notes),

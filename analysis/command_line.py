@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,13 +43,16 @@ def simulate_bold(study: StudyArgument, to: FolderOption) -> None:
 @app.command()
 def betas(study: StudyArgument, to: FolderOption) -> None:
     """Estimate one beta per image and run by a first-level GLM. Example: foolscan analysis betas demo --to demo-study"""
-    from analysis.betas import estimate_betas
+    from analysis.betas import NO_CONFOUNDS, estimate_betas, runs_without_confounds
     from protocols.folder import StudyFolder
     from protocols.study import load_study
 
+    loaded, folder = load_study(study), StudyFolder(to)
     with _progress() as progress:
-        written = estimate_betas(load_study(study), StudyFolder(to), progress)
+        written = estimate_betas(loaded, folder, progress)
     _say_written(written, "runs' betas")
+    for run in runs_without_confounds(loaded, folder):
+        print(f"warning: {run.stem}: {NO_CONFOUNDS}", file=sys.stderr)
 
 
 @app.command()

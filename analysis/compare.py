@@ -14,7 +14,16 @@ from analysis.brain_similarity import brain_rows, load_truths
 from analysis.network_similarity import network_rows
 from analysis.rdm import Rdm
 from analysis.rdm_files import find_rdms, read_rdms
-from analysis.rdms import PACKAGES, Progress, brain_inputs, brain_path, network_path, of_what_there_is, parameters_of
+from analysis.rdms import (
+    PACKAGES,
+    Progress,
+    brain_inputs,
+    brain_path,
+    network_path,
+    of_what_there_is,
+    parameters_of,
+    warnings_for_sidecar,
+)
 from analysis.similarity import similarity
 from analysis.similarity_table import COLUMNS, DIFFERENCE_COLUMNS, DifferenceRow, Pair, SimilarityRow
 from analysis.tables import write_table
@@ -92,7 +101,7 @@ def _brain(study: Study, folder: StudyFolder, progress: Progress | None) -> list
 
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
         results = list(pool.map(of_roi, plan.rois))
-    return _write(folder, paths, results, inputs, parameters, study.seed)
+    return _write(folder, paths, results, inputs, parameters, study.seed, warnings_for_sidecar(study))
 
 
 def _network(study: Study, folder: StudyFolder, stimuli: Sequence[Stimulus], progress: Progress | None) -> list[Path]:
@@ -132,6 +141,7 @@ def _write(
     inputs: Sequence[Path],
     parameters: Mapping[str, Any],
     seed: int,
+    warnings: Mapping[str, Any] | None = None,
 ) -> list[Path]:
     found = list(results)
     rows = [asdict(row) for of_place, _ in found for row in of_place]
@@ -142,6 +152,6 @@ def _write(
     )
     for path, content, descriptions, kind in tables:
         write_table(path, [field.name for field in fields(kind)], content)
-        more = {name: {"Description": description} for name, description in descriptions.items()}
+        more = {name: {"Description": description} for name, description in descriptions.items()} | dict(warnings or {})
         write_sidecar(folder, path, inputs=inputs, parameters=parameters, packages=PACKAGES, seed=seed, more=more)
     return list(paths)

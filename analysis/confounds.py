@@ -10,23 +10,23 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.fmriprep import derived_file
 from protocols.folder import RunId, StudyFolder, write_text
 from protocols.problems import FoolscanError
 
 MOTION_COLUMNS = ("trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z")
+CONFOUNDS = "desc-confounds_timeseries.tsv"
 
 
 def confounds_path(folder: StudyFolder, run: RunId) -> Path:
     """``derivatives/foolscan/confounds/sub-*/ses-*/<stem>_desc-confounds_timeseries.tsv``: translations in mm, rotations in radians."""
-    name = f"{run.stem}_desc-confounds_timeseries.tsv"
-    return folder.derived("confounds") / f"sub-{run.sub}" / f"ses-{run.ses}" / name
+    return folder.derived("confounds") / f"sub-{run.sub}" / f"ses-{run.ses}" / f"{run.stem}_{CONFOUNDS}"
 
 
 def find_confounds(folder: StudyFolder, run: RunId) -> Path | None:
     """The run's confounds table: foolscan's place first, then fMRIPrep's; None when there is none."""
-    name = f"{run.stem}_desc-confounds_timeseries.tsv"
-    fmriprep = folder.root / "derivatives" / "fmriprep" / f"sub-{run.sub}" / f"ses-{run.ses}" / "func" / name
-    return next((path for path in (confounds_path(folder, run), fmriprep) if path.is_file()), None)
+    places = confounds_path(folder, run), derived_file(folder, run, CONFOUNDS)
+    return next((path for path in places if path.is_file()), None)
 
 
 def write_confounds(folder: StudyFolder, run: RunId, motion: NDArray[np.float64]) -> Path:

@@ -233,8 +233,13 @@ def _analysis(study: Study, motion: RunsWithMotion) -> Iterator[Clause]:
     yield Clause(f"the sets compared were {pairs}", ("analysis.pairs",))
     yield Clause(f"two RDMs were compared by {measure[plan.similarity]}'s correlation", ("analysis.similarity",))
     yield Clause(f"intervals cover {_percent(plan.bootstrap.interval)}", ("analysis.bootstrap.interval",))
-    text = f"intervals come from {plan.bootstrap.resamples} bootstrap resamples of voxels within participants"
+    text = f"intervals of pooled voxels come from {plan.bootstrap.resamples} bootstrap resamples of voxels within participants"
     yield Clause(text, ("analysis.bootstrap.resamples",))
+    yield Clause("single participants have no interval", ())
+    yield Clause(
+        "intervals of a network's layer come from as many resamples of its units", ("analysis.bootstrap.resamples",)
+    )
+    yield Clause("intervals of a layer with too many units for that come from the jackknife over its units", ())
 
 
 def _count(number: int, noun: str) -> str:

@@ -65,6 +65,20 @@ class Patterns:
         return np.asarray(total / shown.sum(axis=0)[:, None], dtype=np.float64)
 
 
+def scaling_warnings(presentation: str, scaling: Scaling) -> list[str]:
+    """What to know of a scaling within runs when a run does not show all categories; empty when there is nothing.
+
+    presentation : the task's, ``all_once`` or ``half_twice``.
+    """
+    if presentation != "half_twice" or scaling == "none":
+        return []
+    return [
+        f"half_twice with {scaling}: the two halves of the categories were shown, and are scaled, in different sessions; each "
+        "half has its own mean (and spread), so that dissimilarities between categories of different halves are not on one "
+        "scale with those within a half"
+    ]
+
+
 def is_shown(betas: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Which run shows which image, (n_runs, n_images): an image that a run does not show is NaN in every voxel."""
     return np.asarray(~np.isnan(betas).all(axis=2))

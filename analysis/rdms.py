@@ -12,7 +12,8 @@ from analysis import brain_rdms, network_rdms
 from analysis.rdm import NAMES, Rdm
 from analysis.rdm_files import write_dissimilarities, write_rdms
 from analysis.selection import CIRCULAR_NOTE
-from protocols.folder import StudyFolder, exclusive
+from protocols.folder import StudyFolder
+from protocols.locks import exclusive
 from protocols.manifest import Stimulus, read_manifest
 from protocols.problems import NotReady
 from protocols.provenance import is_current, write_sidecar
@@ -97,7 +98,14 @@ def of_what_there_is(study: Study, folder: StudyFolder, *, network: Step, brain:
 def parameters_of(study: Study) -> dict[str, Any]:
     """What shapes the brain's RDMs, for the sidecar."""
     plan = study.analysis.model_dump(mode="json", exclude={"bootstrap", "layers", "similarity", "pairs", "glm"})
-    return plan | {"sets": list(study.tasks[study.analysis.task].sets)}
+    task = study.tasks[study.analysis.task]
+    return plan | {"sets": list(task.sets), "presentation": task.presentation}
+
+
+def warnings_for_sidecar(study: Study) -> dict[str, list[str]]:
+    """``Warnings`` of what is made from brains' patterns; empty when there are none."""
+    found = brain_rdms.warnings_of(study)
+    return {"Warnings": found} if found else {}
 
 
 def _brain(study: Study, folder: StudyFolder, stimuli: Sequence[Stimulus], progress: Progress | None) -> list[Path]:
@@ -121,7 +129,8 @@ def _brain(study: Study, folder: StudyFolder, stimuli: Sequence[Stimulus], progr
     note = f"mean pattern over runs, {NAMES[measure]}, scaling {study.analysis.pattern_scaling}"
     if circular:
         note += f"; {CIRCULAR_NOTE}"
-    more = {"Description": f"RDMs per ROI, subject and stimulus set: {note}", "Voxels": voxels}
+    more: dict[str, Any] = {"Description": f"RDMs per ROI, subject and stimulus set: {note}", "Voxels": voxels}
+    more |= warnings_for_sidecar(study)
     return _write(folder, path, found, _rows(categories, stimuli), note, inputs, parameters, more)
 
 

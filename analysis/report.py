@@ -19,7 +19,8 @@ from analysis.similarity_figures import draw_layers, draw_rois, layers_figure, r
 from analysis.similarity_table import COLUMNS, SimilarityRow
 from analysis.stimulus_figures import draw_examples, example_categories, label_of, percent, stimuli_figure
 from analysis.tables import write_table
-from protocols.folder import StudyFolder, exclusive, write_text
+from protocols.folder import StudyFolder, write_text
+from protocols.locks import exclusive
 from protocols.manifest import COLUMNS as MANIFEST_COLUMNS
 from protocols.manifest import class_of_category, in_set
 from protocols.provenance import is_current, read_provenance, sidecar_path, source_commit, versions, write_sidecar
@@ -226,6 +227,7 @@ def _page(contents: Contents, figures: Mapping[str, Shown]) -> str:
         css=(TEMPLATE / "report.css").read_text(encoding="utf-8"),
         brief=report_contents.in_brief(contents),
         triplets=_triplets(contents),
+        corrected=report_contents.corrected_methods(contents.pooled),
         facts=report_contents.set_facts(contents),
         methods=methods_paragraph(study, simulated=contents.simulated, motion=_motion(contents.folder)),
         timing=report_contents.timing_brief(contents.certificates),

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis import network_rdms
+from analysis import brain_rdms, network_rdms
 from analysis.behaviour import POOLED, BehaviourRow, Response, behaviour, load_responses
 from analysis.compare import difference_path, similarity_path
 from analysis.rdm import Rdm
@@ -77,6 +77,18 @@ class Contents:
     def pooled(self) -> list[SimilarityRow]:
         """The brain's similarities of pooled voxels."""
         return [row for row in self.brain.rows if row.subject == POOLED] if self.brain else []
+
+    @property
+    def differences(self) -> list[tuple[str, list[DifferenceRow]]]:
+        """The differences of similarity that have an interval, of the brain's pooled voxels and of the network, by heading."""
+        of_brain = [row for row in self.brain.differences if row.subject == POOLED] if self.brain else []
+        of_network = self.network.differences if self.network else []
+        return [(name, rows) for name, rows in ((self.brain_name, of_brain), ("Network", of_network)) if rows]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What to know before quoting a number of the brain."""
+        return brain_rdms.warnings_of(self.study) if self.brain else []
 
     @property
     def brain_name(self) -> str:
@@ -183,6 +195,15 @@ def _brain_brief(contents: Contents) -> list[str]:
             f"and below it in {below} (intervals over voxels that leave out zero)."
         )
     return found + ([_recovery_brief(contents.pooled)] if contents.has_truth else [])
+
+
+def corrected_methods(rows: Sequence[SimilarityRow]) -> list[str]:
+    """How the intervals of corrected similarities were made, each way with the rows that it was for."""
+    places: dict[str, list[str]] = {}
+    for row in rows:
+        if math.isfinite(row.corrected):
+            places.setdefault(row.corrected_method, []).append(f"{row.place} {row.pair}")
+    return [f"{method} ({', '.join(where)})" for method, where in places.items()]
 
 
 def _recovery_brief(rows: Sequence[SimilarityRow]) -> str:

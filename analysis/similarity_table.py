@@ -34,6 +34,7 @@ class SimilarityRow:
     corrected: float = math.nan
     corrected_low: float = math.nan
     corrected_high: float = math.nan
+    corrected_method: str = "none"
     truth: float = math.nan
     truth_chosen: float = math.nan
     note: str = ""
@@ -69,6 +70,8 @@ COLUMNS: dict[str, str] = {
     "an estimate of the similarity of the noiseless RDMs; n/a where a reliability is below 0.1, as it would be noise.",
     "corrected_low": "Lower bound of its percentile bootstrap interval over voxels.",
     "corrected_high": "Upper bound of that interval.",
+    "corrected_method": "How that interval was made, and how many resamples were left out because a reliability in them was not "
+    "positive: where many are, the interval stands for the other resamples only.",
     "truth": "Similarity of the noiseless RDMs of the simulated brain over all its informative voxels (rehearsals only).",
     "truth_chosen": "The same over the very voxels that were chosen: what `corrected` estimates (rehearsals only).",
     "note": "What to know before quoting the number.",

@@ -18,7 +18,8 @@ from analysis.rois import roi_path, write_mask
 from analysis.simulated_brain import Anatomy, affine, anatomy, cumulative_hrfs, responses_pct, run_volumes
 from analysis.simulated_patterns import Truth, geometry_of, true_similarity, truth_of
 from analysis.truth_files import amplitudes_path, simulation, truth_path
-from protocols.folder import REHEARSAL_NOTE, RunId, StudyFolder, exclusive, read_json, write_bytes, write_json
+from protocols.folder import REHEARSAL_NOTE, RunId, StudyFolder, read_json, write_bytes, write_json
+from protocols.locks import exclusive
 from protocols.manifest import Stimulus, read_manifest
 from protocols.problems import FoolscanError, NotReady
 from protocols.provenance import is_current, write_sidecar

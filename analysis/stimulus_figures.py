@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
 
 PROPERTIES = {
-    "luminance": "mean luminance (0–255)",
+    "luminance": "mean luma (0–255)",
     "rms_contrast": "RMS contrast",
     "spectral_slope": "spectral slope",
 }
@@ -89,7 +89,7 @@ def percent(share: float) -> str:
 
 
 def stimuli_figure(stimuli: Sequence[Stimulus], sets: Sequence[str], limits: dict[str, tuple[int, int]]) -> Figure:
-    """Luminance, contrast and spectral slope of every image by set, and the size of small changes.
+    """Mean luma, contrast and spectral slope of every image by set, and the size of small changes.
 
     limits : set -> (preferred, largest) change in grey levels, for the sets that have them.
     """

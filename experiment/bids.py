@@ -12,6 +12,8 @@ from pathlib import Path
 from protocols.problems import FoolscanError
 
 TIMEOUT_S = 300.0
+# At the end of a run nobody waits longer for the validator.
+VERDICT_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -22,10 +24,43 @@ class BidsIssues:
     warnings: tuple[str, ...]
 
 
-def validate(root: Path) -> BidsIssues:
+@dataclass(frozen=True)
+class BidsVerdict:
+    """What is known of a folder's BIDS validity.
+
+    checked : whether a validator has looked at it; if not, `note` says why, and nothing is claimed.
+    note    : in a few words.
+    """
+
+    checked: bool
+    note: str
+    errors: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+NOT_ASKED = BidsVerdict(False, "not validated with this run")
+
+
+def verdict(root: Path, timeout_s: float = VERDICT_TIMEOUT_S) -> BidsVerdict:
+    """The validator's judgement for a certificate: a validator that is missing or silent is stated, not failed.
+
+    root      : a BIDS dataset.
+    timeout_s : after this long the participant is not kept waiting, s.
+    """
+    try:
+        issues = validate(root, timeout_s)
+    except FoolscanError as error:
+        return BidsVerdict(False, f"not validated: {error}")
+    errors, warnings = len(issues.errors), len(issues.warnings)
+    note = f"{errors} error{'s' * (errors != 1)}, {warnings} warning{'s' * (warnings != 1)}"
+    return BidsVerdict(True, note, issues.errors, issues.warnings)
+
+
+def validate(root: Path, timeout_s: float = TIMEOUT_S) -> BidsIssues:
     """Run bids-validator-deno over a folder; it works offline and takes a few seconds.
 
-    root : a BIDS dataset.
+    root      : a BIDS dataset.
+    timeout_s : how long it may take, s.
 
     Raises FoolscanError when the validator is not installed or gives no answer.
     """
@@ -34,9 +69,19 @@ def validate(root: Path) -> BidsIssues:
     )
     if program is None:
         raise FoolscanError("the BIDS validator is not installed; remedy: pip install bids-validator-deno")
-    done = subprocess.run(
-        [program, str(root), "--json"], capture_output=True, text=True, encoding="utf-8", timeout=TIMEOUT_S
-    )
+    try:
+        done = subprocess.run(
+            [program, str(root), "--json"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=timeout_s,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise FoolscanError(f"{root}: the BIDS validator gave no answer within {timeout_s:.0f} s") from error
+    except OSError as error:
+        raise FoolscanError(f"the BIDS validator does not start ({error}); install it again") from error
     try:
         issues = json.loads(done.stdout)["issues"]["issues"]
     except (ValueError, KeyError) as error:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
-from experiment.events import Event, events_of, origin_s, run_of
+from experiment.bids import NOT_ASKED, BidsVerdict
+from experiment.events import Event, events_of, origin_s, plans_of, run_of
 from experiment.journal import Journal
-from protocols.folder import StudyFolder, write_json
+from experiment.pulse_report import PulseReport, pulse_report
+from protocols.folder import StudyFolder, write_json, write_text
 from protocols.provenance import sha256_of
 
 CERTIFICATE_FORMAT = 1
@@ -22,23 +25,47 @@ TR_TOLERANCE = 0.002
 
 
 @dataclass(frozen=True)
+class SetResponses:
+    """The answers to one stimulus set.
+
+    right            : correct answers; None where images have no correct answer (AN).
+    response_time_s  : median, s; None without an answer.
+    """
+
+    trial_type: str
+    trials: int
+    answered: int
+    right: int | None
+    response_time_s: float | None
+
+
+@dataclass(frozen=True)
 class Certificate:
     """What is to be known of a run before the participant leaves.
 
     passed, remarks : whether it is as it should be, and if not, why.
+    notes           : what is worth knowing and does not make it wanting.
     timing          : whether the times say anything about a display.
     onset_error_*_s : actual minus planned onset of the trials, absolute, s; None when no trial was shown.
     frames_dropped  : frames that passed unseen; `late_flips` is in how many flips.
     tr_estimate_s   : slope of the pulses' times over their number, s; None with fewer than two.
     missed          : stimulus trials without a response in the window.
+    pulses          : the pulses, judged together.
+    fixation_breaks : None without an eye tracker.
+    loop_cost_p99_s : what the drawing loop cost beside the flip, s; None under a simulated clock.
+    bids            : the BIDS validator's judgement of the folder at the end of the run.
     """
 
     format: int
     run: str
+    study: str
+    rig: str
+    started: str | None
     rehearsal: bool
     complete: bool
     passed: bool
     remarks: tuple[str, ...]
+    notes: tuple[str, ...]
     timing: str
     onset_error_median_s: float | None
     onset_error_p99_s: float | None
@@ -59,47 +86,64 @@ class Certificate:
     missed: int
     late_presses: int
     extra_presses: int
+    sets: tuple[SetResponses, ...]
+    fixation_breaks: int | None
     refresh_rig_hz: float
     refresh_measured_hz: float | None
+    loop_cost_p99_s: float | None
     keyboard: str | None
+    pulses: PulseReport
+    bids: BidsVerdict
 
 
-def certificate_of(journal: Journal) -> Certificate:
-    """The certificate of a journal, complete or cut off."""
+def certificate_of(journal: Journal, bids: BidsVerdict = NOT_ASKED) -> Certificate:
+    """The certificate of a journal, complete or cut off.
+
+    bids : what is known of the folder's BIDS validity.
+    """
     events = events_of(journal)
     header = journal.header
     errors_s = np.array([abs(event.onset - event.planned_onset) for event in events])
     late = journal.of("late")
-    pulses_s = np.array([pulse["t_s"] for pulse in journal.of("pulse")])
+    pulses = pulse_report(journal)
     planned = sum(row["trial"] is not None for row in header["timeline"]["rows"])
     images = [event for event in events if event.stim_id is not None]
     responses = sum(event.response_time is not None for event in images)
-    zero_s = origin_s(journal)
-    flips = journal.of("flip")
-    length_s = flips[-1]["t_s"] - pulses_s[0] if zero_s is not None else 0.0
     measured = header["clock"]["kind"] != "virtual" and header["stage"].get("holds_flips", False)
     frame_s = 1.0 / header["refresh_hz"]
-    remarks = _remarks(journal, events, errors_s, frame_s, planned, responses, len(images))
+    remarks = [
+        *_remarks_on_showing(journal, events, errors_s, frame_s, planned),
+        *_remarks_on_pulses(journal, pulses),
+        *_remarks_on_responses(responses, len(images)),
+        *(fault["what"] for fault in journal.of("fault")),
+        *(f"not valid BIDS: {error}" for error in bids.errors[:3]),
+    ]
+    gaze = journal.of("gaze")
+    breaks = sum(record.get("what") == "fixation break" for record in gaze) if gaze else None
     return Certificate(
         format=CERTIFICATE_FORMAT,
         run=run_of(journal).stem,
+        study=header.get("study", ""),
+        rig=header.get("rig", ""),
+        started=header.get("started"),
         rehearsal=header["rehearsal"],
         complete=journal.complete,
         passed=not remarks,
         remarks=tuple(remarks),
+        notes=tuple(_notes(journal, events, pulses, breaks, bids)),
         timing=MEASURED if measured else NOT_MEASURED,
         onset_error_median_s=_rounded(np.median(errors_s)) if len(errors_s) else None,
         onset_error_p99_s=_rounded(np.percentile(errors_s, 99)) if len(errors_s) else None,
         onset_error_max_s=_rounded(errors_s.max()) if len(errors_s) else None,
-        flips=len(flips),
+        flips=len(journal.of("flip")),
         late_flips=len(late),
         frames_dropped=sum(record["lost"] for record in late),
         planned_length_s=_rounded(header["length_s"]),
-        length_s=_rounded(length_s),
+        length_s=_rounded(_length_s(journal)),
         pulses_expected=header["scan"]["pulses"],
-        pulses_seen=len(pulses_s),
+        pulses_seen=pulses.seen,
         tr_planned_s=header["scan"]["tr_s"],
-        tr_estimate_s=tr_of(pulses_s),
+        tr_estimate_s=pulses.tr_s,
         trials_planned=planned,
         trials_shown=len(events),
         stimulus_trials=len(images),
@@ -107,32 +151,46 @@ def certificate_of(journal: Journal) -> Certificate:
         missed=len(images) - responses,
         late_presses=sum(event.late_presses for event in events),
         extra_presses=sum(event.extra_presses for event in events),
+        sets=_sets(images),
+        fixation_breaks=breaks,
         refresh_rig_hz=header["refresh_hz"],
         refresh_measured_hz=header["stage"].get("refresh_measured_hz"),
+        loop_cost_p99_s=(journal.end or {}).get("loop_cost_p99_s"),
         keyboard=header["stage"].get("keyboard"),
+        pulses=pulses,
+        bids=bids,
     )
 
 
-def tr_of(pulses_s: np.ndarray) -> float | None:
-    """The slope of the pulses' times over their numbers, s; None with fewer than two.
-
-    pulses_s : (n_pulses,) in order. A pulse that was missed leaves a gap, which counts as the intervals it spans.
-    """
-    if len(pulses_s) < 2:
-        return None
-    intervals_s = np.diff(pulses_s)
-    spans = np.maximum(np.rint(intervals_s / np.median(intervals_s)), 1.0)
-    return _rounded(np.polyfit(np.concatenate([[0.0], np.cumsum(spans)]), pulses_s, 1)[0])
+def _length_s(journal: Journal) -> float:
+    """From the first pulse to the last flip of the schedule (what is shown afterwards, until a button, is no part of it)."""
+    if origin_s(journal) is None:
+        return 0.0
+    scheduled = [flip["t_s"] for flip in journal.of("flip") if "frame" in flip] or [journal.of("flip")[-1]["t_s"]]
+    return float(scheduled[-1] - journal.of("pulse")[0]["t_s"])
 
 
-def _remarks(
-    journal: Journal,
-    events: list[Event],
-    errors_s: np.ndarray,
-    frame_s: float,
-    planned: int,
-    responses: int,
-    images: int,
+def _sets(images: Sequence[Event]) -> tuple[SetResponses, ...]:
+    found = []
+    names = {event.trial_type for event in images}
+    for name in [*(known for known in ("RE", "AN", "AI") if known in names), *sorted(names - {"RE", "AN", "AI"})]:
+        mine = [event for event in images if event.trial_type == name]
+        times_s = [event.response_time for event in mine if event.response_time is not None]
+        judged = any(event.expected_answer is not None for event in mine)
+        found.append(
+            SetResponses(
+                name,
+                len(mine),
+                len(times_s),
+                sum(event.correct is True for event in mine) if judged else None,
+                _rounded(np.median(times_s)) if times_s else None,
+            )
+        )
+    return tuple(found)
+
+
+def _remarks_on_showing(
+    journal: Journal, events: Sequence[Event], errors_s: np.ndarray, frame_s: float, planned: int
 ) -> list[str]:
     found = []
     if not journal.complete:
@@ -143,31 +201,71 @@ def _remarks(
     late = int(np.count_nonzero(errors_s > frame_s))
     if late:
         found.append(f"{late} onsets were more than a frame ({frame_s * 1000:.1f} ms) off")
-    expected, seen = journal.header["scan"]["pulses"], len(journal.of("pulse"))
-    if journal.complete and seen != expected:
-        found.append(f"{seen} pulses for {expected} expected: was the first missed, or did the scanner stop early?")
-    tr_s, planned_tr_s = (
-        tr_of(np.array([pulse["t_s"] for pulse in journal.of("pulse")])),
-        journal.header["scan"]["tr_s"],
-    )
-    if tr_s is not None and abs(tr_s / planned_tr_s - 1.0) > TR_TOLERANCE:
-        found.append(f"pulses came every {tr_s:.4f} s; scan.tr_s of the study is {planned_tr_s:g}")
-    if images and images - responses > MISSED_SHARE * images:
-        found.append(f"no response in {images - responses} of {images} stimulus trials")
-    found += [fault["what"] for fault in journal.of("fault")]
     return found
+
+
+def _remarks_on_pulses(journal: Journal, pulses: PulseReport) -> list[str]:
+    found = []
+    expected = journal.header["scan"]["pulses"]
+    if journal.complete and pulses.seen != expected:
+        why = "; ".join(hypothesis.sentence for hypothesis in pulses.hypotheses)
+        gaps = f"{pulses.missed} lacking in between" if pulses.missed else ""
+        reason = (
+            "; ".join(part for part in (gaps, why) if part) or "was the first missed, or did the scanner stop early?"
+        )
+        found.append(f"{pulses.seen} pulses for {expected} expected: {reason}")
+    planned_tr_s = journal.header["scan"]["tr_s"]
+    if pulses.tr_s is not None and abs(pulses.tr_s / planned_tr_s - 1.0) > TR_TOLERANCE:
+        found.append(f"pulses came every {pulses.tr_s:.4f} s; scan.tr_s of the study is {planned_tr_s:g}")
+    return found
+
+
+def _remarks_on_responses(responses: int, images: int) -> list[str]:
+    missed = images - responses
+    return [f"no response in {missed} of {images} stimulus trials"] if missed > MISSED_SHARE * images else []
+
+
+def _notes(
+    journal: Journal, events: Sequence[Event], pulses: PulseReport, breaks: int | None, bids: BidsVerdict
+) -> list[str]:
+    late = journal.of("late")
+    dropped = sum(record["lost"] for record in late)
+    counts = [
+        (dropped, "frame", f"dropped in {_count(len(late), 'flip')}"),
+        (pulses.extra, "pulse", "beside the grid (does the line bounce?), counted as no volume"),
+        (pulses.early + pulses.late, "pulse", "early or late"),
+        (sum(event.late_presses for event in events), "press", "after the response window"),
+        (sum(event.extra_presses for event in events), "press", "beside the first one within it"),
+        (breaks or 0, "fixation break", ""),
+    ]
+    found = [f"{_count(number, what)} {where}".strip() for number, what, where in counts if number]
+    if journal.cut:
+        found.append("the journal's last line was cut off, and with it one record")
+    return found + [f"BIDS: {line}" for line in bids.warnings[:2]]
+
+
+def _count(number: int, what: str) -> str:
+    """``1 frame``, ``2 presses``."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}{'es' if what.endswith('s') else 's'}"
 
 
 def _rounded(value: float) -> float:
     return round(float(value), 6)
 
 
-def write_certificate(folder: StudyFolder, journal: Journal, events: Path) -> tuple[Path, Certificate]:
-    """Write ``derivatives/foolscan/certificates/<run>_certificate.json``, with the hashes of the run's files."""
-    certificate = certificate_of(journal)
-    run = run_of(journal)
-    path = folder.derived("certificates") / f"{run.stem}_certificate.json"
-    files = [journal.path, folder.timeline(run), events]
-    record = asdict(certificate) | {"sha256": {folder.relative(file): sha256_of(file) for file in files}}
-    write_json(path, record)
+def write_certificate(
+    folder: StudyFolder, journal: Journal, events: Path, bids: BidsVerdict = NOT_ASKED
+) -> tuple[Path, Certificate]:
+    """Write ``derivatives/foolscan/certificates/<run>_certificate.json`` and ``.html``, with the hashes of the run's files.
+
+    bids : what is known of the folder's BIDS validity (see `experiment.bids.verdict`).
+    """
+    from experiment.certificate_page import page_of
+
+    certificate = certificate_of(journal, bids)
+    path = folder.derived("certificates") / f"{certificate.run}_certificate.json"
+    files = [journal.path, *plans_of(folder, journal), events]
+    hashes = {folder.relative(file): sha256_of(file) for file in files}
+    write_text(path.with_suffix(".html"), page_of(certificate, journal, hashes))
+    write_json(path, asdict(certificate) | {"sha256": hashes})
     return path, certificate

@@ -39,6 +39,10 @@ class FrameClock(Protocol):
         """When the next flip is due."""
         ...
 
+    def hold(self) -> None:
+        """Called when everything is drawn: waits for the refresh where the display's flip does not."""
+        ...
+
     def flipped(self) -> Flip:
         """Called as soon as the stage has flipped: when that was."""
         ...
@@ -52,8 +56,12 @@ class FrameClock(Protocol):
         ...
 
 
+# A refresh this share of a frame ago is the one that is meant: stamps come a little after the refresh they stand for.
+JUST_PAST = 0.05
+
+
 class WallClock:
-    """Real time. Where the display does not hold the flip until its refresh (a virtual one), the clock waits instead.
+    """Real time. Where the display does not hold the flip until its refresh (a virtual one), the clock does it instead.
 
     refresh_hz : the rig's refresh.
     held       : whether the stage's flip returns at the display's refresh.
@@ -72,7 +80,7 @@ class WallClock:
     ) -> None:
         self._period_s = 1.0 / refresh_hz
         self._held, self._read, self._sleep = held, read, sleep
-        self._last_s = read()
+        self._last_s = read()  # the refresh at which the screen flipped last
 
     def now_s(self) -> float:
         """Seconds of the process's monotonic counter: no change of the computer's date touches it."""
@@ -80,18 +88,26 @@ class WallClock:
 
     def next_flip_s(self) -> float:
         """The first refresh, counted from the last flip, that is still to come."""
-        periods = max(1, math.ceil((self._read() - self._last_s) / self._period_s - 0.5))
+        periods = max(1, math.ceil((self._read() - self._last_s) / self._period_s - JUST_PAST))
         return self._last_s + periods * self._period_s
 
-    def flipped(self) -> Flip:
-        """The time now; on a display that does not hold the flip, the refresh is waited for here."""
+    def hold(self) -> None:
+        """Wait for the refresh on a display that does not wait itself: its refreshes are counted by this clock."""
         if not self._held:
             due_s = self.next_flip_s()
             while (left_s := due_s - self._read()) > 0:
                 self._sleep(left_s)
+
+    def flipped(self) -> Flip:
+        """The time now, and the refreshes that passed since the flip before."""
         now_s = self._read()
-        lost = max(0, round((now_s - self._last_s) / self._period_s) - 1)
-        self._last_s = now_s
+        periods = (now_s - self._last_s) / self._period_s
+        if self._held:
+            lost = max(0, round(periods) - 1)
+            self._last_s = now_s
+        else:
+            lost = max(0, math.floor(periods + JUST_PAST) - 1)
+            self._last_s += (lost + 1) * self._period_s
         return Flip(now_s, lost)
 
     def skip_to(self, t_s: float) -> None:
@@ -125,6 +141,9 @@ class VirtualClock:
     def next_flip_s(self) -> float:
         """One frame later."""
         return (self._frame + 1) / self._hz
+
+    def hold(self) -> None:
+        """Simulated frames take no time."""
 
     def flipped(self) -> Flip:
         """The next frame, or a later one where a fault was asked for."""

@@ -11,6 +11,8 @@ from rich.console import Console
 
 if TYPE_CHECKING:
     from experiment.run import RunResult
+    from protocols.folder import RunId
+    from protocols.study import Study
 
 app = typer.Typer(no_args_is_help=True, help="Show the images to a participant and log every flip, pulse and key.")
 
@@ -58,7 +60,10 @@ def run(
     rig: RigOption,
     sub: SubOption,
     ses: SesOption,
-    run: RunOption,
+    run: Annotated[int | None, typer.Option("--run", help="the run's number, from 1")] = None,
+    go_on: Annotated[
+        bool, typer.Option("--continue", help="the run that was aborted, started again; else the next of this visit")
+    ] = False,
     task: TaskOption = None,
     stage: StageOption = StageName.window,
     real_time: Annotated[bool, typer.Option("--real-time", help="play a rehearsal by the wall's clock")] = False,
@@ -75,12 +80,16 @@ def run(
     from experiment.run import RunAborted
     from experiment.run import run as show
     from protocols.folder import RunId
+    from protocols.problems import FoolscanError
     from protocols.rig import load_rig
     from protocols.study import load_study
 
     faults = faults_of(fault or ())
     loaded = load_study(study)
-    run_id = RunId(sub, ses, task or loaded.analysis.task, run)
+    if go_on == (run is not None):
+        raise FoolscanError("--run, --continue: found both or none; give one of them")
+    task = task or loaded.analysis.task
+    run_id = _next_run(loaded, to, sub, ses, task) if run is None else RunId(sub, ses, task, run)
     typer.echo(f"{run_id.stem}: Ctrl-C, or the abort key twice, ends it")
     try:
         result = show(
@@ -206,6 +215,24 @@ def recover(
 
     for recovered in rebuild(folder, journal):
         typer.echo(f"{recovered.events or recovered.journal}: {recovered.note}")
+
+
+def _next_run(study: Study, to: Path, sub: str, ses: str, task: str) -> RunId:
+    """The run with which a visit goes on, said in words; runs that were shown but lack their events get them first."""
+    from experiment.attempts import next_run
+    from experiment.recover import recover as rebuild
+    from protocols.folder import RunId, StudyFolder
+
+    visit = [RunId(sub, ses, task, number) for number in range(1, study.design.runs + 1)]
+    upcoming = next_run(StudyFolder(to), visit)
+    for journal in upcoming.to_recover:
+        for recovered in rebuild(to, journal):
+            typer.echo(f"{recovered.events or recovered.journal}: {recovered.note}")
+    if upcoming.continues is not None:
+        order = "a new order, as trials of the old one were seen" if upcoming.continues.seen else "the same order"
+        ended = f"{upcoming.continues.journal.name} ended early ({upcoming.continues.reason})"
+        typer.echo(f"{upcoming.run.stem}: started again with {order}; {ended}")
+    return upcoming.run
 
 
 def _say(result: RunResult, console: Console) -> None:

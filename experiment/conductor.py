@@ -146,6 +146,8 @@ def changes_of(segment: Segment, first_row: int) -> list[Change]:
     The last row of a response-driven segment stands: nothing follows it here.
     """
     changes: list[Change] = []
+    if not segment.rows or segment.rows[0].frame > 0:
+        changes.append(Change(0, None, Nothing()))
     for index, row in enumerate(segment.rows, start=first_row):
         if changes and changes[-1].frame >= row.frame:
             changes.pop()  # the row before ends where this one begins: no frame lies between them
@@ -193,6 +195,8 @@ class _Playing:
     def play_all(self, waiting: Drawing) -> None:
         """The segments in order; the first that is pulse-locked waits for the first pulse."""
         for segment, changes in zip(self.timeline.segments, self.changes, strict=True):
+            if segment.only_after_press and self.ended_by is None:
+                continue
             self.beginning = segment
             if segment.mode == "response_driven":
                 self.play_response_driven(segment, changes)
@@ -220,13 +224,12 @@ class _Playing:
     def play_pulse_locked(self, segment: Segment, changes: list[Change]) -> None:
         """Rows at their absolute frames: what a flip shows depends on its own time alone."""
         origin_s = self.origin_s or 0.0
-        place, shown = -1, -1
-        frame = -1
+        place, shown, frame = -1, -1, -1
         while frame < segment.end_frame:
             frame = self.frame_due(origin_s)
             while place + 1 < len(changes) and changes[place + 1].frame <= frame:
                 place += 1
-            change = changes[place] if place >= 0 else Change(frame, None, Nothing())
+            change = changes[max(place, 0)]
             self.step(change.drawing.at(frame - change.frame), frame, change if place != shown else None, change.row)
             shown = place
             if frame < segment.end_frame and not change.drawing.moves:
@@ -240,7 +243,7 @@ class _Playing:
         begin_s, open_s = None, math.inf
         place, shown, frame = 0, -1, 0
         self.ended_by = None
-        while self.ended_by is None and frame < end_frame:
+        while frame < (end_frame if self.ended_by is None else min(end_frame, segment.ends_from_frame)):
             while place + 1 < len(changes) and changes[place + 1].frame <= frame:
                 place += 1
             change = changes[place]
@@ -249,13 +252,14 @@ class _Playing:
             begin_s = self.now_s if begin_s is None else begin_s
             if frame >= segment.until_from_frame:
                 open_s = min(open_s, self.now_s)
-            ends = [press for press in self.presses if press.button in segment.until and press.t_s >= open_s]
-            if ends:
-                self.ended_by = ends[0].button
-            elif not change.drawing.moves:
-                following = changes[place + 1].frame if place + 1 < len(changes) else end_frame
-                to_open = segment.until_from_frame if frame < segment.until_from_frame else math.inf
-                self.clock.skip_to(min(begin_s + min(following, end_frame, to_open) / hz, self.responses.due_s()))
+            if self.ended_by is None:
+                ends = [press for press in self.presses if press.button in segment.until and press.t_s >= open_s]
+                self.ended_by = ends[0].button if ends else None
+            if not change.drawing.moves:
+                following = changes[place + 1].frame if place + 1 < len(changes) else math.inf
+                turns = (following, end_frame, segment.until_from_frame, segment.ends_from_frame)
+                next_frame = min(turn for turn in turns if turn > frame) if max(turns) > frame else frame
+                self.clock.skip_to(min(begin_s + next_frame / hz, self.responses.due_s()))
             frame = self.frame_due(begin_s)
 
     def resolved(self, change: Change) -> Change:
@@ -280,6 +284,7 @@ class _Playing:
         if change is not None and change.row is not None and change.row in self.pictures_of:
             self.snapshots[self.pictures_of[change.row]] = self.stage.snapshot()
         self.costs_s.append(time.perf_counter() - self.turn_s)
+        self.clock.hold()
         self.stage.flip()
         flip = self.clock.flipped()
         self.turn_s = time.perf_counter()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 
@@ -77,6 +78,33 @@ class Bar(_Still):
 
 
 @dataclass(frozen=True)
+class SweepingBar:
+    """A bar that moves across its aperture at one speed; every frame is another still.
+
+    bar      : the first still.
+    to_deg   : where its centre is in the last frame; visual angle.
+    n_frames : of the whole sweep.
+    """
+
+    bar: Bar
+    to_deg: float
+    n_frames: int
+
+    moves = True
+
+    @property
+    def name(self) -> str:
+        """``sweeping-`` and the bar, where it ends, and the number of frames."""
+        return f"sweeping-{self.bar.name} {self.to_deg:g} {self.n_frames}"
+
+    def at(self, frame: int) -> Still:
+        """The bar in one frame; it stands still at the end of its way."""
+        share = min(max(frame, 0), self.n_frames - 1) / max(1, self.n_frames - 1)
+        way_deg = self.to_deg - self.bar.position_deg
+        return replace(self.bar, position_deg=round(self.bar.position_deg + share * way_deg, 9))
+
+
+@dataclass(frozen=True)
 class Mask(_Still):
     """A mask of the size of an image: noise of its own, the same every time for the same key.
 
@@ -107,8 +135,9 @@ class Rating(_Still):
 
     @property
     def name(self) -> str:
-        """``rating`` and the step that was chosen, if any."""
-        return "rating" if self.chosen is None else f"rating {self.chosen}"
+        """``rating``, the step that was chosen, the direction, question and labels, parted by ``|``."""
+        parts = (str(self.chosen), "rtl" if self.right_to_left else "ltr", self.question, *self.labels)
+        return "rating " + "|".join(escaped(part).replace("|", "\\p") for part in parts)
 
 
 # What a stage knows how to draw.
@@ -152,6 +181,63 @@ class Awaiting(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Feedback(_Still):
+    """What is said after a practice trial.
+
+    right_button : the button of the correct answer; None: the image has no correct answer.
+    """
+
+    right_button: str | None
+    right: Words
+    wrong: Words
+    missed: Words
+    noted: Words
+
+    @property
+    def name(self) -> str:
+        """``feedback`` and the button of the correct answer."""
+        return f"feedback {self.right_button or ''}".strip()
+
+    @property
+    def outcomes(self) -> tuple[Drawing, ...]:
+        """The four things that can be said."""
+        return (self.right, self.wrong, self.missed, self.noted)
+
+    def given(self, button: str | None) -> Drawing:
+        """What is said of one answer."""
+        if button is None:
+            return self.missed
+        if self.right_button is None:
+            return self.noted
+        return self.right if button == self.right_button else self.wrong
+
+
+@dataclass(frozen=True)
+class Chosen(_Still):
+    """A scale with the step that has just been chosen.
+
+    buttons : of the steps.
+    """
+
+    rating: Rating
+    buttons: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """``chosen``."""
+        return "chosen"
+
+    @property
+    def outcomes(self) -> tuple[Drawing, ...]:
+        """The scale with each of its steps chosen."""
+        return tuple(replace(self.rating, chosen=step) for step in range(len(self.buttons)))
+
+    def given(self, button: str | None) -> Drawing:
+        """The scale with the step of a button chosen."""
+        return self.rating if button is None else replace(self.rating, chosen=self.buttons.index(button))
+
+
 def stills_of(drawing: Drawing) -> tuple[Still, ...]:
     """The stills that a drawing may show, as far as they have to be made ready before a run (moving ones are not)."""
     if isinstance(drawing, Awaiting):
@@ -164,10 +250,27 @@ def escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n")
 
 
-def drawing_named(name: str) -> Drawing:
-    """The still drawing of a name in a timeline or journal.
+def unescaped(line: str) -> str:
+    """The text that `escaped` put on one line."""
+    letters = {"\\": "\\", "t": "\t", "n": "\n", "p": "|"}
+    return re.sub(r"\\(.)", lambda found: letters.get(found[1], found[0]), line)
 
-    name : ``nothing`` or ``picture <stim_id>``.
-    """
-    kind, _, stim_id = name.partition(" ")
-    return Picture(stim_id) if kind == "picture" else Nothing()
+
+def drawing_named(name: str) -> Drawing:
+    """The drawing of a name in a timeline or journal; one that waited for a button is ``nothing`` until it is known."""
+    kind, _, rest = name.partition(" ")
+    if kind == "picture":
+        return Picture(rest)
+    if kind == "mask":
+        return Mask(rest)
+    if kind in ("words", "words-rtl"):
+        return Words(unescaped(rest), kind == "words-rtl")
+    if kind == "bar":
+        return Bar(*(float(number) for number in rest.split(" ")))
+    if kind == "sweeping-bar":
+        *bar, to_deg, n_frames = rest.split(" ")
+        return SweepingBar(Bar(*(float(number) for number in bar)), float(to_deg), int(n_frames))
+    if kind == "rating":
+        chosen, direction, question, *labels = (unescaped(part) for part in rest.split("|"))
+        return Rating(tuple(labels), None if chosen == "None" else int(chosen), question, direction == "rtl")
+    return Nothing()

@@ -147,18 +147,30 @@ def run_of(journal: Journal) -> RunId:
     return RunId(**journal.header["run"])
 
 
-def write_events(folder: StudyFolder, journal: Journal) -> Path:
+def plans_of(folder: StudyFolder, journal: Journal) -> list[Path]:
+    """The timeline that a journal was played from, where it still stands: an aborted attempt's went aside with it."""
+    name = journal.path.name.replace("_journal.jsonl", "_timeline.tsv")
+    return [path for path in [folder.timeline(run_of(journal)).with_name(name)] if path.exists()]
+
+
+def events_path_of(folder: StudyFolder, journal: Journal) -> Path:
+    """Where the events of a journal belong."""
+    return events_path(folder, run_of(journal), scanner=journal.header["scan"]["end_s"] is not None)
+
+
+def write_events(folder: StudyFolder, journal: Journal, path: Path | None = None) -> Path:
     """Write events.tsv and its sidecar from a journal.
+
+    path : elsewhere than where the run's events belong.
 
     Returns the path of events.tsv.
     """
-    run = run_of(journal)
-    path = events_path(folder, run, scanner=journal.header["scan"]["end_s"] is not None)
+    path = path or events_path_of(folder, journal)
     write_text(path, events_text(events_of(journal)))
     write_sidecar(
         folder,
         path,
-        inputs=[journal.path, folder.timeline(run)],
+        inputs=[journal.path, *plans_of(folder, journal)],
         parameters={"response_window_s": journal.header["response_window_s"], "complete": journal.complete},
         packages=["psychopy"],
         more=sidecar_facts(journal),

@@ -244,6 +244,10 @@ class LateClock:
             self._sleep(due_s - self._clock.now_s() + (held_up - 0.5) * self._period_s)
         return due_s
 
+    def hold(self) -> None:
+        """As the clock beneath."""
+        self._clock.hold()
+
     def flipped(self) -> Flip:
         """As the clock beneath."""
         self._flips += 1

@@ -1,10 +1,12 @@
-"""The append-only truth of a run: every flip, pulse and key, written and synced by a thread of its own."""
+"""The append-only truth of a run: every flip, pulse and key, written by one thread and synced by another."""
 
 from __future__ import annotations
 
 import json
 import os
 import queue
+import shutil
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,12 +16,42 @@ from typing import Any, BinaryIO
 from protocols.problems import FoolscanError
 
 JOURNAL_FORMAT = 1
+# A run writes a few MB; a disk with less room than this is about to be full.
+LEAST_ROOM_BYTES = 50 * 2**20
 
 Record = dict[str, Any]
 
 
-def _create(path: Path) -> BinaryIO:
-    return path.open("xb")
+def create_file(path: Path) -> BinaryIO:
+    """A new file without a buffer, its name safe on the disk; one that exists is refused."""
+    file = path.open("xb", buffering=0)
+    if sys.platform != "win32":  # there a folder cannot be opened, and NTFS journals names itself
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    return file  # type: ignore[return-value]
+
+
+def sync_file(file: BinaryIO) -> None:
+    """Return when what was written to a file is on the disk, as far as the system can tell."""
+    if sys.platform == "darwin":
+        import fcntl
+
+        fcntl.fcntl(file.fileno(), fcntl.F_FULLFSYNC)  # fsync alone leaves it in the drive's cache there
+    else:
+        os.fsync(file.fileno())
+
+
+def check_room(folder: Path) -> None:
+    """Raise FoolscanError when the disk of a folder has hardly room left: it would be full in the middle of a run."""
+    free = shutil.disk_usage(folder).free
+    if free < LEAST_ROOM_BYTES:
+        raise FoolscanError(
+            f"{folder}: found {free / 2**20:.0f} MB free on this disk, a run needs {LEAST_ROOM_BYTES / 2**20:.0f} MB: "
+            "free space before the participant lies in the scanner"
+        )
 
 
 class JournalWriter:
@@ -27,9 +59,18 @@ class JournalWriter:
 
     path   : the journal; its folder is created, and an existing file is refused.
     create : opens the file (a test hands in a disk that fills up).
+    sync   : brings the file to the disk (a test hands in its own).
+
+    One thread hands each record to the system within moments: then it outlives the death of this process. The other
+    syncs behind it, which can take tens of milliseconds and must not hold up the first: then it outlives a power cut.
     """
 
-    def __init__(self, path: Path, create: Callable[[Path], BinaryIO] = _create) -> None:
+    def __init__(
+        self,
+        path: Path,
+        create: Callable[[Path], BinaryIO] = create_file,
+        sync: Callable[[BinaryIO], None] = sync_file,
+    ) -> None:
         self.path = path
         self.failure: OSError | None = None
         try:
@@ -37,21 +78,28 @@ class JournalWriter:
             self._file = create(path)
         except OSError as error:
             raise FoolscanError(f"{path}: the journal cannot be written ({error.strerror or error})") from error
+        self._sync = sync
         self._records: queue.SimpleQueue[Record | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._write, name="journal", daemon=True)
-        self._thread.start()
+        self._written: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._threads = [
+            threading.Thread(target=self._write_all, name="journal", daemon=True),
+            threading.Thread(target=self._sync_behind, name="journal sync", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def put(self, record: Record) -> None:
         """Hand a record over to be written (a dictionary with the key ``kind``, not to be changed afterwards)."""
         self._records.put(record)
 
     def close(self) -> None:
-        """Write what is left and close the file.
+        """Write and sync what is left and close the file.
 
         Raises FoolscanError when the disk did not take all of it.
         """
         self._records.put(None)
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
         try:
             self._file.close()
         except OSError as error:
@@ -66,7 +114,7 @@ class JournalWriter:
                 f"{self.path}: the journal could not be written ({reason}). Free space on this disk, then repeat the run"
             )
 
-    def _write(self) -> None:
+    def _write_all(self) -> None:
         ended = False
         while not ended:
             batch = [self._records.get()]
@@ -74,16 +122,35 @@ class JournalWriter:
                 batch.append(self._records.get())
             ended = None in batch
             if self.failure is None:
-                lines = [json.dumps(record, ensure_ascii=False) for record in batch if record is not None]
-                self._append("".join(line + "\n" for line in lines).encode())
+                self._append(b"".join(line_of(record) for record in batch if record is not None))
+            self._written.put(not ended)
 
     def _append(self, content: bytes) -> None:
+        left = memoryview(content)
         try:
-            self._file.write(content)
+            while left:
+                left = left[self._file.write(left) :]
             self._file.flush()
-            os.fsync(self._file.fileno())
         except OSError as error:
             self.failure = error
+
+    def _sync_behind(self) -> None:
+        more = True
+        while more:
+            more = self._written.get()
+            while more and not self._written.empty():
+                more = self._written.get()
+            if self.failure is None:
+                try:
+                    self._sync(self._file)
+                except OSError as error:
+                    self.failure = error
+
+
+def line_of(record: Record) -> bytes:
+    """A record as a line of JSON in UTF-8; whatever JSON does not know is written as its ``repr``, never left out."""
+    line = json.dumps(record, ensure_ascii=False, default=repr) + "\n"
+    return line.encode("utf-8", errors="backslashreplace")
 
 
 @dataclass(frozen=True)
@@ -117,7 +184,7 @@ class Journal:
 
 
 def read_journal(path: Path) -> Journal:
-    """Read a journal, whole or cut off in its last line.
+    """Read a journal, whole or cut off in its last line (half written, or zeros after a power cut).
 
     Raises FoolscanError when its first line is no header of a known format, or a line before the last is broken.
     """
@@ -125,6 +192,9 @@ def read_journal(path: Path) -> Journal:
     tail = lines.pop()
     records: list[Record] = []
     for number, line in enumerate(lines, start=1):
+        if b"\0" in line:  # some disks leave zeros where a power cut kept the end from being written
+            tail = line
+            break
         try:
             records.append(_record(line))
         except ValueError as error:

@@ -8,9 +8,11 @@ from statistics import median
 
 from rich.table import Table
 
+from experiment.attempts import order_number
+from experiment.compiler import compile_timeline
 from experiment.design_efficiency import Design
 from experiment.design_file import design_of_run, write_design
-from experiment.timeline import Timeline, compile_timeline, timeline_text, write_timeline
+from experiment.timeline import Timeline, timeline_text, write_timeline
 from experiment.timeline_picture import COLOURS, OTHER, timeline_picture
 from protocols.folder import RunId, StudyFolder, atomic_path, open_folder
 from protocols.manifest import read_manifest
@@ -42,7 +44,7 @@ def plan_run(study: Study, rig: Rig, folder: Path | str, run_id: RunId) -> Plann
     stimuli = read_manifest(place)
     open_folder(folder, study.title, rehearsal=rig.rehearsal)
     record = open_session(place, study, run_id.sub, run_id.ses, run_id.task, rehearsal=rig.rehearsal)
-    timeline = compile_timeline(study, rig, record, stimuli, run_id)
+    timeline = compile_timeline(study, rig, record, stimuli, run_id, order_number=order_number(place, run_id))
     if place.journal(run_id).exists() and place.timeline(run_id).read_text(encoding="utf-8") != timeline_text(timeline):
         raise FoolscanError(f"{place.timeline(run_id)}: the run was shown with another plan (rig, images?); it is kept")
     table = write_timeline(place, timeline, rig, record)

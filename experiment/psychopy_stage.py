@@ -6,6 +6,7 @@ import itertools
 import statistics
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,126 +18,174 @@ from pyglet import gl
 from pyglet.gl import gl_info
 
 from experiment.doctor import SOFTWARE_RENDERERS
-from experiment.drawings import Picture, Still, Words
+from experiment.drawings import Bar, Mask, Nothing, Picture, Rating, Still, Words
+from experiment.gamma_ramp import GammaRamp, card_of
+from experiment.lettering import Page, lettered, rating_scale
 from experiment.psychopy_keys import KeyReader
+from experiment.screen_geometry import (
+    CHECK_DEG,
+    PatchCode,
+    as_sent,
+    bar_outline,
+    checkerboard,
+    fixation_point,
+    middle_of,
+    points_as_sent,
+    scrambled,
+)
+from experiment.screen_list import chosen_screen
+from protocols.luminance import sent_levels
 from protocols.problems import FoolscanError
 from protocols.rig import Rig
+from protocols.rig_display import REFRESH_TOLERANCE, Display
+from protocols.seeds import generator_for
 from protocols.study import ImagesTask
 
 FLIPS_MEASURED = 60
-# 59.94 Hz is 60 Hz: a rig may round its refresh by this share. A wrong mode (50, 75, 120 Hz) is far beyond it.
-REFRESH_TOLERANCE = 0.005
-TEXT_DEG = 0.7
+LETTER_DEG = 0.7
+TEXT_SHARE = 0.8
+"""How much of the screen's width and height text may fill."""
+LIGHT_TEXT_BELOW = 150
+"""Text is white on backgrounds darker than this grey level of an image, black on lighter ones."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """An image in video memory.
+
+    pixels : (height, width, 3) uint8, upright, as exported.
+    drawn  : what PsychoPy draws.
+    """
+
+    path: Path
+    pixels: np.ndarray
+    drawn: Any
 
 
 class PsychoPyStage:
     """A PsychoPy window as a rig describes it.
 
-    rig  : screen, size, distance.
+    rig  : screen, size, distance, light, mirrors, photodiode patch.
     task : background and size of the fixation point.
 
-    Raises FoolscanError when the window does not open, or comes out at another size than the rig's.
+    Raises FoolscanError when the window does not open, comes out at another size than the rig's, or the driver does not
+    take the gamma ramp of a linearised display.
     """
 
     def __init__(self, rig: Rig, task: ImagesTask) -> None:
         logging.console.setLevel(logging.ERROR)
         display = rig.display
-        self._rig, self._grey = rig, task.background_grey
-        monitor = monitors.Monitor(
-            f"foolscan {rig.name}", width=display.width_mm / 10, distance=display.distance_mm / 10
-        )
-        monitor.setSizePix(display.size_px)
+        self._rig, self._display = rig, display
+        self._background = display.background(task.background_grey)
+        self._image_px = display.px(task.image_deg)
+        self._screen = chosen_screen(display)
+        self.window = _open_window(rig, self._background)
         try:
-            self.window = visual.Window(
-                size=display.size_px,
-                fullscr=display.full_screen,
-                screen=display.screen,
-                monitor=monitor,
-                units="pix",
-                color=(self._grey,) * 3,
-                colorSpace="rgb255",
-                allowGUI=False,
-                waitBlanking=True,
-                checkTiming=False,
-                winType="pyglet",
-            )
-        except Exception as error:  # every driver has its own
-            raise FoolscanError(
-                f"display: no window opens on screen {display.screen} ({error}); see foolscan doctor"
-            ) from error
-        size_px = tuple(int(side) for side in self.window.size)
-        if size_px != tuple(display.size_px):
+            self._ramp = GammaRamp(card_of(self.window, self._screen.origin_px))
+            if display.luminance.mode == "linearised" and display.luminance.curve is not None:
+                self._ramp.put(display.luminance.curve.inverse_ramp(self._ramp.size()))
+        except BaseException:
             self.window.close()
-            raise FoolscanError(
-                f"display.size_px: rig {rig.name} says {display.size_px[0]} × {display.size_px[1]}; "
-                f"the window came out as {size_px[0]} × {size_px[1]}: mend the rig file, or the screen's resolution"
-            )
+            raise
         self.window.mouseVisible = False
         self._renderer: str = gl_info.get_renderer()
         self.holds_flips = not any(name in self._renderer.lower() for name in SOFTWARE_RENDERERS)
-        self._fixation = self._image(Image.fromarray(fixation_point(display.px(task.fixation_deg))))
-        self._pictures: dict[str, tuple[Path, Any]] = {}
-        self._words: dict[str, Any] = {}
+        point = fixation_point(display.px(task.fixation_deg))
+        point[..., :3] = sent_levels(point[..., :3], display.luminance.mode)
+        self._fixation = self._drawable(point)
+        self._pictures: dict[str, Loaded] = {}
+        self._others: dict[Still, Any] = {}
+        self._checks: Checks | None = None
+        self._code = PatchCode(display.patch.bits if display.patch else 0)
         self._measured_hz: float | None = None
         self.keys = KeyReader()
 
     def load(self, pictures: Mapping[str, Path]) -> None:
         """Put images into video memory, those of an earlier run kept, and draw each once, unseen."""
         for stim_id, path in pictures.items():
-            if self._pictures.get(stim_id, (None, None))[0] == path:
+            if stim_id in self._pictures and self._pictures[stim_id].path == path:
                 continue
             with Image.open(path) as image:
-                self._pictures[stim_id] = (path, self._image(image.convert("RGB")))
-            self._pictures[stim_id][1].draw()
+                pixels = np.asarray(image.convert("RGB"))
+            self._pictures[stim_id] = Loaded(path, pixels, self._drawable(pixels))
+            self._others.pop(Mask(stim_id), None)
+            self._pictures[stim_id].drawn.draw()
         self._fixation.draw()
         self.window.clearBuffer()
 
-    def _image(self, image: Image.Image) -> Any:
-        # An odd side on an even window needs half a pixel, or the picture would fall between the screen's pixels.
-        shift = [
-            0.5 if side % 2 != whole % 2 else 0.0
-            for side, whole in zip(image.size, self._rig.display.size_px, strict=True)
-        ]
-        return visual.ImageStim(self.window, image=image, units="pix", size=image.size, pos=shift, interpolate=False)
-
     def prepare(self, stills: Iterable[Still]) -> None:
-        """Lay out the words, each drawn once, unseen."""
+        """Make words, masks and scales ready, each drawn once, unseen: nothing is laid out while a run lasts."""
         for still in stills:
-            if isinstance(still, Words):
-                self._text(still.text).draw()
+            self._draw_still(still)
         self.window.clearBuffer()
 
     def draw(self, still: Still, code: int = 0) -> None:
-        """Draw one still into the back buffer; the fixation point lies over it, except over text."""
-        if isinstance(still, Words):
-            self._text(still.text).draw()
-            return
-        if isinstance(still, Picture):
-            self._pictures[still.stim_id][1].draw()
-        self._fixation.draw()
+        """Draw one still into the back buffer; the fixation point lies over it, except over text, the patch over all.
 
-    def _text(self, text: str) -> Any:
-        if text not in self._words:
-            display = self._rig.display
-            light = 255 if self._grey < 150 else 0
-            self._words[text] = visual.TextStim(
-                self.window,
-                text=text,
-                units="pix",
-                height=max(12, display.px(TEXT_DEG)),
-                wrapWidth=display.size_px[0] * 0.8,
-                color=(light,) * 3,
-                colorSpace="rgb255",
-            )
-        return self._words[text]
+        code : 1-based number of the timeline's row that is on the screen, 0 for none.
+        """
+        self._draw_still(still)
+        if not isinstance(still, Words | Rating):
+            self._fixation.draw()
+        if self._display.patch is not None:
+            self._draw_patch(code)
+
+    def _draw_still(self, still: Still) -> None:
+        if isinstance(still, Picture):
+            self._pictures[still.stim_id].drawn.draw()
+        elif isinstance(still, Bar):
+            if self._checks is None:
+                self._checks = Checks(self._display)
+            self._checks.draw(bar_outline(still, self._display))
+        elif not isinstance(still, Nothing):
+            if still not in self._others:
+                self._others[still] = self._drawable(self._pixels_of(still))
+            self._others[still].draw()
+
+    def _pixels_of(self, still: Words | Mask | Rating) -> np.ndarray:
+        """What is drawn once and kept: text with its cover, (height, width, 4); a mask, (height, width, 3)."""
+        if isinstance(still, Mask):
+            rng, loaded = generator_for(0, f"mask/{still.key}"), self._pictures.get(still.key)
+            if loaded is not None:
+                return scrambled(loaded.pixels, rng)
+            noise = rng.integers(0, 256, (self._image_px, self._image_px), dtype=np.uint8)
+            return sent_levels(np.repeat(noise[..., None], 3, axis=2), self._display.luminance.mode)
+        width, height = (round(TEXT_SHARE * side) for side in self._display.upright_px)
+        page = Page(self._display.px(LETTER_DEG), (width, height))
+        if isinstance(still, Words):
+            cover = lettered(still.text, page, right_to_left=still.right_to_left)
+        else:
+            cover = rating_scale(still, page)
+        limit = int(sent_levels(np.array([LIGHT_TEXT_BELOW]), self._display.luminance.mode)[0])
+        ink = np.full((*cover.shape, 3), 255 if self._background < limit else 0, dtype=np.uint8)
+        return np.concatenate([ink, cover[..., None]], axis=2)
+
+    def _drawable(self, pixels: np.ndarray) -> Any:
+        """Pixels, upright, as PsychoPy draws them: one of theirs on one of the screen's, through the rig's mirrors."""
+        height, width = pixels.shape[:2]
+        image = Image.fromarray(as_sent(pixels, self._display))
+        place = middle_of((width, height), self._display)
+        return visual.ImageStim(self.window, image=image, units="pix", size=image.size, pos=place, interpolate=False)
+
+    def _draw_patch(self, code: int) -> None:
+        gl.glPushAttrib(gl.GL_COLOR_BUFFER_BIT | gl.GL_SCISSOR_BIT)
+        gl.glEnable(gl.GL_SCISSOR_TEST)
+        for (left, top, right, bottom), white in zip(
+            self._display.patch_squares(), self._code.squares(code), strict=True
+        ):
+            gl.glScissor(left, self._display.size_px[1] - bottom, right - left, bottom - top)
+            level = 1.0 if white else 0.0
+            gl.glClearColor(level, level, level, 1.0)
+            gl.glClear(gl.GL_COLOR_BUFFER_BIT)
+        gl.glPopAttrib()
 
     def flip(self) -> None:
         """Show the back buffer; returns at the display's refresh where there is one."""
         self.window.flip()
 
     def snapshot(self) -> np.ndarray:
-        """The back buffer, (height, width, 3) uint8, row 0 at the top."""
-        width, height = self._rig.display.size_px
+        """The back buffer, (height, width, 3) uint8, row 0 at the top: what is sent, before any mirror."""
+        width, height = self._display.size_px
         buffer = (gl.GLubyte * (width * height * 3))()
         gl.glReadBuffer(gl.GL_BACK)
         gl.glPixelStorei(gl.GL_PACK_ALIGNMENT, 1)
@@ -146,8 +195,9 @@ class PsychoPyStage:
     def check_refresh(self) -> float | None:
         """Measure the display's refresh and compare it with the rig's; nothing is measured where flips do not wait.
 
-        Raises FoolscanError when they differ by more than `REFRESH_TOLERANCE`.
+        Raises FoolscanError when they differ by more than `REFRESH_TOLERANCE`, or when the gamma ramp is no longer there.
         """
+        self._ramp.check()
         if not self.holds_flips:
             return None
         times_s = []
@@ -156,44 +206,141 @@ class PsychoPyStage:
             times_s.append(time.perf_counter())
         intervals_s = [later - earlier for earlier, later in itertools.pairwise(times_s[9:])]
         self._measured_hz = round(1.0 / statistics.median(intervals_s), 3)
-        expected_hz = self._rig.display.refresh_hz
+        expected_hz = self._display.refresh_hz
         if abs(self._measured_hz / expected_hz - 1.0) > REFRESH_TOLERANCE:
             raise FoolscanError(
-                f"display.refresh_hz: rig {self._rig.name} says {expected_hz:g} Hz; measured {self._measured_hz:g} Hz. Set the "
-                "screen's mode, switch vertical sync on, or mend the rig file"
+                f"display.refresh_hz: rig {self._rig.name} says {expected_hz:g} Hz; measured {self._measured_hz:g} Hz, more than "
+                f"{REFRESH_TOLERANCE:.1%} off. Set the screen's mode, switch vertical sync on, or mend the rig file"
             )
         return self._measured_hz
 
     def close(self) -> None:
-        """Close the window."""
-        self.window.close()
+        """Give the gamma ramp back, close the window."""
+        try:
+            self._ramp.restore()
+        finally:
+            self.window.close()
 
     def facts(self) -> dict[str, Any]:
-        """Software, driver, size and measured refresh."""
+        """Software, driver, size, measured refresh, light, mirrors and patch."""
+        display = self._display
         return {
             "kind": "window",
             "software": "PsychoPy",
             "software_version": psychopy_version,
             "renderer": self._renderer,
             "holds_flips": self.holds_flips,
-            "size_px": list(self._rig.display.size_px),
+            "screen": display.screen,
+            "size_px": list(display.size_px),
             "refresh_measured_hz": self._measured_hz,
+            "refresh_tolerance": REFRESH_TOLERANCE,
+            "luminance": self._luminance_facts(),
+            "seen": {
+                "flip_horizontal": display.flip_horizontal,
+                "flip_vertical": display.flip_vertical,
+                "rotation_deg": display.rotation_deg,
+            },
+            "patch": None if display.patch is None else display.patch.model_dump(exclude_none=True),
             "keyboard": self.keys.backend,
         }
 
+    def _luminance_facts(self) -> dict[str, Any]:
+        light, identity = self._display.luminance, self._ramp.is_identity()
+        native = {True: "identity", False: "not the identity: the system has put its own in", None: "not known"}
+        found = self._display.background_luminance_cd_m2(self._background)
+        return {
+            "mode": light.mode,
+            "gamma_ramp": "inverse of the measured curve" if light.mode == "linearised" else native[identity],
+            "curve_sha256": light.curve.sha256 if light.curve else None,
+            "background_level": self._background,
+            "background_cd_m2": None if found is None else round(found, 3),
+        }
 
-def fixation_point(side_px: int) -> np.ndarray:
-    """A red disc with a white rim, seen on any picture; (side_px, side_px, 4) uint8 with soft edges.
 
-    side_px : diameter.
+class Checks:
+    """A checkerboard that stands still on the screen; a bar uncovers it.
+
+    display : says how large a check is.
     """
-    fine = 8
-    centre = (side_px * fine - 1) / 2
-    y, x = np.mgrid[: side_px * fine, : side_px * fine]
-    radius = np.hypot(x - centre, y - centre) / (side_px * fine / 2)
-    inside, core = radius <= 1.0, radius <= 0.62
-    cover = inside.reshape(side_px, fine, side_px, fine).mean(axis=(1, 3))
-    red = core.reshape(side_px, fine, side_px, fine).mean(axis=(1, 3))
-    share = np.divide(red, cover, out=np.zeros_like(red), where=cover > 0)[..., None]
-    colour = share * np.array([200.0, 0.0, 0.0]) + (1 - share) * 255.0
-    return np.rint(np.concatenate([colour, cover[..., None] * 255.0], axis=2)).astype(np.uint8)
+
+    def __init__(self, display: Display) -> None:
+        self._display = display
+        self._period_px = 2 * max(1, display.px(CHECK_DEG))
+        pixels = checkerboard(self._period_px // 2, 0, 255)
+        self._texture = gl.GLuint()
+        gl.glGenTextures(1, self._texture)
+        gl.glBindTexture(gl.GL_TEXTURE_2D, self._texture)
+        for name, value in (
+            (gl.GL_TEXTURE_WRAP_S, gl.GL_REPEAT),
+            (gl.GL_TEXTURE_WRAP_T, gl.GL_REPEAT),
+            (gl.GL_TEXTURE_MIN_FILTER, gl.GL_NEAREST),
+            (gl.GL_TEXTURE_MAG_FILTER, gl.GL_NEAREST),
+        ):
+            gl.glTexParameteri(gl.GL_TEXTURE_2D, name, value)
+        gl.glPixelStorei(gl.GL_UNPACK_ALIGNMENT, 1)
+        side = self._period_px
+        data = (gl.GLubyte * pixels.size).from_buffer_copy(pixels.tobytes())
+        gl.glTexImage2D(gl.GL_TEXTURE_2D, 0, gl.GL_RGB8, side, side, 0, gl.GL_RGB, gl.GL_UNSIGNED_BYTE, data)
+        gl.glBindTexture(gl.GL_TEXTURE_2D, 0)
+
+    def draw(self, outline: np.ndarray) -> None:
+        """Draw what an outline uncovers.
+
+        outline : (n, 2) px from the middle of the screen, upright, convex.
+        """
+        if len(outline) < 3:
+            return
+        width, height = self._display.size_px
+        corners = points_as_sent(outline, self._display) / (width / 2, height / 2)
+        gl.glPushAttrib(gl.GL_ALL_ATTRIB_BITS)
+        gl.glUseProgram(0)
+        for mode in (gl.GL_PROJECTION, gl.GL_MODELVIEW):
+            gl.glMatrixMode(mode)
+            gl.glPushMatrix()
+            gl.glLoadIdentity()
+        gl.glActiveTexture(gl.GL_TEXTURE0)
+        gl.glEnable(gl.GL_TEXTURE_2D)
+        gl.glBindTexture(gl.GL_TEXTURE_2D, self._texture)
+        gl.glTexEnvi(gl.GL_TEXTURE_ENV, gl.GL_TEXTURE_ENV_MODE, gl.GL_REPLACE)
+        gl.glDisable(gl.GL_DEPTH_TEST)
+        gl.glBegin(gl.GL_TRIANGLE_FAN)
+        for (s, t), (x, y) in zip((outline / self._period_px).tolist(), corners.tolist(), strict=True):
+            gl.glTexCoord2f(s, t)
+            gl.glVertex2f(x, y)
+        gl.glEnd()
+        for mode in (gl.GL_MODELVIEW, gl.GL_PROJECTION):
+            gl.glMatrixMode(mode)
+            gl.glPopMatrix()
+        gl.glPopAttrib()
+
+
+def _open_window(rig: Rig, background: int) -> Any:
+    display = rig.display
+    monitor = monitors.Monitor(f"foolscan {rig.name}", width=display.width_mm / 10, distance=display.distance_mm / 10)
+    monitor.setSizePix(display.size_px)
+    try:
+        window = visual.Window(
+            size=display.size_px,
+            fullscr=display.full_screen,
+            screen=display.screen,
+            monitor=monitor,
+            units="pix",
+            color=(background,) * 3,
+            colorSpace="rgb255",
+            allowGUI=False,
+            waitBlanking=True,
+            checkTiming=False,
+            winType="pyglet",
+        )
+    except Exception as error:  # every driver has its own
+        raise FoolscanError(
+            f"display: no window opens on screen {display.screen} ({error}); see foolscan doctor"
+        ) from error
+    size_px = tuple(int(side) for side in window.size)
+    if size_px != tuple(display.size_px):
+        window.close()
+        raise FoolscanError(
+            f"display.size_px: rig {rig.name} says {display.size_px[0]} × {display.size_px[1]}; "
+            f"the window came out as {size_px[0]} × {size_px[1]}: mend the rig file, or the screen's resolution"
+        )
+    return window

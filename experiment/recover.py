@@ -1,4 +1,4 @@
-"""Rebuilds events from journals, for runs that were cut off before theirs were written."""
+"""Finishes runs that were cut off: events, participant and certificate are made again from the journal."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from experiment.certificate import write_certificate
-from experiment.events import events_of, events_path, run_of, write_events
-from experiment.journal import read_journal
+from experiment.events import events_of, events_path, events_path_of, events_text, run_of, write_events
+from experiment.journal import Journal, read_journal
 from experiment.participants import enrol
-from protocols.folder import StudyFolder, exclusive
+from protocols.folder import RunId, StudyFolder, exclusive
 from protocols.problems import FoolscanError
+from protocols.provenance import read_provenance, sidecar_path
 
 
 @dataclass(frozen=True)
 class Recovered:
     """One journal of a folder, and what came of it.
 
-    events : the events file that was written; None when nothing had to be, or could be, recovered.
+    events : the events file that was written, or finished; None when nothing had to be, or could be, recovered.
     note   : why, in a few words.
     """
 
@@ -27,42 +28,97 @@ class Recovered:
 
 
 def recover(root: Path, journal: Path | None = None) -> list[Recovered]:
-    """Write the events of every journal that has none yet; aborted attempts are left alone unless one is named.
+    """Write what every run that was cut off still lacks: events, sidecar, participant, certificate.
 
     root    : the study folder.
-    journal : one journal to recover, such as that of an aborted attempt.
+    journal : one journal to recover, such as that of an aborted attempt: those are left alone unless they are named.
 
-    Nothing that exists is overwritten. Raises FoolscanError when there are no journals, or the one named has its events.
+    Nothing that exists is overwritten; the events of an aborted attempt whose run was repeated meanwhile go to
+    ``derivatives/foolscan/attempts/``. Raises FoolscanError when there are no journals, the one named has its events,
+    or is no journal.
     """
     folder = StudyFolder(root)
     paths = [journal] if journal is not None else sorted(folder.journals.glob("*_journal.jsonl"))
     if not paths:
         raise FoolscanError(f"{folder.journals}: found no journals; is {root} the study folder?")
-    return [_recover(folder, path, named=journal is not None) for path in paths]
+    return [_recover_named(folder, paths[0])] if journal is not None else [_recover(folder, path) for path in paths]
 
 
-def _recover(folder: StudyFolder, path: Path, *, named: bool) -> Recovered:
-    if "_aborted-" in path.name and not named:
-        return Recovered(path, None, "an aborted attempt, kept (recover it with --journal)")
+def _recover(folder: StudyFolder, path: Path) -> Recovered:
+    """Finish one run of a folder, unless somebody aborted it."""
+    kept = "an aborted attempt, kept (recover it with --journal)"
+    if "_aborted-" in path.name:
+        return Recovered(path, None, kept)
     try:
         journal = read_journal(path)
+        run = run_of(journal)
+        with exclusive(folder.journal(run), run.stem):
+            journal = read_journal(path)
+            if journal.end is not None and not journal.complete:
+                return Recovered(path, None, kept)  # the process died between its last word and the new name
+            return _finish(folder, journal)
     except FoolscanError as error:
-        if named:
-            raise
         return Recovered(path, None, str(error))
+
+
+def _recover_named(folder: StudyFolder, path: Path) -> Recovered:
+    """Recover one journal on request; its run may have been repeated meanwhile."""
+    journal = read_journal(path)
     run = run_of(journal)
     with exclusive(folder.journal(run), run.stem):
-        for scanner in (True, False):
-            existing = events_path(folder, run, scanner=scanner)
-            if existing.exists() and named:
-                raise FoolscanError(f"{existing}: exists already; nothing is overwritten")
-            if existing.exists():
-                return Recovered(path, None, "has its events")
-        shown = events_of(journal)
-        if not shown:
+        existing = _events_there(folder, run)
+        if existing is None:
+            return _finish(folder, journal)
+        events = folder.derived("attempts") / path.name.replace("_journal.jsonl", "_events.tsv")
+        if events.exists() or "_aborted-" not in path.name or _is_from(existing, path):
+            raise FoolscanError(f"{events if events.exists() else existing}: exists already; nothing is overwritten")
+        if not events_of(journal):
             return Recovered(path, None, "no trial was shown: nothing to recover")
-        enrol(folder, run.sub, simulated=bool(journal.header["rehearsal"]))
-        events = write_events(folder, journal)
+        return Recovered(path, write_events(folder, journal, events), "the run was repeated; kept apart from it")
+
+
+def _finish(folder: StudyFolder, journal: Journal) -> Recovered:
+    """Write what a run lacks; what there is stays as it is."""
+    run = run_of(journal)
+    _sweep(folder, run)
+    existing = _events_there(folder, run)
+    certificate = folder.derived("certificates") / f"{run.stem}_certificate.json"
+    shown = events_of(journal)
+    if existing is None and not shown:
+        return Recovered(journal.path, None, "no trial was shown: nothing to recover")
+    if existing is not None and sidecar_path(existing).exists() and certificate.exists():
+        return Recovered(journal.path, None, "has its events")
+    enrol(folder, run.sub, simulated=bool(journal.header["rehearsal"]))
+    note = "complete" if journal.complete else f"cut off: {len(shown)} trials shown"
+    events = existing or events_path_of(folder, journal)
+    if existing is None:
+        write_events(folder, journal)
+    elif not sidecar_path(events).exists():
+        if events.read_text(encoding="utf-8") != events_text(shown):
+            return Recovered(journal.path, None, f"{events}: does not say what the journal says; it is left as it is")
+        write_events(folder, journal)  # the same bytes, and the sidecar
+    if not certificate.exists():
         write_certificate(folder, journal, events)
-    whole = "complete" if journal.complete else f"cut off: {len(shown)} trials shown"
-    return Recovered(path, events, whole)
+    return Recovered(journal.path, events, note)
+
+
+def _events_there(folder: StudyFolder, run: RunId) -> Path | None:
+    paths = (events_path(folder, run, scanner=scanner) for scanner in (True, False))
+    return next((path for path in paths if path.exists()), None)
+
+
+def _is_from(events: Path, journal: Path) -> bool:
+    """Whether events were made from this journal."""
+    try:
+        inputs = read_provenance(events)["inputs"]
+    except FoolscanError:
+        return True  # nobody knows
+    return any(Path(name).name == journal.name for name in inputs)
+
+
+def _sweep(folder: StudyFolder, run: RunId) -> None:
+    """Remove the half-written temporary files that a killed process left of this run."""
+    places = [folder.func(run), folder.func(run).with_name("beh"), folder.derived("certificates")]
+    for place in (*places, folder.derived("timeline")):
+        for path in place.glob(f".{run.stem}_*.tmp*"):
+            path.unlink()

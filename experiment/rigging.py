@@ -16,7 +16,8 @@ from experiment.stage import NullStage, Stage
 from experiment.timeline import Timeline
 from experiment.triggers import EmulatedTriggers, SerialTriggers, TriggerSource
 from protocols.problems import FoolscanError
-from protocols.rig import EmulatedTrigger, KeyboardButtons, Rig, SerialTrigger
+from protocols.rig import Rig
+from protocols.rig_devices import EmulatedTrigger, KeyboardButtons, SerialTrigger
 from protocols.seeds import generator_for
 from protocols.session import SessionRecord
 from protocols.study import ImagesTask, Study

@@ -7,22 +7,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from experiment.attempts import free_run, set_aside_journal
+from experiment.attempts import attempts_of, free_run, order_number, set_aside_journal
 from experiment.certificate import Certificate, write_certificate
 from experiment.clock import FrameClock, Pace, VirtualClock, WallClock
+from experiment.compiler import compile_timeline, task_of
 from experiment.conductor import Performance
 from experiment.design_file import write_design
 from experiment.events import write_events
 from experiment.faults import Faults, LateClock, late_flips
 from experiment.frames import write_frames
-from experiment.journal import JournalWriter, read_journal
+from experiment.journal import JournalWriter, check_room, read_journal
 from experiment.participants import enrol
 from experiment.rigging import StageKind, opened_stage
 from experiment.screen_images import check_stimuli, screen_pictures
 from experiment.screenshots import rows_to_picture, write_screenshots
 from experiment.show import Show
 from experiment.stage import HashingStage, NullStage, Stage
-from experiment.timeline import Timeline, compile_timeline, task_of, write_timeline
+from experiment.timeline import Timeline, write_timeline
 from experiment.virtual_display import ensure_display
 from protocols.checks import check
 from protocols.folder import RunId, StudyFolder, exclusive, open_folder
@@ -99,11 +100,12 @@ def run(
     if stage == "window":
         ensure_display(rig.display.size_px)  # where there can be none, nothing is written
     open_folder(folder, study.title, rehearsal=rig.rehearsal)
+    check_room(place.root)
     journal_path = place.journal(run_id)
     with exclusive(journal_path, f"run {run_id.run} of sub-{run_id.sub}, ses-{run_id.ses}"):
         set_aside = free_run(place, run_id)
         record = open_session(place, study, run_id.sub, run_id.ses, run_id.task, rehearsal=rig.rehearsal)
-        timeline = compile_timeline(study, rig, record, stimuli, run_id)
+        timeline = compile_timeline(study, rig, record, stimuli, run_id, order_number=order_number(place, run_id))
         wanted = [stimulus for stimulus in stimuli if stimulus.stim_id in set(timeline.stim_ids)]
         pictures = (
             {} if stage == "null" or isinstance(stage, NullStage) else screen_pictures(place, study, rig, task, wanted)
@@ -116,7 +118,7 @@ def run(
                 on.check_refresh()
             hashing = HashingStage(on) if hash_frames else None
             clock = _clock(study, timeline, on, pace if simulated else None, faults)
-            show = Show(study, rig, task, record, timeline, hashing or on, clock, faults)
+            show = Show(study, rig, task, record, timeline, hashing or on, clock, faults, attempts_of(place, run_id))
             performance = show.play(lambda: journal_writer(journal_path), rows_to_picture(timeline, screenshots), place)
         if not performance.complete:
             _end_aborted(place, run_id, performance)

@@ -60,7 +60,8 @@ def scan_times(scan: ScanProtocol, rig: Rig) -> ScanTimes:
     ======  =========  =============  ======================
 
     scan : the study's scan protocol, with n dummy volumes.
-    rig  : a rig whose run is started by a key has one "pulse", that key, and no volumes.
+    rig  : what a pulse stands for: one per volume, one per slice, or one for the whole run (then the first pulse is the
+           only one). A rig whose run is started by a key has one "pulse", that key, and no volumes.
     """
     if rig.trigger.kind == "start_key":
         return ScanTimes(scan.tr_s, 0.0, 1, 0.0, None)
@@ -68,5 +69,8 @@ def scan_times(scan: ScanProtocol, rig: Rig) -> ScanTimes:
     sent, stored = scan.dummies.pulses == "sent", scan.dummies.images == "stored"
     task_start_s = dummies_s if stored else 0.0
     first_pulse_s = task_start_s - (dummies_s if sent else 0.0)
-    pulses = scan.volumes + (scan.dummies.volumes if sent else 0)
-    return ScanTimes(scan.tr_s, first_pulse_s, pulses, task_start_s, task_start_s + scan.volumes * scan.tr_s)
+    per, slices = rig.trigger.per, rig.trigger.slices if rig.trigger.per == "slice" else 1
+    volumes = scan.volumes + (scan.dummies.volumes if sent else 0)
+    pulses = 1 if per == "run" else volumes * slices
+    end_s = task_start_s + scan.volumes * scan.tr_s
+    return ScanTimes(scan.tr_s, first_pulse_s, pulses, task_start_s, end_s, per, slices)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from protocols.manifest import Stimulus
 from protocols.problems import NotReady
 from protocols.provenance import sha256_of
 from protocols.rig import Rig
+from protocols.rig_display import NATIVE_IMAGES
 from protocols.study import ImagesTask, Study
 
 
@@ -40,7 +41,15 @@ def screen_pictures(
         raise NotReady(
             f"{index_path}: found {found}; rig {rig.name} needs format {SCREEN_IMAGES}, {side_px} px; {remedy}"
         )
+    wanted, made = rig.display.luminance.of_images, index.get("luminance", NATIVE_IMAGES)
+    if made != wanted:
+        raise NotReady(f"{index_path}: made for {_light(made)}; rig {rig.name} is {_light(wanted)} now; {remedy}")
     return {stimulus.stim_id: _checked(images, index, stimulus, remedy) for stimulus in stimuli}
+
+
+def _light(made: Mapping[str, str | None]) -> str:
+    curve = made.get("curve_sha256")
+    return f"a {made['mode']} display" + (f" with the measured curve {curve[:12]}…" if curve else "")
 
 
 def _checked(images: Path, index: dict[str, Any], stimulus: Stimulus, remedy: str) -> Path:

@@ -9,12 +9,13 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from experiment.attempts import set_aside_journal
+from experiment.attempts import Attempt, set_aside_journal
 from experiment.clock import FrameClock
 from experiment.conductor import SWITCH_INTERVAL_S, Performance, conduct
 from experiment.drawings import Words
 from experiment.faults import Faults, FaultyTriggers, StormyResponses, value_of
 from experiment.journal import JOURNAL_FORMAT, JournalWriter, Record
+from experiment.pulse_judge import PulseJudge
 from experiment.responses import ResponseSource
 from experiment.rigging import interruptible, open_responses, open_triggers, stopper
 from experiment.stage import Stage
@@ -23,7 +24,8 @@ from experiment.triggers import TriggerSource
 from protocols.folder import REHEARSAL_NOTE, StudyFolder
 from protocols.problems import FoolscanError
 from protocols.provenance import sha256_of_bytes, versions
-from protocols.rig import DeskTrigger, Rig
+from protocols.rig import Rig
+from protocols.rig_devices import DeskTrigger
 from protocols.seeds import generator_for
 from protocols.session import SessionRecord
 from protocols.study import ImagesTask, Study
@@ -41,6 +43,7 @@ class Show:
     stage: Stage
     clock: FrameClock
     faults: Faults = ()
+    earlier: tuple[Attempt, ...] = ()
 
     def play(
         self, journal_writer: Callable[[], JournalWriter], pictures_of: dict[int, str], folder: StudyFolder
@@ -105,6 +108,7 @@ class Show:
                 responses,
                 journal,
                 waiting=self.instructions(),
+                judge=PulseJudge(self.timeline.scan),
                 stop=stopper(self.stage, self.rig, interrupted),
                 pictures_of=pictures_of,
             )
@@ -115,7 +119,9 @@ class Show:
         end: Record = {"kind": "end", "status": "complete" if complete else "aborted", "reason": reason}
         end["t_s"] = round(self.clock.now_s(), 6)
         if performance is not None and not self.clock.virtual:
-            end["loop_cost_p99_s"] = round(float(np.percentile(performance.loop_cost_s, 99)), 6)
+            cost_s = performance.loop_cost_s
+            for name, value in (("median", np.median(cost_s)), ("p99", np.percentile(cost_s, 99)), ("max", cost_s.max())):
+                end[f"loop_cost_{name}_s"] = round(float(value), 6)
         return end
 
     def instructions(self) -> Words:
@@ -135,6 +141,8 @@ class Show:
             "kind": "header",
             "format": JOURNAL_FORMAT,
             "run": asdict(timeline.run),
+            "attempt": len(self.earlier) + 1,
+            "continues": folder.relative(self.earlier[-1].journal) if self.earlier else None,
             "rehearsal": self.rig.rehearsal,
             "note": REHEARSAL_NOTE if self.rig.rehearsal else "",
             "study": self.study.name,

@@ -14,7 +14,7 @@ import numpy as np
 
 from experiment.scan import ScanTimes
 from protocols.problems import FoolscanError
-from protocols.rig import EmulatedTrigger, SerialTrigger
+from protocols.rig_devices import EmulatedTrigger, SerialTrigger
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class EmulatedTriggers:
     def __init__(self, plan: EmulatedTrigger, scan: ScanTimes, rng: np.random.Generator) -> None:
         self._plan, self._scan = plan, scan
         jitter_s = np.abs(rng.normal(0.0, plan.jitter_s, scan.pulses)) if plan.jitter_s else np.zeros(scan.pulses)
-        self._offsets_s = np.arange(scan.pulses) * scan.tr_s + jitter_s
+        self._offsets_s = np.arange(scan.pulses) * scan.pulse_interval_s + jitter_s
         self._first_s = math.inf
         self._sent = 0
 

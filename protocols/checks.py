@@ -6,9 +6,13 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from protocols.display_checks import display_notes, display_problems
+from protocols.image_sets import FolderSource
 from protocols.problems import Problem
-from protocols.rig import KeyboardButtons, KeyboardTrigger, Rig
-from protocols.study import FolderSource, ImagesTask, Study
+from protocols.rig import Rig
+from protocols.rig_device_checks import device_problems
+from protocols.screen_checks import pace_problems, screen_problems
+from protocols.study import ImagesTask, Study
 
 
 @dataclass(frozen=True)
@@ -29,15 +33,17 @@ def check(study: Study, rig: Rig | None = None) -> Checked:
     study : a loaded study.
     rig   : the place it shall be shown at.
     """
-    problems = [*_pictures(study)]
+    problems = [*_pictures(study), *_analysis(study)]
+    if rig is None or rig.rehearsal:
+        problems += _rehearsal(study)
     notes: list[str] = []
     for name, task in study.tasks.items():
-        problems += _trials(study, name, task)
+        problems += [*_trials(study, name, task), *screen_problems(study, name, task)]
         if rig is not None:
-            problems += _screen(study, rig, name, task)
-            notes += _rounding(rig, name, task)
+            problems += [*display_problems(study, rig, name, task), *pace_problems(study, rig, name, task)]
+            notes += display_notes(rig, name, task)
     if rig is not None:
-        problems += _keys(study, rig)
+        problems += device_problems(study, rig)
     return Checked(tuple(problems), tuple(notes))
 
 
@@ -61,8 +67,37 @@ def _pictures(study: Study) -> Iterator[Problem]:
         )
 
 
+def _analysis(study: Study) -> Iterator[Problem]:
+    glm, tr_s = study.analysis.glm, study.scan.tr_s
+    if glm.high_pass_hz >= 1 / (2 * tr_s):
+        found = f"{glm.high_pass_hz:g} Hz, which leaves nothing of images every {tr_s:g} s"
+        yield study.problem("analysis.glm.high_pass_hz", found, f"below {1 / (2 * tr_s):g} Hz = 1 / (2 x scan.tr_s)")
+
+
+def _rehearsal(study: Study) -> Iterator[Problem]:
+    observer, brain = study.rehearsal.observer, study.rehearsal.brain
+    if observer.rt_floor_s >= observer.rt_median_s:
+        allowed = f"less than rt_median_s = {observer.rt_median_s:g} s"
+        yield study.problem("rehearsal.observer.rt_floor_s", f"{observer.rt_floor_s:g} s", allowed)
+    wanted = study.analysis.voxels.per_subject
+    if brain.voxels_per_roi < wanted:
+        allowed = f"at least analysis.voxels.per_subject = {wanted}"
+        yield study.problem("rehearsal.brain.voxels_per_roi", str(brain.voxels_per_roi), allowed)
+
+
 def _trials(study: Study, name: str, task: ImagesTask) -> Iterator[Problem]:
     images = study.stimuli.n_categories * len(task.sets)
+    if task.fixation_deg >= task.image_deg:
+        found = f"{task.fixation_deg:g} degrees"
+        yield study.problem(f"tasks.{name}.fixation_deg", found, f"smaller than image_deg = {task.image_deg:g}")
+    if task.instructions and task.language not in task.instructions:
+        allowed = f"a language of its instructions: {', '.join(task.instructions)}"
+        yield study.problem(f"tasks.{name}.language", repr(task.language), allowed)
+    distance, shown = task.order.source_distance, study.stimuli.n_categories
+    shown = shown // 2 if task.presentation == "half_twice" else shown
+    if distance > shown:
+        allowed = f"at most {shown}, the categories of a run"
+        yield study.problem(f"tasks.{name}.order.source_distance", str(distance), allowed)
     if task.presentation == "half_twice" and study.stimuli.n_categories % 2:
         yield study.problem(
             f"tasks.{name}.presentation", "half_twice with an odd n_categories", "an even number of categories"
@@ -71,59 +106,12 @@ def _trials(study: Study, name: str, task: ImagesTask) -> Iterator[Problem]:
         allowed = f"{images}: {study.stimuli.n_categories} categories x {len(task.sets)} sets, {task.presentation}"
         yield study.problem(f"tasks.{name}.stimulus_trials", str(task.stimulus_trials), allowed)
     scan_s = study.scan.volumes * study.scan.tr_s
-    if task.run_s > scan_s + 1e-9:
+    if task.run_s > scan_s + 1e-9 and not task.self_paced:
         enough = math.ceil(task.run_s / study.scan.tr_s - 1e-9)
         found = f"{study.scan.volumes} volumes ({scan_s:g} s) for a run of {task.run_s:g} s"
         yield study.problem("scan.volumes", found, f"at least {enough} volumes of {study.scan.tr_s:g} s")
-    if task.response_window_s > task.image_s + task.blank_s:
+    if task.response_window_s > task.image_s + task.blank_s and not task.self_paced:
         found = f"{task.response_window_s:g} s"
         yield study.problem(
             f"tasks.{name}.response_window_s", found, f"at most image_s + blank_s = {task.image_s + task.blank_s:g} s"
         )
-
-
-def _screen(study: Study, rig: Rig, name: str, task: ImagesTask) -> Iterator[Problem]:
-    display = rig.display
-    side, low = display.px(task.image_deg), min(display.size_px)
-    if side > low:
-        width, height = display.size_deg
-        found = f"{task.image_deg:g} degrees = {side} px on rig {rig.name}"
-        yield study.problem(
-            f"tasks.{name}.image_deg", found, f"at most {low} px: the screen is {width:.1f} x {height:.1f} degrees"
-        )
-    if display.px(task.fixation_deg) < 2:
-        found = f"{task.fixation_deg:g} degrees = {display.px(task.fixation_deg)} px on rig {rig.name}"
-        yield study.problem(f"tasks.{name}.fixation_deg", found, "at least 2 px")
-    for key in ("image_s", "blank_s", "blank_trial_s"):
-        duration_s = getattr(task, key)
-        if duration_s > 0 and display.frames(duration_s) < 1:
-            found = f"{duration_s:g} s, less than half a frame at {display.refresh_hz:g} Hz"
-            yield study.problem(f"tasks.{name}.{key}", found, "at least one frame")
-
-
-def _rounding(rig: Rig, name: str, task: ImagesTask) -> Iterator[str]:
-    for key in ("image_s", "blank_s", "blank_trial_s", "lead_in_s", "lead_out_s"):
-        duration_s = getattr(task, key)
-        frames = rig.display.frames(duration_s)
-        shown_s = frames / rig.display.refresh_hz
-        if abs(shown_s - duration_s) > 1e-6:
-            yield f"tasks.{name}.{key}: {duration_s:g} s is {frames} frames = {shown_s:.5f} s at {rig.display.refresh_hz:g} Hz"
-
-
-def _keys(study: Study, rig: Rig) -> Iterator[Problem]:
-    for name, task in study.tasks.items():
-        lacking = [button for button in task.buttons if button not in rig.button_names]
-        if lacking:
-            yield rig.problem("buttons", ", ".join(rig.button_names), f"task {name} needs also: {', '.join(lacking)}")
-    used: dict[str, str] = {rig.abort_key: "abort_key"}
-    if isinstance(rig.trigger, KeyboardTrigger):
-        yield from _claim(rig, used, rig.trigger.key, "trigger.key")
-    if isinstance(rig.buttons, KeyboardButtons):
-        for button, key in rig.buttons.keys.items():
-            yield from _claim(rig, used, key, f"buttons.keys.{button}")
-
-
-def _claim(rig: Rig, used: dict[str, str], key: str, name: str) -> Iterator[Problem]:
-    if key in used:
-        yield rig.problem(name, repr(key), f"a key of its own: {used[key]} uses it already")
-    used[key] = name

@@ -22,6 +22,10 @@ REHEARSAL_NOTE = "SIMULATED: rehearsal data made by foolscan, not recorded from 
 BIDSIGNORE = "derivatives/\n*.lock\n"
 
 
+MOST_RUNS = 99
+"""In a session: a run's number has two digits in file names."""
+
+
 @dataclass(frozen=True)
 class RunId:
     """One run of one person's visit; all labels are alphanumeric, as BIDS asks."""
@@ -37,8 +41,8 @@ class RunId:
                 raise FoolscanError(
                     f"--{entity}: found {label!r}; letters and digits only, as in 01 or pilot3 (BIDS labels)"
                 )
-        if self.run < 1:
-            raise FoolscanError(f"--run: found {self.run}; runs are counted from 1")
+        if not 1 <= self.run <= MOST_RUNS:
+            raise FoolscanError(f"--run: found {self.run}; runs are counted from 1, up to {MOST_RUNS}")
 
     @property
     def stem(self) -> str:

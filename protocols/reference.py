@@ -6,10 +6,11 @@ import re
 import sys
 import types
 import typing
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Union
 
-from annotated_types import Ge, Gt, Le, Lt
+from annotated_types import Ge, Gt, Le, Lt, MinLen
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
@@ -69,16 +70,20 @@ def _section(prefix: str, model: type[BaseModel]) -> str:
 
 
 def _value(field: FieldInfo) -> str:
-    limits = [_limit(item) for item in field.metadata]
     words = _words(field.annotation)
-    return ", ".join([words, *(limit for limit in limits if limit)])
+    many = words.startswith(("list", "names"))
+    fewest = [f"at least {item.min_length}" for item in field.metadata if isinstance(item, MinLen) and many]
+    return ", ".join([words, *_limits(field.metadata), *fewest])
 
 
-def _limit(item: Any) -> str:
-    for kind, sign in ((Ge, "≥"), (Gt, ">"), (Le, "≤"), (Lt, "<")):
-        if isinstance(item, kind):
-            return f"{sign} {getattr(item, kind.__name__.lower())}"
-    return ""
+def _limits(metadata: Sequence[Any]) -> list[str]:
+    """The narrowest limits: ``> 0`` of a kind of number is not said beside a field's own ``≥ 10``."""
+    low: list[tuple[Any, str]] = [(item.ge, "≥") for item in metadata if isinstance(item, Ge)]
+    low += [(item.gt, ">") for item in metadata if isinstance(item, Gt)]
+    high: list[tuple[Any, str]] = [(item.le, "≤") for item in metadata if isinstance(item, Le)]
+    high += [(item.lt, "<") for item in metadata if isinstance(item, Lt)]
+    narrowest = [*([max(low)] if low else []), *([min(high)] if high else [])]
+    return [f"{sign} {limit}" for limit, sign in narrowest]
 
 
 def _words(annotation: Any) -> str:
@@ -97,7 +102,8 @@ def _words(annotation: Any) -> str:
         return f"names, each with {_words(arguments[1])}"
     if isinstance(bare, type) and issubclass(bare, BaseModel):
         return "keys (below)"
-    return {float: "number", int: "whole number", str: "text", bool: "true or false"}.get(bare, str(bare))
+    names = {float: "number", int: "whole number", str: "text", bool: "true or false", Any: "anything"}
+    return names.get(bare, str(bare))
 
 
 def _default(field: FieldInfo) -> str:

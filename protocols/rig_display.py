@@ -19,6 +19,9 @@ REFRESH_TOLERANCE = 0.005
 LEAST_POINTS = 5
 """Fewer readings than this cannot tell a display's curve from a straight line."""
 
+NATIVE_IMAGES: dict[str, str | None] = {"mode": "native", "curve_sha256": None}
+"""What exported images are that say nothing of light."""
+
 
 class Luminance(Plan):
     """How grey levels become light."""
@@ -58,6 +61,13 @@ class Luminance(Plan):
                     "the luminance must rise (measure again, darker room, longer reading)"
                 )
         return self
+
+    @property
+    def of_images(self) -> dict[str, str | None]:
+        """What images exported for this display depend on: the mode, and the hash of the curve of a linearised one."""
+        if self.mode == "native" or self.curve is None:
+            return dict(NATIVE_IMAGES)
+        return {"mode": self.mode, "curve_sha256": self.curve.sha256}
 
     @property
     def curve(self) -> Curve | None:
@@ -160,6 +170,16 @@ class Display(Plan):
         grey : the study's, 0–255 as in an image; the rig's background_cd_m2 takes its place.
         """
         return background_level(self.luminance.curve, self.luminance.mode, self.background_cd_m2, grey)
+
+    def background_luminance_cd_m2(self, level: int) -> float | None:
+        """The luminance of a background that is sent as a grey level; None when nothing was measured."""
+        curve = self.luminance.curve
+        if curve is None:
+            return None
+        low, high = curve.limits_cd_m2
+        if self.luminance.mode == "linearised":
+            return low + (high - low) * level / 255
+        return float(curve.luminance_cd_m2(level))
 
     @property
     def patch_px(self) -> int:

@@ -6,21 +6,32 @@ import types
 import typing
 from typing import Annotated, Any, TypeVar, Union
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from protocols.problems import Problem, ProtocolError, near
 from protocols.yamlfile import Document, KeyPath, dotted
 
-Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(strict=True, ge=0, le=1)]
+Inside = Annotated[float, Field(strict=True, gt=0, lt=1)]
 Count = Annotated[int, Field(strict=True, ge=1)]
 Whole = Annotated[int, Field(strict=True, ge=0)]
 GreyLevel = Annotated[int, Field(strict=True, ge=0, le=255)]
 Flag = Annotated[bool, Field(strict=True)]
 Text = Annotated[str, Field(strict=True, min_length=1)]
-Label = Annotated[str, Field(strict=True, pattern=r"^[A-Za-z0-9]+$")]
+Label = Annotated[str, Field(strict=True, max_length=64, pattern=r"^[A-Za-z0-9]+$")]
+
+
+def _each_once(items: tuple[Any, ...]) -> tuple[Any, ...]:
+    again = [item for place, item in enumerate(items) if item in items[:place]]
+    if again:
+        raise ValueError(f"names {again[0]!r} twice; each once")
+    return items
+
+
+EachOnce = AfterValidator(_each_once)
+"""For a list whose items differ."""
 
 PlanType = TypeVar("PlanType", bound="Plan")
 
@@ -51,7 +62,10 @@ def _problem(model: type[BaseModel], document: Document, error: dict[str, Any]) 
         return Problem(place.file, place.line, dotted(path), found, f"allowed here: {', '.join(sorted(allowed))}")
     if error["type"] == "missing":
         return Problem(place.file, place.line, dotted(path), "nothing", "this key is required")
-    message = error["msg"][0].lower() + error["msg"][1:]
+    if error["type"] == "too_short":
+        message = f"at least {error['ctx']['min_length']} of them"
+    else:
+        message = error["msg"][0].lower() + error["msg"][1:]
     found = "a mapping" if isinstance(error["input"], dict) else repr(error["input"])
     return Problem(place.file, place.line, dotted(path), found, message.removeprefix("value error, "))
 

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import Field, PrivateAttr
 
+from protocols.folder import MOST_RUNS
+from protocols.image_sets import Recipe, StimulusPlan
 from protocols.problems import Problem, ProtocolError
 from protocols.provenance import sha256_of_bytes
-from protocols.schema import Count, Flag, GreyLevel, Label, NotNegative, Plan, Positive, Share, Text, Whole, validated
+from protocols.schema import (
+    Count,
+    EachOnce,
+    Flag,
+    GreyLevel,
+    Inside,
+    Label,
+    NotNegative,
+    Plan,
+    Positive,
+    Share,
+    Text,
+    Whole,
+    validated,
+)
+from protocols.screens import Confidence, MaskPlan, Practice, Screens
 from protocols.yamlfile import SHIPPED, Document, dotted, find_file, read_document
 
 STUDY_FORMAT = 1
@@ -26,15 +43,15 @@ class Basis(Plan):
 class Design(Plan):
     """Who comes how often."""
 
-    subjects: Count
-    sessions: Count
-    runs: Annotated[Count, Field(description="runs per session")]
+    subjects: Annotated[Count, Field(le=9999)]
+    sessions: Annotated[Count, Field(le=99)]
+    runs: Annotated[Count, Field(le=MOST_RUNS, description="runs per session")]
 
 
 class Dummies(Plan):
     """Volumes before steady state: four cases, all explicit."""
 
-    volumes: Whole = 0
+    volumes: Annotated[Whole, Field(le=1000)] = 0
     pulses: Literal["sent", "silent"] = "sent"
     images: Literal["stored", "discarded"] = "discarded"
 
@@ -42,8 +59,8 @@ class Dummies(Plan):
 class ScanProtocol(Plan):
     """What the scanner does; the analysis needs it without a rig."""
 
-    tr_s: Positive
-    volumes: Annotated[Count, Field(description="volumes stored per run, dummies not counted")]
+    tr_s: Annotated[Positive, Field(ge=0.05, le=60)]
+    volumes: Annotated[Count, Field(le=100_000, description="volumes stored per run, dummies not counted")]
     dummies: Dummies = Dummies()
 
     @property
@@ -52,144 +69,74 @@ class ScanProtocol(Plan):
         return self.dummies.volumes if self.dummies.images == "stored" else 0
 
 
-class NetworkPlan(Plan):
-    """A network by name, and where its weights come from."""
-
-    name: Text
-    weights: Annotated[Text | None, Field(description="None: the network's own; 'random'; or a path to a file")] = None
-
-
-class PictureBookSource(Plan):
-    """Pictures drawn by foolscan."""
-
-    kind: Literal["picturebook"]
-    split: Literal["train", "validation", "test"] = "test"
-
-
-class FolderSource(Plan):
-    """The user's own pictures, with a table: columns file, category, supercategory, animal, network_class."""
-
-    kind: Literal["folder"]
-    folder: Text
-    labels: Text = "labels.tsv"
-
-
-class PicturesRecipe(Plan):
-    """Regular images (RE): pictures as they are, on the network's pixel grid."""
-
-    has_correct_answer: ClassVar[bool] = True
-
-    kind: Literal["pictures"]
-
-
-class AdversarialNoiseRecipe(Plan):
-    """Adversarial noise (AN): from the mean image and Gaussian noise up the posterior of the paired class (Nguyen 2015)."""
-
-    has_correct_answer: ClassVar[bool] = False  # noise shows nothing that could be recognised
-
-    kind: Literal["adversarial_noise"]
-    source: Label = "RE"
-    confidence: Share = 0.99
-    noise_sd: Annotated[Positive, Field(description="SD of the starting noise, grey levels 0-255")] = 10.0
-    step: Annotated[Positive, Field(description="length of a step: RMS change per pixel, grey levels")] = 1.0
-    max_steps: Count = 1000
-    attempts: Count = 5
-
-
-class AdversarialInterferenceRecipe(Plan):
-    """Adversarial interference (AI): from the RE image to a wrong class, the change kept small (Zhang 2018)."""
-
-    has_correct_answer: ClassVar[bool] = True
-
-    kind: Literal["adversarial_interference"]
-    source: Label = "RE"
-    confidence: Share = 0.99
-    target: Annotated[
-        Literal["other_animacy", "random", "least_likely"],
-        Field(
-            description="the wrong class: next class of the other animacy, a random one, or the network's least likely"
-        ),
-    ] = "other_animacy"
-    linf_preferred: Annotated[Count, Field(le=255, description="tried first, and smaller; grey levels")] = 8
-    linf_max: Annotated[Count, Field(le=255, description="never exceeded; grey levels")] = 16
-    max_steps: Count = 500
-    attempts: Count = 5
-
-
-Recipe = Annotated[PicturesRecipe | AdversarialNoiseRecipe | AdversarialInterferenceRecipe, Field(discriminator="kind")]
-
-
-class StimulusPlan(Plan):
-    """The image sets of a study."""
-
-    network: NetworkPlan
-    second_network: Annotated[
-        NetworkPlan | None, Field(description="an independent network whose labels are reported")
-    ] = None
-    size_px: Annotated[Count, Field(description="side of every image: the pixel grid all sets share")]
-    pictures: Annotated[PictureBookSource | FolderSource, Field(discriminator="kind")]
-    n_categories: Count
-    sets: dict[Label, Recipe]
-
-
 class OrderRules(Plan):
     """Constraints on the order of trials, new for every run and subject."""
 
     no_category_repeat: Flag = True
-    source_distance: Annotated[Whole, Field(description="least distance in trials between images of one source")] = 4
+    source_distance: Annotated[
+        Whole, Field(le=1000, description="least distance in trials between images of one source")
+    ] = 4
     blanks_apart: Flag = True
     blank_at_ends: Flag = False
-
-
-def _each_once(key: str, names: Sequence[object]) -> None:
-    again = [name for place, name in enumerate(names) if name in names[:place]]
-    if again:
-        raise ValueError(f"{key} names {again[0]!r} twice; each once")
 
 
 class ImagesTask(Plan):
     """A task that shows images with blanks and asks for one of two answers."""
 
     kind: Literal["images"]
-    sets: tuple[Label, ...]
+    sets: Annotated[tuple[Label, ...], EachOnce, Field(min_length=1)]
     presentation: Annotated[
         Literal["all_once", "half_twice"],
         Field(description="a run shows all images once, or the session's half of the categories twice"),
     ] = "all_once"
-    image_deg: Annotated[Positive, Field(lt=180)]
-    fixation_deg: Annotated[Positive, Field(lt=180)]
+    image_deg: Annotated[Positive, Field(le=120)]
+    fixation_deg: Annotated[Positive, Field(le=10)]
     background_grey: GreyLevel = 128
-    blank_s: Annotated[NotNegative, Field(description="blank before each image")]
-    image_s: Positive
-    blank_trial_s: Positive
-    lead_in_s: NotNegative
-    lead_out_s: NotNegative
-    stimulus_trials: Count
-    blank_trials: Whole
+    blank_s: Annotated[NotNegative, Field(le=3600, description="blank before each image")]
+    image_s: Annotated[Positive, Field(le=3600)]
+    blank_trial_s: Annotated[Positive, Field(le=3600)]
+    lead_in_s: Annotated[NotNegative, Field(le=3600)]
+    lead_out_s: Annotated[NotNegative, Field(le=3600)]
+    stimulus_trials: Annotated[Count, Field(le=100_000)]
+    blank_trials: Annotated[Whole, Field(le=100_000)]
     question: Text
     answers: Annotated[
-        tuple[Label | Text, Label | Text], Field(description="answer names; the first is the one for animals")
+        tuple[Label | Text, Label | Text], EachOnce, Field(description="answer names; the first is the one for animals")
     ]
-    buttons: tuple[Text, Text] = ("left", "right")
+    buttons: Annotated[tuple[Text, Text], EachOnce] = ("left", "right")
     response_window_s: Annotated[
-        Positive, Field(description="from image onset; later presses are kept, and count as late")
+        Positive, Field(le=3600, description="from image onset; later presses are kept, and count as late")
     ]
-    language: Text = "en"
-    instructions: dict[str, str] = Field(default_factory=dict)
+    language: Annotated[Text, Field(description="of a participant for whom no other is asked for")] = "en"
+    instructions: Annotated[
+        dict[str, str], Field(description="for each language, a reminder that stands until the first pulse")
+    ] = Field(default_factory=dict)
     order: OrderRules = OrderRules()
+    pace: Annotated[
+        Literal["fixed", "self_paced"],
+        Field(description="trials at planned times, or (without a scanner) each as soon as the one before is answered"),
+    ] = "fixed"
+    blank_jitter_s: Annotated[
+        NotNegative, Field(le=3600, description="up to this much, drawn anew for every trial, is added to blank_s")
+    ] = 0.0
+    image_until_response: Annotated[
+        Flag, Field(description="self_paced: the image stays until the answer or the end of response_window_s")
+    ] = False
+    mask: MaskPlan | None = None
+    confidence: Annotated[Confidence | None, Field(description="self_paced only")] = None
+    screens: Screens | None = None
+    practice: Practice | None = None
 
-    @model_validator(mode="after")
-    def _names_differ(self) -> ImagesTask:
-        if not self.sets:
-            raise ValueError("sets is empty; a task shows at least one set")
-        for key, names in (("sets", self.sets), ("answers", self.answers), ("buttons", self.buttons)):
-            _each_once(key, names)
-        return self
+    @property
+    def self_paced(self) -> bool:
+        """Whether the participant's answers set the pace: then there is no scanner to keep to."""
+        return self.pace == "self_paced"
 
     @property
     def run_s(self) -> float:
-        """Planned length of a run from the first stored volume, s."""
-        trials = self.stimulus_trials * (self.blank_s + self.image_s) + self.blank_trials * self.blank_trial_s
+        """Planned length of a run from the first stored volume, s; of one with jitter the longest that can come."""
+        image_s = self.blank_s + self.blank_jitter_s + self.image_s
+        trials = self.stimulus_trials * image_s + self.blank_trials * self.blank_trial_s
         return self.lead_in_s + trials + self.lead_out_s
 
 
@@ -199,14 +146,14 @@ class GlmPlan(Plan):
     model: Annotated[Literal["run_condition"], Field(description="one regressor per image and run")] = "run_condition"
     hrf: Literal["spm", "glover"] = "spm"
     drift: Literal["cosine", "polynomial"] = "cosine"
-    high_pass_hz: Positive = 0.01
+    high_pass_hz: Annotated[Positive, Field(le=1)] = 0.01
     noise: Literal["ols", "ar1"] = "ols"
 
 
 class VoxelSelection(Plan):
     """Which voxels of an ROI enter: the reliable ones, chosen on other runs than are analysed unless `published`."""
 
-    per_subject: Count = 100
+    per_subject: Annotated[Count, Field(le=1_000_000)] = 100
     by: Literal["split_half", "published"] = "split_half"
     images: Literal["all", "RE"] = "all"
 
@@ -214,31 +161,25 @@ class VoxelSelection(Plan):
 class BootstrapPlan(Plan):
     """Resampling of voxels (or units) for intervals."""
 
-    resamples: Annotated[int, Field(strict=True, ge=100)] = 1000
-    interval: Annotated[Share, Field(gt=0, lt=1)] = 0.95
+    resamples: Annotated[int, Field(strict=True, ge=100, le=1_000_000)] = 1000
+    interval: Inside = 0.95
 
 
 class AnalysisPlan(Plan):
     """From betas and activations to RDMs and their similarity."""
 
     task: Label
-    rois: tuple[Label, ...]
+    rois: Annotated[tuple[Label, ...], EachOnce, Field(min_length=1)]
     glm: GlmPlan = GlmPlan()
     voxels: VoxelSelection = VoxelSelection()
     pattern_scaling: Literal["none", "z_voxel_run", "mean_removed", "mean_removed_within_type"] = "z_voxel_run"
     dissimilarity: Literal["spearman", "pearson"] = "spearman"
     similarity: Annotated[Literal["pearson", "spearman"], Field(description="correlation of two RDMs")] = "pearson"
-    pairs: tuple[tuple[Label, Label], ...] = (("RE", "AN"), ("RE", "AI"))
-    layers: Annotated[tuple[Text, ...] | Literal["all"], Field(description="network layers")] = "all"
+    pairs: Annotated[
+        tuple[Annotated[tuple[Label, Label], EachOnce], ...], EachOnce, Field(min_length=1, description="sets compared")
+    ] = (("RE", "AN"), ("RE", "AI"))
+    layers: Annotated[tuple[Text, ...] | Literal["all"], Field(min_length=1, description="network layers")] = "all"
     bootstrap: BootstrapPlan = BootstrapPlan()
-
-    @model_validator(mode="after")
-    def _names_differ(self) -> AnalysisPlan:
-        for pair in self.pairs:
-            _each_once("pairs", pair)
-        for key, names in (("rois", self.rois), ("pairs", self.pairs)):
-            _each_once(key, names)
-        return self
 
 
 class SimulatedObserver(Plan):
@@ -247,27 +188,27 @@ class SimulatedObserver(Plan):
     accuracy: dict[Label, Share]
     animal_bias: Annotated[Share, Field(description="P(animal) where nothing is recognised")] = 0.5
     miss_rate: Share = 0.02
-    rt_median_s: Positive = 0.65
-    rt_spread: Annotated[Positive, Field(description="SD of log RT beyond its floor")] = 0.25
-    rt_floor_s: Positive = 0.25
+    rt_median_s: Annotated[Positive, Field(le=60)] = 0.65
+    rt_spread: Annotated[Positive, Field(le=5, description="SD of log RT beyond its floor")] = 0.25
+    rt_floor_s: Annotated[Positive, Field(le=60, description="shorter than rt_median_s")] = 0.25
 
 
 class SimulatedBrain(Plan):
     """The emulated brain of a rehearsal: stated truth, then everything that hides it."""
 
-    voxels_per_roi: Count = 200
+    voxels_per_roi: Annotated[Count, Field(le=100_000)] = 200
     shared: Annotated[
         dict[Label, dict[Label, Share]],
         Field(description="for each ROI and set, how much of the regular images' geometry it shares: 0 nothing, 1 all"),
     ]
-    peak_signal_pct: Positive = 1.0
-    tsnr: Positive = 50.0
+    peak_signal_pct: Annotated[Positive, Field(le=100)] = 1.0
+    tsnr: Annotated[Positive, Field(le=100_000)] = 50.0
     informative: Annotated[Share, Field(description="share of an ROI's voxels that carry the geometry")] = 0.7
     noise_ar: Annotated[Share, Field(lt=1, description="temporal autocorrelation at one TR")] = 0.3
-    noise_fwhm_voxels: NotNegative = 1.5
-    drift_pct: NotNegative = 1.0
-    motion_mm: NotNegative = 0.2
-    hrf_delay_sd_s: Annotated[NotNegative, Field(description="spread of the time to peak over voxels")] = 0.5
+    noise_fwhm_voxels: Annotated[NotNegative, Field(le=100)] = 1.5
+    drift_pct: Annotated[NotNegative, Field(le=100)] = 1.0
+    motion_mm: Annotated[NotNegative, Field(le=100)] = 0.2
+    hrf_delay_sd_s: Annotated[NotNegative, Field(le=10, description="spread of the time to peak over voxels")] = 0.5
 
 
 class RehearsalPlan(Plan):
@@ -281,38 +222,19 @@ class Study(Plan):
     """A whole study, checked."""
 
     format: Literal[1]
-    name: Annotated[Text, Field(pattern=r"^[A-Za-z0-9_-]+$")]
+    name: Annotated[Text, Field(max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
     title: Text
     reference: Text | None = None
-    seed: Whole
+    seed: Annotated[Whole, Field(le=2**63 - 1)]
     design: Design
     scan: ScanProtocol
     stimuli: StimulusPlan
-    tasks: dict[Label, ImagesTask]
+    tasks: Annotated[dict[Label, ImagesTask], Field(min_length=1)]
     analysis: AnalysisPlan
     rehearsal: RehearsalPlan
     basis: dict[str, Basis] = Field(default_factory=dict)
 
     _document: Document | None = PrivateAttr(default=None)
-
-    @model_validator(mode="after")
-    def _names_agree(self) -> Study:
-        sets = self.stimuli.sets
-        for name, task in self.tasks.items():
-            for wanted in task.sets:
-                if wanted not in sets:
-                    raise ValueError(f"tasks.{name}.sets names {wanted!r}; stimuli.sets has {', '.join(sets)}")
-        for name, recipe in sets.items():
-            source = getattr(recipe, "source", None)
-            if source is not None and (source not in sets or sets[source].kind != "pictures"):
-                raise ValueError(f"stimuli.sets.{name}.source is {source!r}; it must be a set of kind 'pictures'")
-        if self.analysis.task not in self.tasks:
-            raise ValueError(f"analysis.task is {self.analysis.task!r}; tasks has {', '.join(self.tasks)}")
-        for wanted in {name for pair in self.analysis.pairs for name in pair} - set(sets):
-            raise ValueError(f"analysis.pairs names {wanted!r}; stimuli.sets has {', '.join(sets)}")
-        for roi in set(self.analysis.rois) - set(self.rehearsal.brain.shared):
-            raise ValueError(f"rehearsal.brain.shared lacks {roi!r}, which analysis.rois names")
-        return self
 
     @property
     def folder(self) -> Path:
@@ -340,17 +262,43 @@ def load_study(name_or_path: str | Path) -> Study:
     document = read_document(find_file(name_or_path, "study"))
     study = validated(Study, document)
     study._document = document
-    problems = [
-        study.problem(f"basis.{key}", f"the key {key!r}", "a key of this study that has a value")
-        for key in study.basis
-        if not _has(study, key)
-    ]
+    problems = [*_unknown_names(study)]
     if problems:
         raise ProtocolError(problems)
     kept = {key: basis for key, basis in study.basis.items() if not _outdated(document, key)}
     study = study.model_copy(update={"basis": kept})
     study._document = document
     return study
+
+
+def _unknown_names(study: Study) -> Iterator[Problem]:
+    """Sets, tasks, regions and keys that are named in one place and are nowhere."""
+    sets, shared = study.stimuli.sets, study.rehearsal.brain.shared
+    has_sets = f"a set of stimuli.sets: {', '.join(sets)}"
+    named = {f"tasks.{name}.sets": task.sets for name, task in study.tasks.items()}
+    named["analysis.pairs"] = tuple(name for pair in study.analysis.pairs for name in pair)
+    named["rehearsal.observer.accuracy"] = tuple(study.rehearsal.observer.accuracy)
+    named |= {f"rehearsal.brain.shared.{roi}": tuple(of_sets) for roi, of_sets in shared.items()}
+    for key, names in named.items():
+        for name in dict.fromkeys(names):
+            if name not in sets:
+                yield study.problem(key, repr(name), has_sets)
+    for name, recipe in sets.items():
+        source = getattr(recipe, "source", None)
+        if source is not None and not _is_of_pictures(sets.get(source)):
+            yield study.problem(f"stimuli.sets.{name}.source", repr(source), "a set of kind 'pictures'")
+    if study.analysis.task not in study.tasks:
+        yield study.problem("analysis.task", repr(study.analysis.task), f"a task: {', '.join(study.tasks)}")
+    for roi in study.analysis.rois:
+        if roi not in shared:
+            yield study.problem("analysis.rois", repr(roi), f"a region of rehearsal.brain.shared: {', '.join(shared)}")
+    for key in study.basis:
+        if not _has(study, key):
+            yield study.problem(f"basis.{key}", f"the key {key!r}", "a key of this study that has a value")
+
+
+def _is_of_pictures(recipe: Recipe | None) -> bool:
+    return recipe is not None and recipe.kind == "pictures"
 
 
 def _has(study: Study, key: str) -> bool:

@@ -1,4 +1,4 @@
-"""Reads YAML with the line of every key, and studies that extend one another."""
+"""Reads YAML with the line of every key, and files that extend one another."""
 
 from __future__ import annotations
 
@@ -83,9 +83,9 @@ class Document:
 def shipped_files(kind: str) -> dict[str, Path]:
     """The YAML files that come with foolscan: name -> path.
 
-    kind : ``"study"`` or ``"rig"``.
+    kind : ``"study"``, ``"rig"``, or ``"preset"`` (a part of a rig: what a scanner or a box needs).
     """
-    folder = SHIPPED if kind == "study" else SHIPPED / "rigs"
+    folder = {"study": SHIPPED, "rig": SHIPPED / "rigs", "preset": SHIPPED / "rigs" / "presets"}[kind]
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
@@ -105,20 +105,29 @@ def find_file(name_or_path: str | Path, kind: str) -> Path:
     raise ProtocolError([Problem(text or "''", 0, kind, "no such file", allowed)])
 
 
-def read_document(path: Path) -> Document:
+def read_document(path: Path, kind: str = "study") -> Document:
     """Read one YAML file and, through ``extends:``, those it builds on.
 
-    path : the file; ``extends:`` names a shipped study or a path beside it.
+    path : the file; ``extends:`` names a shipped file of its kind or a path beside it.
+    kind : ``"study"`` or ``"rig"``.
 
     Raises ProtocolError with file, line and key for what is not YAML, not UTF-8, a key written twice, or a circle.
     """
-    return _read(path, ())
+    return _read(path, kind, ())
 
 
-def _read(path: Path, seen: tuple[Path, ...]) -> Document:
+def _read(path: Path, kind: str, seen: tuple[Path, ...]) -> Document:
     if path.resolve() in seen:
         raise ProtocolError(
-            [Problem(str(path), 1, "extends", "a circle of studies", "each may extend one that does not extend it")]
+            [
+                Problem(
+                    str(path),
+                    1,
+                    "extends",
+                    f"a circle of {'studies' if kind == 'study' else 'rigs'}",
+                    "each may extend one that does not extend it",
+                )
+            ]
         )
     document = _read_one(path)
     parent_name = document.data.pop("extends", None)
@@ -126,13 +135,13 @@ def _read(path: Path, seen: tuple[Path, ...]) -> Document:
         return document
     beside = path.parent / str(parent_name)
     try:
-        parent_path = beside if beside.is_file() else find_file(str(parent_name), "study")
+        parent_path = beside if beside.is_file() else find_file(str(parent_name), kind)
     except ProtocolError as error:
         place = document.place(("extends",))
         raise ProtocolError(
             [Problem(place.file, place.line, "extends", repr(parent_name), error.problems[0].allowed)]
         ) from error
-    parent = _read(parent_path, (*seen, path.resolve()))
+    parent = _read(parent_path, kind, (*seen, path.resolve()))
     data = _merge(parent.data, document.data, (), parent.changed)
     return Document(data, parent.places | document.places, document.folder, parent.changed)
 
@@ -144,6 +153,7 @@ def _merge(old: dict[str, Any], new: dict[str, Any], path: KeyPath, changed: set
         if (
             isinstance(value, dict)
             and isinstance(old.get(key), dict)
+            and "preset" not in value
             and value.get("kind", old[key].get("kind")) == old[key].get("kind")
         ):
             merged[key] = _merge(old[key], value, here, changed)

@@ -19,6 +19,7 @@ from protocols.study import Study
 from stimuli.image_files import read_stimulus
 from stimuli.make import network_of
 from stimuli.networks.network import Network
+from stimuli.records import only_maker
 
 PACKAGES = ("numpy", "torch", "torchvision", "h5py")
 
@@ -32,7 +33,15 @@ def activations(study: Study, folder: StudyFolder, device: str = "auto") -> Path
 
     Returns ``derivatives/foolscan/activations/<network>.h5``: ``stim_id`` (n_images,) and ``layers/<layer>``
     (n_images, n_units) float32, in the manifest's order. A file that stands from the same images is left alone.
+
+    Raises NotReady when there is no manifest, FoolscanError when another command makes images in the folder.
     """
+    read_manifest(folder)  # where there are no images yet, nothing is locked or written
+    with only_maker(folder):
+        return _activations(study, folder, device)
+
+
+def _activations(study: Study, folder: StudyFolder, device: str) -> Path:
     stimuli = read_manifest(folder)
     network = network_of(study.stimuli.network, study.folder, device)
     path = folder.activations(study.stimuli.network.name)  # an untrained network has a longer name of its own

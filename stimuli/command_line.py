@@ -50,7 +50,9 @@ def verify(study: StudyArgument, to: FolderOption, device: DeviceOption = "auto"
     result = compare(load_study(study), StudyFolder(to), device)
     if result.disagreements:
         n_wrong = len(result.disagreements)
-        raise WorkWanting("\n  ".join([f"{n_wrong} disagreements in {result.n_images} images:", *result.disagreements]))
+        raise WorkWanting(
+            "\n  ".join([f"{n_wrong} disagreements in {result.n_images} images:", *map(str, result.disagreements)])
+        )
     typer.echo(f"{result.n_images} images: file, hash, size, class and confidence are as the manifest says")
 
 
@@ -113,18 +115,13 @@ def train(
 
     Example: foolscan stimuli train --out picturenet.safetensors --seed 0
     """
-    from protocols.problems import FoolscanError
-    from stimuli.networks.network import NetworkError
     from stimuli.networks.training import train_picturenet
 
     command = f"foolscan stimuli train --out {out.name} --seed {seed}"
-    try:
-        with _progress() as tell:
-            trained = train_picturenet(
-                out, seed, n_threads=threads, command=command, on_progress=lambda what, done, n: tell(what, done, n, "")
-            )
-    except NetworkError as error:
-        raise FoolscanError(str(error)) from error
+    with _progress() as tell:
+        trained = train_picturenet(
+            out, seed, n_threads=threads, command=command, on_progress=lambda what, done, n: tell(what, done, n, "")
+        )
     for path in (trained.weights, trained.facts, trained.card):
         typer.echo(path)
     typer.echo(", ".join(f"{split} {100 * share:.1f} %" for split, share in trained.accuracy.items()))

@@ -10,11 +10,13 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from protocols.folder import StudyFolder
+from protocols.image_sets import AdversarialInterferenceRecipe, PictureBookSource, PicturesRecipe
 from protocols.manifest import Stimulus, in_set, read_manifest
 from protocols.problems import FoolscanError
 from protocols.provenance import write_sidecar
-from protocols.study import AdversarialInterferenceRecipe, PictureBookSource, PicturesRecipe, Study
+from protocols.study import Study
 from stimuli.image_files import read_stimulus, write_png
+from stimuli.records import only_maker
 from stimuli.synthesis.starts import ByteImage
 
 LARGEST_PX = 160
@@ -54,8 +56,15 @@ def contact_sheet(study: Study, folder: StudyFolder) -> list[Path]:
 
     Returns the PNG files in ``derivatives/foolscan/contact-sheets/``.
 
-    Raises NotReady when there is no manifest, FoolscanError for an image that cannot be read.
+    Raises NotReady when there is no manifest, FoolscanError for an image that cannot be read, or
+    when another command makes images in the folder.
     """
+    read_manifest(folder)  # where there are no images yet, nothing is locked or written
+    with only_maker(folder):
+        return _contact_sheets(study, folder)
+
+
+def _contact_sheets(study: Study, folder: StudyFolder) -> list[Path]:
     stimuli = read_manifest(folder)
     images = {stimulus.stim_id: read_stimulus(folder, stimulus) for stimulus in stimuli}
     sheets: dict[str, ByteImage] = {}

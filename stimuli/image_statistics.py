@@ -1,4 +1,4 @@
-"""What a picture is in numbers: luminance, RMS contrast, spectral slope."""
+"""What a picture is in numbers: mean luma, RMS contrast, spectral slope."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ REC_709 = (0.2126, 0.7152, 0.0722)
 
 @dataclass(frozen=True)
 class ImageStatistics:
-    """Statistics of the luma of one image.
+    """Statistics of the luma of one image: the Rec. 709 sum of its gamma-encoded sRGB values, which is not luminance.
 
-    luminance      : mean, 0-255.
+    mean_luma      : 0-255.
     rms_contrast   : standard deviation divided by 255.
     spectral_slope : of log power against log radial frequency; 0 for white noise, about -2 for photographs.
     """
 
-    luminance: float
+    mean_luma: float
     rms_contrast: float
     spectral_slope: float
 

@@ -11,19 +11,20 @@ from typing import Any
 import numpy as np
 import torch
 
-from protocols.folder import StudyFolder, exclusive, open_folder, read_json
+from protocols.folder import StudyFolder, open_folder, read_json
+from protocols.image_sets import AdversarialInterferenceRecipe, NetworkPlan, PicturesRecipe, Recipe
 from protocols.manifest import COLUMNS, Stimulus, in_set, write_manifest
 from protocols.problems import FoolscanError
 from protocols.provenance import sha256_of_bytes, write_sidecar
 from protocols.seeds import generator_for, seed_for
-from protocols.study import AdversarialInterferenceRecipe, NetworkPlan, PicturesRecipe, Recipe, Study
+from protocols.study import Study
 from stimuli.image_files import read_rgb, write_png
 from stimuli.image_statistics import image_statistics
 from stimuli.judging import Judged, judge, own_labels
 from stimuli.networks.network import Network, NetworkError
 from stimuli.pictures import PictureCategory, Pictures, animacy, pictures_of
 from stimuli.recipes import Planner, Wanted, attempt_id, planner_for, wrong_classes
-from stimuli.records import Made, Records, engine_hash, recipe_hash
+from stimuli.records import Made, Records, engine_hash, only_maker, recipe_hash
 from stimuli.synthesis.engine import Job, synthesise
 from stimuli.synthesis.starts import ByteImage
 
@@ -89,15 +90,12 @@ def network_of(plan: NetworkPlan, folder: Path, device: str = "auto") -> Network
     folder : of the study file, to which a path of weights refers.
     device : 'auto', 'cpu', 'cuda', ...
 
-    Raises FoolscanError when it cannot be had, with what to do.
+    Raises NetworkError when it cannot be had, with what to do.
     """
     from stimuli.networks import load_network
 
     weights = plan.weights if plan.weights in (None, "random") else str(folder / str(plan.weights))
-    try:
-        return load_network(plan.name, weights, device)
-    except NetworkError as error:
-        raise FoolscanError(str(error)) from error
+    return load_network(plan.name, weights, device)
 
 
 def make(
@@ -131,7 +129,7 @@ def make(
     root = folder if isinstance(folder, StudyFolder) else StudyFolder(Path(folder))
     open_folder(root.root, study.title)
     _refuse_to_replace_shown(study, root)
-    with exclusive(root.derived("make") / "make", "making stimuli in this folder"):
+    with only_maker(root):
         workshop = _Workshop(study, root, network, pictures, tell)
         ordered = sorted(plan.sets.items(), key=lambda item: item[1].kind != "pictures")
         made = {name: workshop.make_set(name, recipe) for name, recipe in ordered}
@@ -362,7 +360,7 @@ class _Workshop:
             linf=distance[1],
             second_network_label=second[0],
             second_network_confidence=second[1],
-            luminance=statistics.luminance,
+            luminance=statistics.mean_luma,
             rms_contrast=statistics.rms_contrast,
             spectral_slope=statistics.spectral_slope,
             network=self.network.name,

@@ -11,10 +11,11 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
+from protocols.image_sets import FolderSource, PictureBookSource
 from protocols.problems import FoolscanError, WorkWanting, near
 from protocols.provenance import sha256_of
 from protocols.seeds import seed_for
-from protocols.study import FolderSource, PictureBookSource, Study
+from protocols.study import Study
 from stimuli.image_files import read_rgb
 from stimuli.synthesis.starts import ByteImage
 

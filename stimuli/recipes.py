@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from protocols.image_sets import AdversarialInterferenceRecipe, AdversarialNoiseRecipe
 from protocols.problems import FoolscanError
 from protocols.seeds import generator_for
-from protocols.study import AdversarialInterferenceRecipe, AdversarialNoiseRecipe
 from stimuli.networks.network import Network
 from stimuli.pictures import PictureCategory
 from stimuli.synthesis.constraints import LInfBall, PixelRange
@@ -21,10 +21,7 @@ from stimuli.synthesis.optimisers import NormalisedGradient
 from stimuli.synthesis.starts import ByteImage, from_image, mean_image, with_noise, within_ball
 from stimuli.synthesis.stopping import StopRule
 
-RADII = (4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 255)
-"""L-infinity radii tried in turn, grey levels: the first that reaches the confidence is taken."""
-STEP_IN_BALL = 1.5
-"""Length of a step inside the ball: RMS change per value, grey levels."""
+RecipeType = TypeVar("RecipeType", AdversarialNoiseRecipe, AdversarialInterferenceRecipe)
 
 
 @dataclass(frozen=True)
@@ -76,20 +73,12 @@ def attempt_id(stim_id: str, attempt: int) -> str:
 
 
 @dataclass(frozen=True)
-class NoisePlanner:
-    """Adversarial noise: from the mean image and Gaussian noise up the posterior of the paired class.
+class _RecipePlanner(Generic[RecipeType]):
+    """What planners share: a recipe, the network it is for, and the seed of the study."""
 
-    Nguyen et al. 2015 (gradient ascent); Zhang et al. 2018, Stimuli.
-    """
-
-    recipe: AdversarialNoiseRecipe
+    recipe: RecipeType
     network: Network
     study_seed: int
-
-    @property
-    def method(self) -> Method:
-        """Normalised gradient steps within the pixel range."""
-        return Method(LogOdds(self.network), PixelRange(), NormalisedGradient(self.recipe.step))
 
     @property
     def confidence(self) -> float:
@@ -100,6 +89,27 @@ class NoisePlanner:
     def attempts(self) -> int:
         """Seeds that may be tried."""
         return self.recipe.attempts
+
+    def draw(self, wanted: Wanted, attempt: int) -> np.random.Generator:
+        """Where the chance of an attempt comes from."""
+        return generator_for(self.study_seed, attempt_id(wanted.stim_id, attempt))
+
+    def goal(self, label: str) -> np.int64:
+        """The network's output for a class."""
+        return np.int64(self.network.label_index(label))
+
+
+@dataclass(frozen=True)
+class NoisePlanner(_RecipePlanner[AdversarialNoiseRecipe]):
+    """Adversarial noise: from the mean image and Gaussian noise up the posterior of the paired class.
+
+    Nguyen et al. 2015 (gradient ascent); Zhang et al. 2018, Stimuli.
+    """
+
+    @property
+    def method(self) -> Method:
+        """Normalised gradient steps within the pixel range."""
+        return Method(LogOdds(self.network), PixelRange(), NormalisedGradient(self.recipe.step))
 
     def target(self, wanted: Wanted, attempt: int) -> str:
         """The class of the paired regular image."""
@@ -108,9 +118,8 @@ class NoisePlanner:
     def first(self, wanted: Wanted, attempt: int) -> Job:
         """From the network's mean image and noise of this attempt's seed."""
         mean = mean_image(self.network.preprocessing.mean, len(wanted.source))
-        draw = generator_for(self.study_seed, attempt_id(wanted.stim_id, attempt))
-        start = with_noise(mean, self.recipe.noise_sd, draw)
-        goal = np.int64(self.network.label_index(self.target(wanted, attempt)))
+        start = with_noise(mean, self.recipe.noise_sd, self.draw(wanted, attempt))
+        goal = self.goal(self.target(wanted, attempt))
         return Job(wanted.stim_id, start, mean, 255.0, goal, StopRule(self.confidence, self.recipe.max_steps, 100))
 
     def next(self, outcome: Outcome, attempt: int) -> None:
@@ -119,53 +128,44 @@ class NoisePlanner:
 
 
 @dataclass(frozen=True)
-class InterferencePlanner:
+class InterferencePlanner(_RecipePlanner[AdversarialInterferenceRecipe]):
     """Adversarial interference: from the regular image to a wrong class, in the smallest L-infinity ball that will do.
 
-    Zhang et al. 2018, Stimuli; the paper gives neither bound nor class, so the search is ours. An attempt tries the radii
-    of `RADII` up to the preferred one, each from where the smaller one ended; a further attempt takes the next wrong
-    class, from a random start; the last returns to the first class and may go up to the largest radius.
+    Zhang et al. 2018, Stimuli; the paper gives neither bound nor class, so the search is ours, and the recipe states it:
+    an attempt tries the radii of `linf_tried` up to its largest, each from where the smaller one ended; `linf_max_on`
+    says which attempts may go beyond `linf_preferred`; a further attempt begins at a random point near the image, and
+    `retry_class` says what class it is for.
     """
-
-    recipe: AdversarialInterferenceRecipe
-    network: Network
-    study_seed: int
 
     @property
     def method(self) -> Method:
         """Normalised gradient steps within the ball."""
-        return Method(LogOdds(self.network), LInfBall(), NormalisedGradient(STEP_IN_BALL))
+        return Method(LogOdds(self.network), LInfBall(), NormalisedGradient(self.recipe.step))
 
-    @property
-    def confidence(self) -> float:
-        """The posterior to reach."""
-        return self.recipe.confidence
-
-    @property
-    def attempts(self) -> int:
-        """Seeds that may be tried."""
-        return self.recipe.attempts
-
-    @property
-    def preferred(self) -> int:
-        """The largest radius of all attempts but the last."""
-        return min(self.recipe.linf_preferred, self.recipe.linf_max)
+    def is_last(self, attempt: int) -> bool:
+        """Whether no attempt follows this one (from 0)."""
+        return attempt == self.attempts - 1
 
     def radii(self, attempt: int) -> tuple[int, ...]:
         """The radii that an attempt may use, in order."""
-        largest = self.recipe.linf_max if attempt == self.attempts - 1 else self.preferred
-        return tuple(sorted({radius for radius in RADII if radius <= largest} | {self.preferred, largest}))
+        recipe = self.recipe
+        goes_beyond = recipe.linf_max_on == "every_attempt" or self.is_last(attempt)
+        largest = recipe.linf_max if goes_beyond else recipe.linf_preferred
+        return tuple(
+            sorted({radius for radius in recipe.linf_tried if radius <= largest} | {recipe.linf_preferred, largest})
+        )
 
     def target(self, wanted: Wanted, attempt: int) -> str:
-        """The attempt's class: down the order of preference, and at last the first again."""
-        return wanted.targets[0 if attempt == self.attempts - 1 else attempt % len(wanted.targets)]
+        """The attempt's class: the first, or down the order of preference and at last the first again."""
+        if self.recipe.retry_class == "same" or self.is_last(attempt):
+            return wanted.targets[0]
+        return wanted.targets[attempt % len(wanted.targets)]
 
     def first(self, wanted: Wanted, attempt: int) -> Job:
         """From the regular image itself; at later attempts from a random point near it."""
         centre, radius = from_image(wanted.source), self.radii(attempt)[0]
-        draw = generator_for(self.study_seed, attempt_id(wanted.stim_id, attempt))
-        start = centre if attempt == 0 else within_ball(centre, radius, draw)
-        goal = np.int64(self.network.label_index(self.target(wanted, attempt)))
+        start = centre if attempt == 0 else within_ball(centre, radius, self.draw(wanted, attempt))
+        goal = self.goal(self.target(wanted, attempt))
         return Job(wanted.stim_id, start, centre, float(radius), goal, self._stop(radius))
 
     def next(self, outcome: Outcome, attempt: int) -> Job | None:
@@ -178,7 +178,7 @@ class InterferencePlanner:
 
     def _stop(self, radius: int) -> StopRule:
         """Small balls are left soon; from the preferred radius on there is more patience."""
-        if radius < self.preferred:
+        if radius < self.recipe.linf_preferred:
             return StopRule(self.confidence, self.recipe.max_steps, patience=5, least_gain=0.5)
         return StopRule(self.confidence, self.recipe.max_steps, patience=20, least_gain=0.05)
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from protocols.folder import StudyFolder, read_json, write_json
+from protocols.folder import StudyFolder, exclusive, read_json, write_json
 from protocols.problems import FoolscanError
 from protocols.provenance import sha256_of, sha256_of_bytes
 
@@ -71,6 +72,16 @@ class Records:
             if record.stem not in kept:
                 (self.folder.stimuli / record.stem.split("-", 1)[0] / f"{record.stem}.png").unlink(missing_ok=True)
                 record.unlink()
+
+
+@contextmanager
+def only_maker(folder: StudyFolder) -> Iterator[None]:
+    """Let one command at a time make images in a study folder, or something of all of them.
+
+    Raises FoolscanError when another is at it.
+    """
+    with exclusive(folder.derived("make") / "make", "making stimuli in this folder"):
+        yield
 
 
 def recipe_hash(facts: Mapping[str, Any]) -> str:

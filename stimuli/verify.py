@@ -21,15 +21,32 @@ CONFIDENCE_SLACK = 1e-4
 
 
 @dataclass(frozen=True)
+class Disagreement:
+    """One difference between the folder and the manifest.
+
+    file     : what it is about, relative to the stimuli folder.
+    found    : the difference, in words.
+    readable : whether the file is still the image that was made, so that the network can be asked of it.
+    """
+
+    file: str
+    found: str
+    readable: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.found}"
+
+
+@dataclass(frozen=True)
 class Verification:
     """What was compared.
 
     n_images      : images in the manifest.
-    disagreements : one line for each difference between a file and its row.
+    disagreements : every difference between a file and its row.
     """
 
     n_images: int
-    disagreements: tuple[str, ...]
+    disagreements: tuple[Disagreement, ...]
 
 
 def verify(study: Study, folder: StudyFolder, device: str = "auto") -> Verification:
@@ -43,48 +60,50 @@ def verify(study: Study, folder: StudyFolder, device: str = "auto") -> Verificat
     """
     stimuli = read_manifest(folder)
     network = network_of(study.stimuli.network, study.folder, device)
-    found = [line for stimulus in stimuli for line in _file(study, folder, stimulus)]
-    readable = [stimulus for stimulus in stimuli if not any(stimulus.stim_file in line for line in found)]
-    found += _judgements(network, folder, readable)
+    found = [problem for stimulus in stimuli for problem in _file(study, folder, stimulus)]
+    lost = {problem.file for problem in found if not problem.readable}
+    found += _judgements(network, folder, [stimulus for stimulus in stimuli if stimulus.stim_file not in lost])
     found += [
-        f"{path.relative_to(folder.stimuli).as_posix()}: not in the manifest" for path in _strangers(folder, stimuli)
+        Disagreement(path.relative_to(folder.stimuli).as_posix(), "not in the manifest", readable=False)
+        for path in _strangers(folder, stimuli)
     ]
     return Verification(len(stimuli), tuple(found))
 
 
-def _file(study: Study, folder: StudyFolder, stimulus: Stimulus) -> list[str]:
-    path = stimulus.path(folder)
+def _file(study: Study, folder: StudyFolder, stimulus: Stimulus) -> list[Disagreement]:
+    path, file = stimulus.path(folder), stimulus.stim_file
     try:
         image = read_rgb(path)
     except FoolscanError as error:
-        return [f"{stimulus.stim_file}: {str(error).removeprefix(f'{path}: ')}"]
-    lines = []
+        return [Disagreement(file, str(error).removeprefix(f"{path}: "), readable=False)]
+    found = []
     if sha256_of(path) != stimulus.sha256:
-        lines.append(f"{stimulus.stim_file}: its content is not what was made (sha256 differs)")
+        found.append(Disagreement(file, "its content is not what was made (sha256 differs)", readable=False))
     side = study.stimuli.size_px
     if image.shape != (side, side, 3):
-        lines.append(f"{stimulus.stim_file}: found {image.shape[1]} x {image.shape[0]} px, expected {side} x {side}")
-    return lines
+        sizes = f"found {image.shape[1]} x {image.shape[0]} px, expected {side} x {side}"
+        found.append(Disagreement(file, sizes, readable=False))
+    return found
 
 
-def _judgements(network: Network, folder: StudyFolder, stimuli: Sequence[Stimulus]) -> list[str]:
+def _judgements(network: Network, folder: StudyFolder, stimuli: Sequence[Stimulus]) -> list[Disagreement]:
     others = sorted({s.network_sha256 for s in stimuli} - {network.weights_sha256})
     if others:
-        return [
-            f"stimuli.tsv: judged by weights {others[0][:12]}…, the study's network has {network.weights_sha256[:12]}…"
-        ]
-    lines = []
+        weights = f"judged by weights {others[0][:12]}…, the study's network has {network.weights_sha256[:12]}…"
+        return [Disagreement(folder.manifest.name, weights)]
+    found = []
     judged = judge(network, [s.path(folder) for s in stimuli], [s.target_class for s in stimuli])
     for stimulus, now in zip(stimuli, judged, strict=True):
         if now.label != stimulus.network_label:
-            lines.append(f"{stimulus.stim_file}: the network says {now.label}, the manifest {stimulus.network_label}")
+            labels = f"the network says {now.label}, the manifest {stimulus.network_label}"
+            found.append(Disagreement(stimulus.stim_file, labels))
         if abs(now.confidence - stimulus.confidence) > CONFIDENCE_SLACK:
-            lines.append(
-                f"{stimulus.stim_file}: confidence {now.confidence:.6f}, the manifest says {stimulus.confidence:.6f}"
-            )
+            numbers = f"confidence {now.confidence:.6f}, the manifest says {stimulus.confidence:.6f}"
+            found.append(Disagreement(stimulus.stim_file, numbers))
         if not stimulus.success:
-            lines.append(f"{stimulus.stim_file}: a failure, {stimulus.confidence:.4f} for {stimulus.target_class}")
-    return lines
+            failure = f"a failure, {stimulus.confidence:.4f} for {stimulus.target_class}"
+            found.append(Disagreement(stimulus.stim_file, failure))
+    return found
 
 
 def _strangers(folder: StudyFolder, stimuli: Sequence[Stimulus]) -> list[Path]:

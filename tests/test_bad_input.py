@@ -63,7 +63,7 @@ def shown(tmp_path: Path) -> StudyFolder:
         ("? [a, b]\n: 1\n", "a list or mapping as a key"),
         ("design: {runs: 0}\n", "design.runs: found 0"),
         ("stimuli: {sets: {AN: {confidence: 1.5}}}\n", "stimuli.sets.AN.confidence"),
-        ("tasks: {animals: {sets: []}}\n", "sets is empty"),
+        ("tasks: {animals: {sets: []}}\n", "tasks.animals.sets: found []; at least 1"),
         ("tasks: {animals: {sets: [RE, RE, AN]}}\n", "names 'RE' twice"),
         ("tasks: {animals: {buttons: [left, left]}}\n", "names 'left' twice"),
         ("analysis: {rois: [V1, V1]}\n", "names 'V1' twice"),

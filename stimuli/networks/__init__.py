@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from stimuli.networks.loading import load_network, network_names
+    from stimuli.networks.loading import load_network
+    from stimuli.networks.names import network_names
     from stimuli.networks.network import Network, NetworkError, Preprocessing
 
 __all__ = ["Network", "NetworkError", "Preprocessing", "load_network", "network_names"]
@@ -18,7 +19,7 @@ _HOMES = {
     "NetworkError": "stimuli.networks.network",
     "Preprocessing": "stimuli.networks.network",
     "load_network": "stimuli.networks.loading",
-    "network_names": "stimuli.networks.loading",
+    "network_names": "stimuli.networks.names",
 }
 
 

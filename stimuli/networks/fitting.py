@@ -62,7 +62,7 @@ def fit(
         n_labels: output units.
         recipe: how.
         seed: of the first weights, the order of the pictures and their changes.
-        on_progress: told (steps done, steps in all, loss of the last step).
+        on_progress: told (steps done, steps in all, loss of the last step; NaN before the first).
 
     Returns:
         the trained network on AlexNet's plan, batch normalisation folded in.
@@ -78,6 +78,8 @@ def fit(
         optimiser, recipe.peak_rate, total_steps=n_steps, pct_start=0.25, div_factor=10, final_div_factor=1000
     )
     done = 0
+    if on_progress is not None:
+        on_progress(0, n_steps, float("nan"))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # dropout draws from torch's own stream, which takes no generator
         for _epoch in range(recipe.epochs):

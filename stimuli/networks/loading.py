@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from difflib import get_close_matches
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import torch
 
+from stimuli.networks.names import SHIPPED, meant_by, offered
 from stimuli.networks.network import Network, NetworkError
 from stimuli.networks.picturenet import LAYERS, PREPROCESSING, initialise, picturenet
 from stimuli.networks.weights_file import read_picturenet, sha256_of, sha256_of_state
 
-ENTRY_POINTS = "foolscan.networks"
-"""Group under which a package offers networks: each a function of (weights, device, seed, labels) to `Network`."""
 RANDOM = "random"
-SHIPPED = ("picturenet", "picturenet-b")
 _SHIPPED_FOLDER = Path(__file__).parent / "weights"
 _PICTURENET = (
     "PictureNet: AlexNet's plan (conv1 to conv5, fc6 to fc8), narrower, one stream, 128-pixel input, "
@@ -50,25 +47,16 @@ def load_network(
         NetworkError: unknown name (with the near ones); weights that cannot be had (with what to do), that do not fit
             or hold NaN; labels that are not as many as the output units.
     """
-    offered = _offered()
-    if name in offered:
-        return _from_package(offered[name], weights, device, seed, labels)
+    packages = offered()
+    if name in packages:
+        return _from_package(packages[name], weights, device, seed, labels)
     if name in SHIPPED:
         return _picturenet(name, weights, device, seed, labels)
     from stimuli.networks.imagenet import torchvision_names, torchvision_network
 
     if name in torchvision_names():
         return torchvision_network(name, weights, device, seed, labels)
-    near = get_close_matches(name.lower(), network_names(), n=4, cutoff=0.5)
-    meant = f"did you mean {', '.join(near)}?" if near else "names: " + ", ".join((*SHIPPED, "alexnet", "vgg16", "…"))
-    raise NetworkError(f"no network is called {name!r}; {meant}")
-
-
-def network_names() -> tuple[str, ...]:
-    """Return every name that `load_network` knows on this machine."""
-    from stimuli.networks.imagenet import torchvision_names
-
-    return (*SHIPPED, *sorted(_offered()), *torchvision_names())
+    raise NetworkError(f"no network is called {name!r}; {meant_by(name)}")
 
 
 def _picturenet(
@@ -123,10 +111,6 @@ def _book_labels() -> tuple[str, ...]:
     from stimuli.picturebook.book import CATEGORIES
 
     return tuple(category.name for category in CATEGORIES)
-
-
-def _offered() -> dict[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group=ENTRY_POINTS)}
 
 
 def _from_package(

@@ -13,11 +13,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from protocols.problems import FoolscanError
+
 BATCH_SIZE = 8
 """Images a forward pass. Short batches are filled up to it: a pass is bit-reproducible only at a fixed shape."""
 
 
-class NetworkError(ValueError):
+class NetworkError(FoolscanError):
     """A network, its weights or one of its layers cannot be had; the message says what to do."""
 
 

@@ -55,11 +55,13 @@ def draw_pictures(
     job = partial(_category_pictures, render=render, split=split, n_each=n_each, size_px=size_px, seed=seed)
     images = np.empty((len(categories) * n_each, size_px, size_px, 3), np.uint8)
 
+    tell = on_progress or (lambda _done, _all: None)
+    tell(0, len(categories))
+
     def gather(parts: Iterable[np.ndarray]) -> None:
         for done, part in enumerate(parts, start=1):
             images[(done - 1) * n_each : done * n_each] = part
-            if on_progress is not None:
-                on_progress(done, len(categories))
+            tell(done, len(categories))
 
     if n_processes == 1:
         gather(map(job, categories))

@@ -130,7 +130,11 @@ def train_picturenet(
                 "validation": drawn("validation", recipe.n_validation),
                 "test": drawn("test", recipe.n_test),
             }
-            found = {split: predictions(model, of_split.images) for split, of_split in pictures.items()}
+            found = {}
+            for done, (split, of_split) in enumerate(pictures.items()):
+                tell("measure accuracy", done, len(pictures))
+                found[split] = predictions(model, of_split.images)
+            tell("measure accuracy", len(pictures), len(pictures))
             accuracy = {
                 split: round(float(np.mean(found[split] == of_split.targets)), 5)
                 for split, of_split in pictures.items()

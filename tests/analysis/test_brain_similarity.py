@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -54,6 +55,16 @@ def test_noise_is_not_corrected_into_a_number(fake: SimpleNamespace) -> None:
         assert min(row.reliability_first, row.reliability_second) < LEAST_RELIABILITY
         assert np.isnan([row.corrected, row.corrected_low, row.corrected_high]).all()
         assert "not corrected" in row.note
+
+
+def test_resamples_without_a_corrected_value_are_counted(fake: SimpleNamespace) -> None:
+    row = rows_of(fake, pooled([sample("1", noise=8.0, shared=0.5), sample("2", noise=8.0, shared=0.5)]))["RE-AN"]
+    counted = re.fullmatch(
+        r"percentile bootstrap, 200 resamples over voxels, within subject; (\d+) not defined and left out",
+        row.corrected_method,
+    )
+    assert counted
+    assert 0 < int(counted[1]) < 100
 
 
 def test_a_single_subject_has_an_estimate_and_no_interval(fake: SimpleNamespace) -> None:

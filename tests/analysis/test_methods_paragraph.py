@@ -70,6 +70,17 @@ def test_every_number_is_in_the_study_file(study_name: str) -> None:
     assert {f"{float(number):g}" for number in re.findall(r"\d+(?:\.\d+)?", text)} <= stated
 
 
+def test_every_kind_of_interval_is_told() -> None:
+    text = as_text(methods_paragraph(load_study("demo"), simulated=True))
+    for told in (
+        "intervals of pooled voxels come from 1000 bootstrap resamples of voxels within participants",
+        "single participants have no interval",
+        "intervals of a network's layer come from as many resamples of its units",
+        "intervals of a layer with too many units for that come from the jackknife over its units",
+    ):
+        assert told in text
+
+
 def test_another_value_changes_the_text(fake: SimpleNamespace) -> None:
     study = fake.changed(load_study("zhang2018"), tasks__animals__image_deg=7.5)
     assert "7.5°" in as_text(methods_paragraph(study, simulated=False))

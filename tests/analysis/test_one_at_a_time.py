@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 
 import pytest
 
 from analysis.betas import estimate_betas
 from analysis.simulate_bold import simulate_bold
-from protocols.folder import StudyFolder, write_text
+from protocols.folder import StudyFolder
+from protocols.locks import exclusive
 from protocols.problems import FoolscanError
 from protocols.study import Study
 
@@ -23,14 +22,12 @@ def test_a_second_command_is_refused_while_the_first_is_at_it(
     simulated: tuple[Study, StudyFolder], verb: Verb, kind: str
 ) -> None:
     study, folder = simulated
-    lock = folder.derived(kind).with_name(f"{kind}.lock")
-    write_text(lock, str(os.getpid()))
     before = sorted(folder.root.rglob("*"))
-    with pytest.raises(FoolscanError, match=rf"of this study folder: process {os.getpid()} is at it now .*wait for it"):
+    with (
+        exclusive(folder.derived(kind), "another command"),
+        pytest.raises(FoolscanError, match=rf"of this study folder: process {os.getpid()} is at it now"),
+    ):
         verb(study, folder)
     assert sorted(folder.root.rglob("*")) == before
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait()
-    write_text(lock, str(ended.pid))
     verb(study, folder)
-    assert not lock.exists()
+    assert sorted(folder.root.rglob("*.lock")) == []

@@ -16,18 +16,20 @@ import numpy as np
 import pytest
 import yaml
 
-from analysis.brain_rdms import POOLED, load_samples, rdms_of
-from analysis.compare import compare, similarity_path
+from analysis.brain_rdms import POOLED, load_samples, rdms_of, warnings_of
+from analysis.compare import compare, difference_path, similarity_path
 from analysis.network_rdms import activations_path, layers_of, load_layer
 from analysis.rdm import condensed, spearman_rdm
 from analysis.rdm_files import find_rdms, read_rdms
 from analysis.rdms import brain_path, network_path, rdms
 from analysis.report import report, report_path
-from analysis.similarity_table import SimilarityRow, read_rows
+from analysis.report_contents import signed
+from analysis.similarity_table import DifferenceRow, SimilarityRow, read_rows
 from analysis.trace import as_text, trace_file
-from protocols.folder import StudyFolder, write_json
+from protocols.folder import StudyFolder, read_json, write_json
 from protocols.manifest import read_manifest
 from protocols.problems import FoolscanError, NotReady
+from protocols.provenance import sidecar_path
 from protocols.study import Study
 
 Ready = tuple[Study, StudyFolder]
@@ -229,6 +231,47 @@ def test_the_published_selection_is_marked_circular(copy: Ready, fake: SimpleNam
     sample = load_samples(circular, folder, "V1")[1]
     assert [len(choice.halves) for choice in sample.choices] == [2]
     assert set(rdms_of(sample, "spearman")) == {"RE", "AN", "AI"}
+
+
+def test_halves_that_are_scaled_in_different_sessions_are_warned_of(copy: Ready, fake: SimpleNamespace) -> None:
+    study, folder = copy
+    halved = fake.changed(study, tasks__animals__presentation="half_twice")
+    for step in (rdms, compare, report):
+        step(halved, folder)
+    for path in (brain_path(folder), similarity_path(folder, "brain"), difference_path(folder, "brain")):
+        (warning,) = read_json(sidecar_path(path))["Warnings"]
+        assert warning.startswith("half_twice with z_voxel_run")
+    assert "Warnings" not in read_json(sidecar_path(similarity_path(folder, "network")))
+    assert "<b>Warning.</b> half_twice with z_voxel_run" in report_path(folder).read_text(encoding="utf-8")
+    unscaled = fake.changed(halved, analysis__pattern_scaling="none")
+    assert warnings_of(unscaled) == warnings_of(study) == []
+
+
+def test_differences_of_similarity_are_in_the_report(analysed: Ready) -> None:
+    _, folder = analysed
+    text = report_path(folder).read_text(encoding="utf-8")
+    for what in ("brain", "network"):
+        rows = [
+            row
+            for row in read_rows(difference_path(folder, what), DifferenceRow)
+            if what == "network" or row.subject == POOLED
+        ]
+        assert rows
+        for row in rows:
+            cells = (
+                f'<td>{row.place}<td>RE-AI − RE-AN<td class="key">{signed(row.difference)}<td>[{signed(row.ci_low)}, '
+            )
+            assert cells in text
+
+
+def test_how_corrected_intervals_were_made_is_in_the_table_and_the_report(analysed: Ready) -> None:
+    _, folder = analysed
+    text = report_path(folder).read_text(encoding="utf-8")
+    for row in read_rows(similarity_path(folder, "brain"), SimilarityRow):
+        bootstrapped = row.subject == POOLED and np.isfinite(row.corrected)
+        assert row.corrected_method.startswith("percentile bootstrap, 1000 resamples" if bootstrapped else "none")
+        if bootstrapped:
+            assert row.corrected_method in text
 
 
 def test_missing_steps_are_named(copy: Ready) -> None:

@@ -154,7 +154,8 @@ def test_tsnr_is_as_stated(tsnr: float) -> None:
 def test_without_noise_drift_and_motion_the_signal_is_all_there_is() -> None:
     head = anatomy(np.random.default_rng(0), ["V1"], 50)
     signal = np.random.default_rng(2).normal(0, 1, (30, 50))
-    plan = brain(tsnr=1e12, drift_pct=0.0, motion_mm=0.0)
+    # without noise: further than a study file may go
+    plan = brain(drift_pct=0.0, motion_mm=0.0).model_copy(update={"tsnr": 1e12})
     volumes, _ = run_volumes(np.random.default_rng(1), head, {"V1": signal}, ScanProtocol(tr_s=2.0, volumes=30), plan)
     x, y, z = head.rois["V1"].T
     np.testing.assert_allclose(100 * (volumes[:, x, y, z] / head.baseline[x, y, z] - 1), signal, atol=1e-6)

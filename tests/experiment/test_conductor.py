@@ -25,7 +25,7 @@ from experiment.timeline import Row, Segment, Timeline
 from experiment.triggers import EmulatedTriggers, Pulse
 from protocols.folder import RunId
 from protocols.problems import FoolscanError
-from protocols.rig import EmulatedTrigger
+from protocols.rig_devices import EmulatedTrigger
 
 HZ = 60.0
 
@@ -290,8 +290,23 @@ class Hand:
 def test_the_wall_clock_waits_for_the_refresh_where_the_display_does_not():
     hand = Hand()
     clock = WallClock(HZ, held=False, read=hand.read, sleep=hand.sleep)
-    times = [clock.flipped().t_s for _ in range(100)]
+    times = []
+    for _ in range(100):
+        clock.hold()
+        hand.now_s += 0.3 / HZ  # what the flip itself costs does not add up
+        times.append(clock.flipped().t_s)
     assert np.diff(times) == pytest.approx(np.full(99, 1 / HZ))
+
+
+def test_a_flip_that_misses_its_refresh_waits_for_the_next_one_and_says_so():
+    hand = Hand()
+    clock = WallClock(HZ, held=False, read=hand.read, sleep=hand.sleep)
+    begin_s = hand.now_s
+    hand.now_s += 1.3 / HZ
+    assert clock.next_flip_s() == pytest.approx(begin_s + 2 / HZ)
+    clock.hold()
+    flip = clock.flipped()
+    assert (flip.t_s, flip.lost) == (pytest.approx(begin_s + 2 / HZ), 1)
 
 
 def test_the_wall_clock_counts_the_frames_that_a_slow_flip_lost():

@@ -45,7 +45,7 @@ def journal(rows: list[Record], records: list[Record], first_pulse_s: float = 0.
         "response_window_s": 2.0,
         "refresh_hz": 60.0,
         "length_s": 10.0,
-        "scan": {"first_pulse_s": first_pulse_s, "pulses": pulses, "tr_s": 1.0, "end_s": 10.0},
+        "scan": {"first_pulse_s": first_pulse_s, "pulses": pulses, "tr_s": 1.0, "task_start_s": 0.0, "end_s": 10.0},
         "clock": {"kind": "virtual"},
         "stage": {"kind": "null"},
         "system": "Linux",

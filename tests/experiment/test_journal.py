@@ -5,6 +5,9 @@ from __future__ import annotations
 import errno
 import io
 import json
+import shutil
+import threading
+import time
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -12,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiment.journal import JournalWriter, read_journal
+from experiment.journal import JournalWriter, check_room, read_journal
 from protocols.problems import FoolscanError
 
 HEADER = {"kind": "header", "format": 1}
@@ -85,7 +88,7 @@ class FullDisk(io.FileIO):
     left = 200
 
     def write(self, content: Any) -> int:
-        self.left -= len(content)
+        self.left -= len(bytes(content))
         if self.left < 0:
             raise OSError(errno.ENOSPC, "No space left on device")
         return super().write(content)
@@ -102,3 +105,63 @@ def test_a_full_disk_is_told_at_once_and_at_the_end(tmp_path: Path):
     with pytest.raises(FoolscanError, match=r"No space left on device.*Free space"):
         writer.close()
     assert writer.failure is not None
+
+
+def test_zeros_that_a_power_cut_left_are_a_cut(tmp_path: Path):
+    content = write(tmp_path / "whole.jsonl", [HEADER, {"kind": "flip", "n": 0}])
+    (tmp_path / "cut.jsonl").write_bytes(content + bytes(40) + b'"n": 7}\n{"kind": "flip", "n": 8}\n')
+    journal = read_journal(tmp_path / "cut.jsonl")
+    assert journal.records == ({"kind": "flip", "n": 0},)
+    assert journal.cut
+
+
+def test_what_json_does_not_know_costs_no_record(tmp_path: Path):
+    records: list[dict[str, Any]] = [HEADER, {"kind": "fault", "what": Path("x")}, {"kind": "press", "key": "\udc80"}]
+    write(tmp_path / "j.jsonl", [*records, {"kind": "flip"}])
+    journal = read_journal(tmp_path / "j.jsonl")
+    assert [record["kind"] for record in journal.records] == ["fault", "press", "flip"]
+    assert journal.records[1]["key"] == "\udc80"
+
+
+def test_a_disk_that_syncs_slowly_holds_up_neither_the_run_nor_what_a_dead_process_leaves(tmp_path: Path):
+    synced: list[int] = []
+    go_on = threading.Event()
+
+    def slowly(file: BinaryIO) -> None:
+        go_on.wait(60)
+        synced.append(path.stat().st_size)
+
+    path = tmp_path / "j.jsonl"
+    writer = JournalWriter(path, sync=slowly)
+    for record in (HEADER, {"kind": "flip"}, {"kind": "end"}):
+        before = path.stat().st_size
+        writer.put(record)
+        while path.stat().st_size == before:
+            time.sleep(0.001)
+    assert synced == []
+    assert len(read_journal(path).records) == 2
+    go_on.set()
+    writer.close()
+    assert synced[-1] == path.stat().st_size
+
+
+class Stubborn(io.FileIO):
+    """A file that takes at most seven bytes at a time, as a pipe or a quota may."""
+
+    def write(self, content: Any) -> int:
+        return super().write(bytes(content)[:7])
+
+
+def test_a_disk_that_takes_half_a_record_gets_the_rest_too(tmp_path: Path):
+    writer = JournalWriter(tmp_path / "j.jsonl", lambda path: Stubborn(str(path), "xb"))  # type: ignore[arg-type,return-value]
+    for record in (HEADER, {"kind": "end", "status": "complete"}):
+        writer.put(record)
+    writer.close()
+    assert read_journal(tmp_path / "j.jsonl").complete
+
+
+def test_a_disk_with_hardly_room_is_refused_before_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    check_room(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(10, 9, 2**20))
+    with pytest.raises(FoolscanError, match=r"found 1 MB free.*needs 50 MB"):
+        check_room(tmp_path)

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from experiment_study import small_study, stimuli_of
 
+from experiment.compiler import compile_timeline
 from experiment.scan import scan_times
-from experiment.timeline import COLUMNS, Timeline, compile_timeline, row_from, timeline_text, write_timeline
+from experiment.timeline import COLUMNS, Timeline, row_from, timeline_text, write_timeline
 from protocols.folder import RunId, StudyFolder
 from protocols.problems import FoolscanError, NotReady
 from protocols.provenance import read_provenance, sha256_of

@@ -14,7 +14,7 @@ import pytest
 from experiment.scan import ScanTimes
 from experiment.triggers import EmulatedTriggers, SerialTriggers
 from protocols.problems import FoolscanError
-from protocols.rig import EmulatedTrigger, SerialTrigger
+from protocols.rig_devices import EmulatedTrigger, SerialTrigger
 
 SCAN = ScanTimes(2.0, 0.0, 5, 0.0, 10.0)
 

@@ -39,6 +39,12 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.M
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("number", [0, -1, 100, 99999999999])
+def test_a_run_number_that_no_session_has_is_refused(number: int) -> None:
+    with pytest.raises(FoolscanError, match=f"--run: found {number}; runs are counted from 1, up to 99"):
+        RunId("01", "01", "animals", number)
+
+
 def test_two_writers_cannot_hold_the_same_run(tmp_path: Path) -> None:
     with (
         exclusive(tmp_path / "run", "run 1"),

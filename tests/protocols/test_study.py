@@ -85,7 +85,7 @@ def test_all_mistakes_are_reported_at_once_with_line_key_found_and_allowed(tmp_p
     assert "did you mean 'image_s'" in found["tasks.animals.imagee_s"]
     assert "mine.yaml:7: " in found["tasks.animals.blank_s"]
     assert "'two'" in found["tasks.animals.blank_s"]
-    assert "found 1.5; input should be less than or equal to 1" in found["stimuli.sets.AN.confidence"]
+    assert "found 1.5; input should be less than 1" in found["stimuli.sets.AN.confidence"]
     assert "allowed here: attempts, confidence" in found["stimuli.sets.AN.foo"]
 
 
@@ -142,11 +142,96 @@ def test_the_content_hash_ignores_layout_and_sees_values(tmp_path: Path) -> None
         ("tasks: {animals: {response_window_s: 30.0}}", "tasks.animals.response_window_s"),
         ("tasks: {animals: {buttons: [up, down]}}", "buttons"),
         ("stimuli: {pictures: {kind: folder, folder: nowhere}}", "stimuli.pictures.folder"),
+        ("tasks: {animals: {fixation_deg: 5.0, image_deg: 4.0}}", "tasks.animals.fixation_deg"),
+        ("tasks: {animals: {order: {source_distance: 41}}}", "tasks.animals.order.source_distance"),
+        ("tasks: {animals: {language: de}}", "tasks.animals.language"),
+        ("analysis: {glm: {high_pass_hz: 0.3}}", "analysis.glm.high_pass_hz"),
+        ("analysis: {voxels: {per_subject: 5000}}", "rehearsal.brain.voxels_per_roi"),
+        ("rehearsal: {observer: {rt_floor_s: 0.7}}", "rehearsal.observer.rt_floor_s"),
     ],
 )
 def test_cross_checks_find_what_does_not_fit(tmp_path: Path, change: str, key: str) -> None:
     study = load_study(write(tmp_path, f"format: 1\nextends: demo\nname: x\n{change}\n"))
-    assert key in [problem.key for problem in check(study, load_rig("rehearsal")).problems]
+    found = {problem.key: problem for problem in check(study, load_rig("rehearsal")).problems}
+    assert key in found
+    assert found[key].line or key == "buttons"
+
+
+# What no study means, each key with the value that is refused and what is said to be allowed.
+NONSENSE = [
+    ("stimuli: {size_px: 1}", "stimuli.size_px", "32"),
+    ("stimuli: {n_categories: 1}", "stimuli.n_categories", "2"),
+    ("stimuli: {sets: {AN: {confidence: 1.0}}}", "stimuli.sets.AN.confidence", "less than 1"),
+    ("stimuli: {sets: {AN: {confidence: 0}}}", "stimuli.sets.AN.confidence", "greater than 0"),
+    ("stimuli: {sets: {AN: {noise_sd: 256.0}}}", "stimuli.sets.AN.noise_sd", "255"),
+    ("stimuli: {sets: {AI: {linf_preferred: 20}}}", "stimuli.sets.AI.linf_max", "at least linf_preferred, which is 20"),
+    ("stimuli: {sets: {AI: {linf_max: 4}}}", "stimuli.sets.AI.linf_max", "at least linf_preferred, which is 8"),
+    ("stimuli: {sets: {AI: {linf_tried: []}}}", "stimuli.sets.AI.linf_tried", "at least 1"),
+    ("stimuli: {sets: {AI: {linf_tried: [4, 4]}}}", "stimuli.sets.AI.linf_tried", "names 4 twice"),
+    ("stimuli: {sets: {AI: {source: AN}}}", "stimuli.sets.AI.source", "kind 'pictures'"),
+    ("stimuli: {sets: {AI: {attempts: 99999999999}}}", "stimuli.sets.AI.attempts", "1000"),
+    ("design: {runs: 99999999999}", "design.runs", "99"),
+    ("design: {subjects: 99999999999}", "design.subjects", "9999"),
+    ("scan: {tr_s: 1.0e9}", "scan.tr_s", "60"),
+    ("scan: {volumes: 99999999999}", "scan.volumes", "100000"),
+    ("seed: 99999999999999999999", "seed", "9223372036854775807"),
+    ("tasks: {animals: {sets: []}}", "tasks.animals.sets", "at least 1"),
+    ("tasks: {animals: {sets: [XX]}}", "tasks.animals.sets", "a set of stimuli.sets: RE, AN, AI"),
+    ("tasks: {animals: {image_deg: 179.0}}", "tasks.animals.image_deg", "120"),
+    ("tasks: {animals: {image_s: 99999999.0}}", "tasks.animals.image_s", "3600"),
+    ("tasks: {animals: {blank_trials: 99999999999}}", "tasks.animals.blank_trials", "100000"),
+    ("analysis: {rois: []}", "analysis.rois", "at least 1"),
+    ("analysis: {pairs: []}", "analysis.pairs", "at least 1"),
+    ("analysis: {layers: []}", "analysis.layers", "at least 1"),
+    ("analysis: {task: nothing}", "analysis.task", "a task: animals"),
+    ("analysis: {bootstrap: {resamples: 99999999999}}", "analysis.bootstrap.resamples", "1000000"),
+    ("rehearsal: {observer: {accuracy: {XX: 0.5}}}", "rehearsal.observer.accuracy", "a set of stimuli.sets"),
+    ("rehearsal: {brain: {shared: {V1: {XX: 0.5}}}}", "rehearsal.brain.shared.V1", "a set of stimuli.sets"),
+]
+
+
+@pytest.mark.parametrize(("change", "key", "allowed"), NONSENSE)
+def test_nonsense_is_refused_with_file_line_key_found_and_allowed(
+    tmp_path: Path, change: str, key: str, allowed: str
+) -> None:
+    with pytest.raises(ProtocolError) as raised:
+        load_study(write(tmp_path, f"format: 1\nextends: demo\nname: x\n{change}\n"))
+    (problem,) = [problem for problem in raised.value.problems if problem.key == key]
+    assert problem.file.endswith(".yaml")
+    assert problem.line > 0
+    assert problem.found
+    assert allowed in problem.allowed
+
+
+RIG = {
+    "display": "{width_mm: 400, distance_mm: 800, size_px: [1024, 768], refresh_hz: 60}",
+    "trigger": "{kind: emulated}",
+    "buttons": "{kind: emulated}",
+}
+
+
+@pytest.mark.parametrize(
+    ("part", "old", "new", "key"),
+    [
+        ("display", "[1024, 768]", "[1, 768]", "display.size_px.0"),
+        ("display", "refresh_hz: 60", "refresh_hz: 1.0e6", "display.refresh_hz"),
+        ("display", "refresh_hz: 60", "refresh_hz: 0.001", "display.refresh_hz"),
+        ("display", "width_mm: 400", "width_mm: 0.4", "display.width_mm"),
+        ("display", "distance_mm: 800", "distance_mm: 1.0e9", "display.distance_mm"),
+        ("trigger", "emulated", "emulated, delay_s: 1.0e9", "trigger.delay_s"),
+        ("trigger", "emulated", "serial, port: COM3, baud: 1", "trigger.baud"),
+        ("buttons", "emulated", "emulated, buttons: []", "buttons.buttons"),
+        ("buttons", "emulated", "emulated, buttons: [left, left]", "buttons.buttons"),
+        ("buttons", "emulated", "keyboard, keys: {}", "buttons.keys"),
+    ],
+)
+def test_nonsense_in_a_rig_is_refused_at_its_line(tmp_path: Path, part: str, old: str, new: str, key: str) -> None:
+    parts = RIG | {part: RIG[part].replace(old, new)}
+    path = write(tmp_path, "format: 1\nname: r\n" + "".join(f"{name}: {text}\n" for name, text in parts.items()))
+    with pytest.raises(ProtocolError) as raised:
+        load_rig(path)
+    (problem,) = raised.value.problems
+    assert (problem.key, problem.line) == (key, 3 + list(RIG).index(part))
 
 
 def test_a_key_used_for_pulse_and_answer_is_refused(tmp_path: Path) -> None:
@@ -158,6 +243,7 @@ def test_a_key_used_for_pulse_and_answer_is_refused(tmp_path: Path) -> None:
     (problem,) = check(load_study("demo"), load_rig(rig)).problems
     assert problem.key == "buttons.keys.left"
     assert "trigger.key uses it already" in str(problem)
+    assert "mine.yaml:5: buttons.keys.left" in str(problem)
 
 
 def test_rounding_to_frames_is_printed_and_59_94_hz_is_fine(tmp_path: Path) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from small_image_study import contents
@@ -101,6 +103,27 @@ def test_bad_use_ends_with_2_one_message_and_nothing_written(workplace: Path, ar
     assert "Traceback" not in done.stderr
     assert contents(workplace) == before
     assert not (workplace / "x").exists()
+
+
+def test_training_shows_a_bar_for_each_of_its_phases(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    import stimuli.command_line
+    import stimuli.networks.training as training
+
+    def quick(out: Path, seed: int, **more: Any) -> training.Trained:
+        for done in range(3):
+            more["on_progress"]("draw train pictures", done, 2)
+        more["on_progress"]("train", 1, 7)
+        return training.Trained(out, out, out, {"test": 0.5}, (), 0.0, 0.0)
+
+    monkeypatch.setattr(training, "train_picturenet", quick)
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as on a terminal
+    monkeypatch.setenv("COLUMNS", "100")
+    stimuli.command_line.train(tmp_path / "x.safetensors")
+    shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", capsys.readouterr().err)
+    assert re.search(r"draw train pictures .*2/2", shown)
+    assert re.search(r"train .*1/7", shown)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")

@@ -96,7 +96,7 @@ def test_images_are_exported_once_at_the_exact_pixels_of_the_rig(study: Study, f
     assert {path: path.stat().st_mtime_ns for path in index_path.parent.glob("*.png")} == times
 
 
-def test_resampling_keeps_the_mean_luminance_of_every_set_alike(study: Study, folder: StudyFolder):
+def test_resampling_keeps_the_mean_grey_level_of_every_set_alike(study: Study, folder: StudyFolder):
     index = export(study, load_rig("rehearsal"), folder)
     for row in read_manifest(folder):
         before = read_rgb(row.path(folder)).astype(float)

@@ -8,9 +8,9 @@ import pytest
 from stimuli.image_statistics import image_statistics, spectral_slope
 
 
-def test_a_uniform_image_has_its_own_luminance_and_neither_contrast_nor_slope():
+def test_a_uniform_image_has_its_own_mean_luma_and_neither_contrast_nor_slope():
     found = image_statistics(np.full((32, 32, 3), 77, np.uint8))
-    assert found.luminance == pytest.approx(77)
+    assert found.mean_luma == pytest.approx(77)
     assert found.rms_contrast == pytest.approx(0, abs=1e-12)
     assert found.spectral_slope == 0.0
 
@@ -18,7 +18,7 @@ def test_a_uniform_image_has_its_own_luminance_and_neither_contrast_nor_slope():
 def test_luma_weighs_the_channels_as_rec_709_says():
     image = np.zeros((8, 8, 3), np.uint8)
     image[..., 1] = 100
-    assert image_statistics(image).luminance == pytest.approx(71.52)
+    assert image_statistics(image).mean_luma == pytest.approx(71.52)
 
 
 def test_half_black_half_white_has_a_contrast_of_one_half():

@@ -15,12 +15,15 @@ from small_image_study import SMALL, TASKS, contents, small_study
 
 import stimuli.make
 from protocols.folder import StudyFolder, write_bytes
-from protocols.manifest import COLUMNS, in_set, read_manifest
+from protocols.manifest import COLUMNS, in_set, read_manifest, write_manifest
 from protocols.problems import FoolscanError
 from protocols.study import Study, load_study
+from stimuli.activations import activations
+from stimuli.contact_sheet import contact_sheet
 from stimuli.image_files import read_rgb
 from stimuli.make import make
 from stimuli.networks import load_network
+from stimuli.records import only_maker
 from stimuli.verify import verify
 
 
@@ -212,13 +215,14 @@ def test_images_that_people_were_shown_are_not_replaced(folder: StudyFolder, tmp
         make(small_study(tmp_path, "size_px: 96"), folder, "cpu")
 
 
-def test_two_commands_do_not_make_in_one_folder(study: Study, folder: StudyFolder):
-    import os
-
-    lock = folder.derived("make") / "make.lock"
-    lock.write_text(str(os.getpid()), encoding="ascii")
-    with pytest.raises(FoolscanError, match="wait for it"):
-        make(study, folder, "cpu")
+@pytest.mark.parametrize("command", [make, contact_sheet, activations], ids=lambda command: command.__name__)
+def test_two_commands_do_not_work_in_one_folder_of_images(
+    study: Study, folder: StudyFolder, command: Callable[[Study, StudyFolder], object]
+):
+    with only_maker(folder), pytest.raises(FoolscanError, match="wait for it"):
+        command(study, folder)
+    command(study, folder)
+    assert not list(folder.root.rglob("*.lock"))
 
 
 def test_what_was_made_is_verified(study: Study, finished: StudyFolder):
@@ -236,8 +240,6 @@ def swap_two(folder: StudyFolder) -> None:
 def lower_the_confidence(folder: StudyFolder) -> None:
     rows = read_manifest(folder)
     changed = [dataclasses.replace(rows[0], confidence=0.5), *rows[1:]]
-    from protocols.manifest import write_manifest
-
     write_manifest(folder, changed)
 
 
@@ -256,4 +258,18 @@ def test_every_disagreement_is_found(
 ):
     spoil(folder)
     found = verify(study, folder, "cpu").disagreements
-    assert any(message in line for line in found)
+    assert any(message in str(disagreement) for disagreement in found)
+
+
+def test_an_image_whose_name_stands_in_another_s_message_is_still_judged(study: Study, folder: StudyFolder):
+    first, second, *rest = read_manifest(folder)
+    judged = dataclasses.replace(first, confidence=0.5)
+    broken = dataclasses.replace(second, stim_file=f"again/{first.stim_file}")
+    broken.path(folder).parent.mkdir(parents=True)
+    broken.path(folder).write_bytes(b"")
+    second.path(folder).unlink()
+    write_manifest(folder, [judged, broken, *rest])
+    found = {problem.file: problem for problem in verify(study, folder, "cpu").disagreements}
+    assert "0 bytes" in found[broken.stim_file].found
+    assert not found[broken.stim_file].readable
+    assert "the manifest says 0.500000" in found[judged.stim_file].found

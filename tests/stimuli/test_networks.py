@@ -296,7 +296,7 @@ def test_a_device_that_does_not_exist_is_refused() -> None:
 
 
 def test_a_laboratorys_own_network_comes_by_entry_point(monkeypatch: pytest.MonkeyPatch, untrained: Network) -> None:
-    from stimuli.networks import loading
+    from stimuli.networks import names
 
     class Point:
         name, value = "labnet", "labpackage:load"
@@ -304,6 +304,6 @@ def test_a_laboratorys_own_network_comes_by_entry_point(monkeypatch: pytest.Monk
         def load(self) -> object:
             return lambda **_settings: untrained
 
-    monkeypatch.setattr(loading, "entry_points", lambda group: [Point()] if group == "foolscan.networks" else [])
+    monkeypatch.setattr(names, "entry_points", lambda group: [Point()] if group == "foolscan.networks" else [])
     assert load_network("labnet") is untrained
-    assert "labnet" in loading.network_names()
+    assert "labnet" in names.network_names()

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from stimuli.networks import load_network
-from stimuli.networks.loading import SHIPPED
 from stimuli.networks.model_card import card_text
+from stimuli.networks.names import SHIPPED
 from stimuli.picturebook.book import CATEGORIES, render
 
 N_EACH = 10

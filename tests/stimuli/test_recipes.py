@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
+from protocols.image_sets import AdversarialInterferenceRecipe, AdversarialNoiseRecipe
 from protocols.problems import FoolscanError
-from protocols.study import AdversarialInterferenceRecipe, AdversarialNoiseRecipe
 from stimuli.networks import Network, load_network
 from stimuli.pictures import PictureCategory, book_categories
 from stimuli.recipes import InterferencePlanner, NoisePlanner, Wanted, wrong_classes
 from stimuli.synthesis.engine import Outcome
+from stimuli.synthesis.optimisers import NormalisedGradient
 
 CATEGORIES = book_categories(40)
 
@@ -74,9 +77,9 @@ def test_noise_starts_at_the_mean_image_with_the_noise_of_its_attempt(network: N
     assert first.goal == network.label_index("cat")
 
 
-def interference(network: Network, preferred: int, largest: int) -> InterferencePlanner:
-    kind = "adversarial_interference"
-    recipe = AdversarialInterferenceRecipe(kind=kind, linf_preferred=preferred, linf_max=largest, attempts=3)
+def interference(network: Network, preferred: int, largest: int, **more: Any) -> InterferencePlanner:
+    numbers = {"linf_preferred": preferred, "linf_max": largest, "attempts": 3, **more}
+    recipe = AdversarialInterferenceRecipe(kind="adversarial_interference", **numbers)
     return InterferencePlanner(recipe, network, 5)
 
 
@@ -85,13 +88,25 @@ def test_the_largest_radius_is_for_the_last_attempt_alone(network: Network):
     assert planner.radii(0) == (4, 6, 8)
     assert planner.radii(2) == (4, 6, 8, 12, 16)
     assert interference(network, 5, 7).radii(2) == (4, 5, 6, 7)
-    assert interference(network, 8, 3).radii(0) == (3,)
+
+
+def test_the_study_file_says_which_radii_are_tried_and_when(network: Network):
+    planner = interference(network, 8, 16, linf_tried=(2, 10, 100))
+    assert [planner.radii(attempt) for attempt in range(3)] == [(2, 8), (2, 8), (2, 8, 10, 16)]
+    assert interference(network, 8, 16, linf_max_on="every_attempt").radii(0) == (4, 6, 8, 12, 16)
 
 
 def test_a_further_attempt_takes_the_next_class_and_the_last_returns_to_the_first(network: Network):
     planner = interference(network, 8, 16)
     image = wanted(("car", "bus", "mug"))
     assert [planner.target(image, attempt) for attempt in range(3)] == ["car", "bus", "car"]
+    same = interference(network, 8, 16, retry_class="same")
+    assert [same.target(image, attempt) for attempt in range(3)] == ["car"] * 3
+
+
+def test_a_step_in_the_ball_has_the_recipe_s_length(network: Network):
+    assert interference(network, 8, 16).method.optimiser == NormalisedGradient(1.5)
+    assert interference(network, 8, 16, step=0.5).method.optimiser == NormalisedGradient(0.5)
 
 
 def test_a_wider_ball_goes_on_where_the_narrower_one_ended(network: Network):

@@ -51,7 +51,11 @@ def test_a_small_one_learns_and_its_card_holds_the_facts(tmp_path: Path) -> None
     card = trained.card.read_text(encoding="utf-8")
     assert facts["weights_sha256"] in card
     assert "foolscan stimuli train --out shapes.safetensors --seed 5" in card
-    assert told[-1][1] == told[-1][2]
+    phases = {what: [(done, n_all) for other, done, n_all in told if other == what] for what, _, _ in told}
+    drawing = [f"draw {split} pictures" for split in ("train", "validation", "test")]
+    assert list(phases) == [drawing[0], "train", *drawing[1:], "measure accuracy"]
+    for steps in phases.values():
+        assert [done for done, _ in steps] == list(range(steps[0][1] + 1))  # a bar from the first moment to the last
     network = load_network("picturenet", out, "cpu")
     assert network.labels == SHAPES
     pictures = draw_pictures(SHAPES, "test", 8, 128, 0, render=draw_shape)

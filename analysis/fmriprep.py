@@ -1,0 +1,37 @@
+"""What fMRIPrep left of a run: its preprocessed images and its confounds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from protocols.folder import RunId, StudyFolder
+from protocols.problems import FoolscanError
+
+SPACE = "T1w"  # the space in which all runs and sessions of a subject lie on one grid
+
+
+def derived_file(folder: StudyFolder, run: RunId, suffix: str) -> Path:
+    """``derivatives/fmriprep/sub-*/ses-*/func/<stem>_<suffix>``."""
+    func = folder.root / "derivatives" / "fmriprep" / f"sub-{run.sub}" / f"ses-{run.ses}" / "func"
+    return func / f"{run.stem}_{suffix}"
+
+
+def find_bold(folder: StudyFolder, run: RunId) -> Path | None:
+    """The run's images: those in the study folder first, then fMRIPrep's ``desc-preproc_bold``; None when there are none.
+
+    Of fMRIPrep's, those in the T1w space are taken, else the only ones there are.
+
+    Raises FoolscanError when fMRIPrep left several and none in the T1w space.
+    """
+    if folder.bold(run).is_file():
+        return folder.bold(run)
+    preferred = derived_file(folder, run, f"space-{SPACE}_desc-preproc_bold.nii.gz")
+    found = sorted(preferred.parent.glob(f"{run.stem}_*desc-preproc_bold.nii.gz"))
+    if preferred in found:
+        return preferred
+    if len(found) > 1:
+        raise FoolscanError(
+            f"{preferred.parent}: found {', '.join(path.name for path in found)} and none in space {SPACE}; copy the one "
+            f"that lies on the grid of the masks, with its sidecar, to {folder.bold(run)}"
+        )
+    return found[0] if found else None

@@ -1,0 +1,115 @@
+"""The certificate as one page that can be printed, or shown on the operator's screen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from experiment.certificate_plots import interval_plot, onset_plot, pulse_cells, pulse_plot, response_plot
+from experiment.events import events_of
+from experiment.journal import Journal
+from protocols.folder import REHEARSAL_NOTE
+
+if TYPE_CHECKING:
+    from experiment.certificate import Certificate
+
+TEMPLATE = Path(__file__).parent / "certificate_template"
+MANY_CELLS = 1200
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of the certificate: a name, a value, and what it is to be held against."""
+
+    name: str
+    value: str
+    beside: str
+    fine: bool = True
+
+
+def page_of(certificate: Certificate, journal: Journal, hashes: Mapping[str, str]) -> str:
+    """The certificate as a self-contained HTML page, the same for the same journal.
+
+    certificate : of this journal.
+    hashes      : file, relative to the study folder -> SHA-256.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    header, events = journal.header, events_of(journal)
+    frame_s = 1.0 / header["refresh_hz"]
+    cells = pulse_cells(journal)
+    return environment.get_template("certificate.html.j2").render(
+        certificate=certificate,
+        run=header["run"],
+        figures=figures_of(certificate, frame_s),
+        onsets=onset_plot(events, frame_s, certificate.planned_length_s),
+        intervals=interval_plot(journal, frame_s),
+        pulses=pulse_plot(cells) if 1 < len(cells) <= MANY_CELLS else None,
+        responses=response_plot(events, float(header["response_window_s"]), certificate.planned_length_s),
+        question=header["question"],
+        hashes=hashes,
+        versions=header["versions"],
+        system=header["system"],
+        rehearsal_note=REHEARSAL_NOTE,
+        percent=lambda share, of: f"{100 * share / of:.0f} %" if of else "–",
+    )
+
+
+def figures_of(certificate: Certificate, frame_s: float) -> list[Figure]:
+    """The figures at the head of the page.
+
+    frame_s : duration of a frame, s.
+    """
+    pulses = certificate.pulses
+    worst_s = certificate.onset_error_max_s
+    drift = "–" if pulses.drift_ppm is None else f"{pulses.drift_ppm:+.1f} ppm".replace("-", "−")
+    if pulses.drift_se_ppm is not None:
+        drift += f" ± {pulses.drift_se_ppm:.1f}"
+    tr = "–" if pulses.tr_s is None else f"{pulses.tr_s:.5f} s"
+    jitter = "" if pulses.jitter_s is None else f"jitter {1000 * pulses.jitter_s:.2f} ms SD"
+    off_s = certificate.length_s - certificate.planned_length_s
+    return [
+        Figure(
+            "onset error",
+            f"{_ms(certificate.onset_error_median_s)} ms",
+            f"p99 {_ms(certificate.onset_error_p99_s)} · max {_ms(worst_s)} · frame {1000 * frame_s:.1f}",
+            worst_s is not None and worst_s <= frame_s,
+        ),
+        Figure(
+            "dropped frames",
+            str(certificate.frames_dropped),
+            f"in {certificate.late_flips} of {certificate.flips} flips",
+        ),
+        Figure(
+            "run length",
+            f"{certificate.length_s:.3f} s",
+            f"planned {certificate.planned_length_s:.3f} s",
+            abs(off_s) <= 1.5 * frame_s,
+        ),
+        Figure(
+            "pulses",
+            f"{certificate.pulses_seen} of {certificate.pulses_expected}",
+            f"{pulses.missed + pulses.lacking} missing · {pulses.extra} extra · {pulses.early + pulses.late} off time",
+            certificate.pulses_seen == certificate.pulses_expected,
+        ),
+        Figure("scanner clock", drift, " · ".join(part for part in (f"TR {tr}", jitter) if part)),
+        Figure(
+            "responses",
+            f"{certificate.responses} of {certificate.stimulus_trials}",
+            f"{certificate.missed} without · {certificate.late_presses} late · {certificate.extra_presses} double",
+            not any("no response" in remark for remark in certificate.remarks),
+        ),
+    ]
+
+
+def _ms(seconds: float | None) -> str:
+    return "–" if seconds is None else f"{1000 * seconds:.2f}"

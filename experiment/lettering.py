@@ -1,0 +1,151 @@
+"""Text as pixels, in any script and either direction, so that it is drawn like every other picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont, features
+
+from experiment.drawings import Rating
+from experiment.fonts import font_for
+from protocols.problems import FoolscanError
+
+LINE_SPACING = 1.45
+LEAST_PX = 12
+"""Smaller letters are not read through a mirror: a text that needs them is refused."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """How large text is and how far it reaches.
+
+    letter_px : height of a letter with what hangs below it.
+    size_px   : (width, height) that the text may fill.
+    """
+
+    letter_px: int
+    size_px: tuple[int, int]
+
+
+def lettered(text: str, page: Page, *, right_to_left: bool = False) -> np.ndarray:
+    """A text, broken into lines and centred, made smaller when it does not fit.
+
+    right_to_left : the direction of the text as a whole; words of the other direction inside it run their own way.
+
+    Returns how much of each pixel is covered, (height, width) uint8. Raises FoolscanError when it does not fit at a size
+    that can be read, or no font has its characters.
+    """
+    path, (width, height) = font_for(text), page.size_px
+    for letter_px in range(max(page.letter_px, LEAST_PX), LEAST_PX - 1, -1):
+        font = _font(path, letter_px)
+        lines = [line for paragraph in text.split("\n") for line in _broken(paragraph, font, width, right_to_left)]
+        line_px = round(letter_px * LINE_SPACING)
+        if line_px * len(lines) <= height and max(_length(line, font, right_to_left) for line in lines) <= width:
+            return _drawn(lines, font, line_px, right_to_left)
+    raise FoolscanError(
+        f"text {text[:40]!r}…: its {len(text)} characters do not fit on {width} × {height} px at {LEAST_PX} px; shorten it"
+    )
+
+
+def rating_scale(rating: Rating, page: Page) -> np.ndarray:
+    """A rating scale: the question, a row of boxes with the labels below, the chosen box filled.
+
+    Returns how much of each pixel is covered, (height, width) uint8; the first step is at the right in right-to-left text.
+    """
+    width, height = page.size_px
+    n, gap = len(rating.labels), page.letter_px
+    cell = min((width - gap * (n - 1)) // n, 8 * page.letter_px)
+    box = max(8, round(1.6 * page.letter_px))
+    words = Page(page.letter_px, (cell + gap // 2, height // 3))
+    labels = [lettered(label, words, right_to_left=rating.right_to_left) for label in rating.labels]
+    question = Page(page.letter_px, (width, height // 2))
+    above = lettered(rating.question, question, right_to_left=rating.right_to_left) if rating.question else None
+    total = n * cell + (n - 1) * gap
+    top = 0 if above is None else above.shape[0] + round(1.5 * page.letter_px)
+    size = (
+        max(total, 0 if above is None else above.shape[1]),
+        top + box + gap + max(label.shape[0] for label in labels),
+    )
+    image = Image.new("L", size, 0)
+    if above is not None:
+        image.paste(Image.fromarray(above), ((size[0] - above.shape[1]) // 2, 0))
+    draw = ImageDraw.Draw(image)
+    for step, label in enumerate(labels):
+        place = n - 1 - step if rating.right_to_left else step
+        middle = (size[0] - total) // 2 + place * (cell + gap) + cell // 2
+        square = (middle - box // 2, top, middle - box // 2 + box - 1, top + box - 1)
+        rim = max(2, box // 12)
+        draw.rectangle(square, outline=255, width=rim)
+        if step == rating.chosen:
+            inset = 2 * rim
+            draw.rectangle((square[0] + inset, square[1] + inset, square[2] - inset, square[3] - inset), fill=255)
+        at = (middle - label.shape[1] // 2, top + box + gap // 2)
+        image.paste(Image.fromarray(label), at, Image.fromarray(label))
+    return np.asarray(image)
+
+
+def _shapes_text() -> bool:
+    """Whether Pillow orders and joins letters by itself (it needs FriBiDi from the system on Linux)."""
+    return bool(features.check("raqm") and features.check("fribidi"))
+
+
+def _font(path: Path, letter_px: int) -> ImageFont.FreeTypeFont:
+    engine = ImageFont.Layout.RAQM if _shapes_text() else ImageFont.Layout.BASIC
+    return ImageFont.truetype(str(path), letter_px, layout_engine=engine)
+
+
+def _ready(line: str, right_to_left: bool) -> tuple[str, str | None]:
+    """A line, and its direction, as the font's layout wants them."""
+    if _shapes_text():
+        return line, "rtl" if right_to_left else None
+    import arabic_reshaper
+    from bidi.algorithm import get_display
+
+    return str(get_display(arabic_reshaper.reshape(line), base_dir="R" if right_to_left else None)), None
+
+
+def _length(line: str, font: ImageFont.FreeTypeFont, right_to_left: bool) -> float:
+    text, direction = _ready(line, right_to_left)
+    return font.getlength(text, direction=direction)
+
+
+def _broken(paragraph: str, font: ImageFont.FreeTypeFont, width: int, right_to_left: bool) -> list[str]:
+    """Lines that fit, broken between words, inside a word only where it is longer than a line (scripts without spaces)."""
+    lines, line = [], ""
+    for word in _pieces(paragraph):
+        if _length((line + word).rstrip(), font, right_to_left) <= width:
+            line += word
+            continue
+        if line.strip():
+            lines.append(line.rstrip())
+        line = ""
+        for mark in word.lstrip():
+            if line and _length(line + mark, font, right_to_left) > width:
+                lines.append(line)
+                line = ""
+            line += mark
+    return [*lines, line.rstrip()]
+
+
+def _pieces(paragraph: str) -> list[str]:
+    """Words, each with the spaces after it."""
+    pieces, piece = [], ""
+    for mark in paragraph:
+        if piece and piece[-1] == " " and mark != " ":
+            pieces.append(piece)
+            piece = ""
+        piece += mark
+    return [*pieces, piece]
+
+
+def _drawn(lines: list[str], font: ImageFont.FreeTypeFont, line_px: int, right_to_left: bool) -> np.ndarray:
+    width = max(1, *(int(np.ceil(_length(line, font, right_to_left))) + 2 for line in lines))
+    image = Image.new("L", (width, line_px * len(lines)), 0)
+    draw = ImageDraw.Draw(image)
+    for number, line in enumerate(lines):
+        text, direction = _ready(line, right_to_left)
+        at = (width / 2, (number + 0.5) * line_px)
+        draw.text(at, text, fill=255, font=font, anchor="mm", direction=direction)
+    return np.asarray(image)

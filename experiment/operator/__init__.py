@@ -1,0 +1,1 @@
+"""What the operator sees: the live view of a run, and the board of a session; it only ever reads the journal."""

@@ -1,0 +1,385 @@
+"""What the operator needs to know of a run, folded from its journal record by record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from experiment.journal import Record
+
+Phase = Literal["preparing", "waiting", "self-paced", "running", "complete", "aborted"]
+Level = Literal["note", "alarm"]
+EXTRA_SHARE = 0.5  # a pulse sooner than this share of a TR after the one before is no volume of its own
+
+
+@dataclass(frozen=True)
+class PlannedRow:
+    """What the operator's view needs of a row of the timeline."""
+
+    trial: int | None
+    trial_type: str
+    stim_id: str | None
+    expected_answer: str | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The part of a journal's header that the view needs.
+
+    length_s : from the first pulse to the end of the last pulse-locked segment, s.
+    pulses   : expected over the run.
+    scanner  : False at a desk, where the one "pulse" is the participant's start key.
+    """
+
+    run: str
+    rehearsal: bool
+    virtual: bool
+    rows: tuple[PlannedRow, ...]
+    n_trials: int
+    length_s: float
+    pulses: int
+    tr_s: float
+    pulse_interval_s: float
+    scanner: bool
+    answer_of_button: dict[str, str]
+    response_window_s: float
+
+
+@dataclass(frozen=True)
+class ShownTrial:
+    """An image that was on the screen, and the first press within its response window, if any yet."""
+
+    number: int
+    trial_type: str
+    stim_id: str
+    expected_answer: str | None
+    on_s: float
+    press_s: float | None = None
+    button: str | None = None
+    response: str | None = None
+    late: int = 0
+    extra: int = 0
+
+    @property
+    def response_time_s(self) -> float | None:
+        """From the flip that showed the image to the press, s."""
+        return None if self.press_s is None else self.press_s - self.on_s
+
+    @property
+    def correct(self) -> bool | None:
+        """Whether it was answered right; None without an answer, and where there is no right one (AN)."""
+        if self.response is None or self.expected_answer is None:
+            return None
+        return self.response == self.expected_answer
+
+
+@dataclass(frozen=True)
+class Pulses:
+    """The scanner's pulses so far, with the running sums of a line through (number, time).
+
+    seen   : pulses that stand for a volume each; `extra` ones are not counted in.
+    number : place of the last one on the planned grid, from 0; missed pulses leave gaps.
+    """
+
+    seen: int = 0
+    extra: int = 0
+    missed: int = 0
+    number: int = 0
+    first_s: float = 0.0
+    last_s: float = 0.0
+    sum_x: float = 0.0
+    sum_y: float = 0.0
+    sum_xx: float = 0.0
+    sum_xy: float = 0.0
+
+    @property
+    def interval_s(self) -> float | None:
+        """Slope of the pulses' times over their numbers, s (least squares); None with fewer than two."""
+        spread = self.seen * self.sum_xx - self.sum_x**2
+        return (self.seen * self.sum_xy - self.sum_x * self.sum_y) / spread if self.seen > 1 and spread > 0 else None
+
+
+@dataclass(frozen=True)
+class Alert:
+    """Something the operator should know.
+
+    level : ``note``: it is logged, nothing need be done; ``alarm``: do something, or the run is lost.
+    """
+
+    level: Level
+    text: str
+
+
+@dataclass(frozen=True)
+class RunState:
+    """A run as its journal tells it up to some record; `at_start` is before the first.
+
+    now_s  : the latest time in the journal, s on the run's clock.
+    trial  : the trial that was shown last, from 1 (0: none yet).
+    images : the trials with an image so far, in order.
+    told   : what records themselves reported as wrong, keyed by what it is about.
+    """
+
+    plan: Plan | None = None
+    phase: Phase = "preparing"
+    segment: str = ""
+    now_s: float = 0.0
+    trial: int = 0
+    showing: str = ""
+    images: tuple[ShownTrial, ...] = ()
+    pulses: Pulses = Pulses()
+    flips: int = 0
+    late_flips: int = 0
+    frames_dropped: int = 0
+    presses: int = 0
+    fixation_breaks: int = 0
+    stopped: bool = False
+    reason: str = ""
+    told: tuple[tuple[str, Alert], ...] = ()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the journal has its last word."""
+        return self.phase in ("complete", "aborted")
+
+    @property
+    def elapsed_s(self) -> float:
+        """Since the first pulse, s; 0 before it."""
+        return max(0.0, self.now_s - self.pulses.first_s) if self.pulses.seen else 0.0
+
+    @property
+    def left_s(self) -> float:
+        """To the planned end, s."""
+        return max(0.0, self.plan.length_s - self.elapsed_s) if self.plan else 0.0
+
+    @property
+    def drift_ppm(self) -> float | None:
+        """How much faster the scanner's clock runs than this computer's, in parts per million (as in the certificate)."""
+        slope_s = self.pulses.interval_s
+        return None if slope_s is None or self.plan is None else (self.plan.pulse_interval_s / slope_s - 1.0) * 1e6
+
+    @property
+    def tr_s(self) -> float | None:
+        """The scanner's TR as the pulses so far give it, s; None before the second."""
+        slope_s = self.pulses.interval_s
+        return None if slope_s is None or self.plan is None else slope_s / self.plan.pulse_interval_s * self.plan.tr_s
+
+    @property
+    def answered(self) -> int:
+        """Image trials with a response within the window."""
+        return sum(trial.press_s is not None for trial in self.images)
+
+    @property
+    def missed(self) -> int:
+        """Image trials whose time for a response is over without one."""
+        return sum(self.over(place) for place in range(len(self.images)) if self.images[place].press_s is None)
+
+    @property
+    def missed_streak(self) -> int:
+        """How many of the latest trials whose time is over have no response, without a break."""
+        streak = 0
+        for place in range(len(self.images) - 1, -1, -1):
+            if self.images[place].press_s is not None:
+                break
+            streak += self.over(place)
+        return streak
+
+    def over(self, place: int) -> bool:
+        """Whether the time for a response to the image trial at a place is over."""
+        window_s = self.plan.response_window_s if self.plan else 0.0
+        return place + 1 < len(self.images) or self.ended or self.now_s - self.images[place].on_s > window_s
+
+    @property
+    def accuracy(self) -> dict[str, tuple[int, int]]:
+        """Stimulus set -> (right, answered), for sets whose images have a right answer (never AN)."""
+        found: dict[str, tuple[int, int]] = {}
+        for trial in self.images:
+            if trial.correct is not None:
+                right, of = found.get(trial.trial_type, (0, 0))
+                found[trial.trial_type] = (right + trial.correct, of + 1)
+        return found
+
+
+at_start = RunState()
+
+
+def fold(records: Iterable[Record], state: RunState = at_start) -> RunState:
+    """The state after some records; records of unknown kinds, or that lack what they should have, change nothing."""
+    for record in records:
+        state = after(state, record)
+    return state
+
+
+def after(state: RunState, record: Record) -> RunState:
+    """The state after one record."""
+    step = _STEPS.get(record.get("kind", ""))
+    if step is None:
+        return state
+    try:
+        state = step(state, record)
+        return replace(state, now_s=max(state.now_s, float(record.get("t_s", state.now_s))))
+    except (KeyError, TypeError, ValueError, IndexError):
+        return state
+
+
+def _header(state: RunState, record: Record) -> RunState:
+    scan, rows = record["scan"], tuple(_planned(row) for row in record["timeline"]["rows"])
+    run = record["run"]
+    plan = Plan(
+        run=f"sub-{run['sub']}_ses-{run['ses']}_task-{run['task']}_run-{run['run']:02d}",
+        rehearsal=bool(record.get("rehearsal")),
+        virtual=record.get("clock", {}).get("kind") == "virtual",
+        rows=rows,
+        n_trials=sum(row.trial is not None for row in rows),
+        length_s=float(record["length_s"]),
+        pulses=int(scan["pulses"]),
+        tr_s=float(scan["tr_s"]),
+        pulse_interval_s=float(scan["tr_s"]) / int(scan.get("slices", 1)),
+        scanner=scan.get("end_s") is not None,
+        answer_of_button={button: answer for answer, button in record["session"]["button_of_answer"].items()},
+        response_window_s=float(record["response_window_s"]),
+    )
+    return RunState(plan=plan, phase="waiting")
+
+
+def _planned(row: dict[str, Any]) -> PlannedRow:
+    return PlannedRow(row["trial"], row["trial_type"], row["stim_id"], row["expected_answer"])
+
+
+def _segment(state: RunState, record: Record) -> RunState:
+    if record["mode"] == "response_driven":
+        return replace(state, phase="self-paced", segment=str(record["name"]))
+    return replace(state, phase="running" if state.pulses.seen else "waiting", segment=str(record["name"]))
+
+
+def _flip(state: RunState, record: Record) -> RunState:
+    state = replace(state, flips=state.flips + 1)
+    if "shows" not in record or state.plan is None:
+        return state
+    place = record.get("row")
+    if place is None or place < 0:
+        waits = record["shows"] == "waiting" and not state.pulses.seen
+        return replace(state, showing="", phase="waiting" if waits else state.phase)
+    row = state.plan.rows[place]
+    if row.trial is None:
+        return replace(state, showing="")
+    state = replace(state, trial=max(state.trial, row.trial), showing=row.stim_id or row.trial_type)
+    if row.stim_id is None:
+        return state
+    shown = ShownTrial(row.trial, row.trial_type, row.stim_id, row.expected_answer, float(record["t_s"]))
+    return replace(state, images=(*state.images, shown))
+
+
+def _late(state: RunState, record: Record) -> RunState:
+    dropped, late = state.frames_dropped + int(record["lost"]), state.late_flips + 1
+    text = f"{dropped} frame{'s' * (dropped != 1)} dropped in {late} flip{'s' * (late != 1)}"
+    return _tell(replace(state, frames_dropped=dropped, late_flips=late), "late", Alert("note", text))
+
+
+def _pulse(state: RunState, record: Record) -> RunState:
+    pulses, t_s = state.pulses, float(record["t_s"])
+    phase: Phase = "running" if state.phase in ("preparing", "waiting") else state.phase
+    interval_s = state.plan.pulse_interval_s if state.plan else 1.0
+    verdict = record.get("verdict")
+    extra = verdict == "extra" or (verdict is None and pulses.seen and t_s - pulses.last_s < EXTRA_SHARE * interval_s)
+    if extra:
+        pulses = replace(pulses, extra=pulses.extra + 1)
+        text = f"{pulses.extra} extra pulse{'s' * (pulses.extra != 1)}: does the trigger line bounce?"
+        return _tell(replace(state, pulses=pulses, phase=phase), "extra", Alert("note", text))
+    if not pulses.seen:
+        return replace(state, pulses=Pulses(seen=1, first_s=t_s, last_s=t_s), phase=phase)
+    gap = max(1, round((t_s - pulses.last_s) / interval_s))
+    number, x, y = pulses.number + gap, float(pulses.number + gap), t_s - pulses.first_s
+    pulses = replace(
+        pulses,
+        seen=pulses.seen + 1,
+        missed=pulses.missed + gap - 1,
+        number=number,
+        last_s=t_s,
+        sum_x=pulses.sum_x + x,
+        sum_y=pulses.sum_y + y,
+        sum_xx=pulses.sum_xx + x * x,
+        sum_xy=pulses.sum_xy + x * y,
+    )
+    told = tuple(item for item in state.told if item[0] != "scanner")
+    state = replace(state, pulses=pulses, phase=phase, stopped=False, told=told)
+    if gap > 1:
+        text = f"{pulses.missed} pulse{'s' * (pulses.missed != 1)} missed, the last before volume {number + 1}"
+        return _tell(state, "missed", Alert("alarm", text))
+    return state
+
+
+def _scanner(state: RunState, record: Record) -> RunState:
+    """What the judge of the pulses found between them (see `experiment.pulse_judge.PulseJudge.tick`)."""
+    what = str(record["what"])
+    if what == "finished":
+        return replace(state, stopped=False)
+    if what == "resumed":
+        state = replace(state, stopped=False, told=tuple(item for item in state.told if item[0] != "scanner"))
+        return _tell(
+            state, "resumed", Alert("alarm", "the scanner had stopped and started again: is it the same scan?")
+        )
+    text = {
+        "stopped": "the scanner has stopped",
+        "shifted": f"pulses come {1000 * float(record.get('shift_s', 0.0)):+.0f} ms beside their old times",
+        "tr": f"a pulse every {float(record.get('interval_s', 0.0)):.4g} s, not every {record.get('planned_s', 0.0):.4g} s: "
+        "is this the study's scan protocol?",
+    }.get(what, f"scanner: {what}")
+    about = "scanner" if what == "stopped" else f"scanner {what}"
+    return _tell(replace(state, stopped=state.stopped or what == "stopped"), about, Alert("alarm", text))
+
+
+def _press(state: RunState, record: Record) -> RunState:
+    state = replace(state, presses=state.presses + 1)
+    t_s, place = float(record["t_s"]), len(state.images) - 1
+    while place >= 0 and state.images[place].on_s > t_s:
+        place -= 1
+    if place < 0 or state.plan is None:
+        return state
+    trial = state.images[place]
+    if t_s - trial.on_s > state.plan.response_window_s:
+        trial = replace(trial, late=trial.late + 1)
+    elif trial.press_s is not None and trial.press_s <= t_s:
+        trial = replace(trial, extra=trial.extra + 1)
+    else:
+        button, more = str(record["button"]), trial.extra + (trial.press_s is not None)
+        response = state.plan.answer_of_button.get(button)
+        trial = replace(trial, press_s=t_s, button=button, response=response, extra=more)
+    return replace(state, images=(*state.images[:place], trial, *state.images[place + 1 :]))
+
+
+def _fault(state: RunState, record: Record) -> RunState:
+    return _tell(state, f"fault {record['what']}", Alert("alarm", str(record["what"])))
+
+
+def _gaze(state: RunState, record: Record) -> RunState:
+    if record.get("what") != "fixation break":
+        return state
+    breaks = state.fixation_breaks + 1
+    text = f"{breaks} fixation break{'s' * (breaks != 1)}"
+    return _tell(replace(state, fixation_breaks=breaks), "gaze", Alert("note", text))
+
+
+def _end(state: RunState, record: Record) -> RunState:
+    phase: Phase = "complete" if record.get("status") == "complete" else "aborted"
+    return replace(state, phase=phase, reason=str(record.get("reason", "")), showing="")
+
+
+def _tell(state: RunState, about: str, alert: Alert) -> RunState:
+    """One alert per thing: what is told again replaces what was told before."""
+    return replace(state, told=(*(item for item in state.told if item[0] != about), (about, alert)))
+
+
+_STEPS = {
+    "header": _header,
+    "segment": _segment,
+    "flip": _flip,
+    "late": _late,
+    "pulse": _pulse,
+    "scanner": _scanner,
+    "press": _press,
+    "fault": _fault,
+    "gaze": _gaze,
+    "end": _end,
+}

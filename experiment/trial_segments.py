@@ -1,0 +1,162 @@
+"""The trials of a run as segments: all at planned times, or each as soon as the one before is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from experiment.drawings import Chosen, Mask, Nothing, Rating
+from experiment.rows import RowMaker
+from experiment.scan import ScanTimes
+from experiment.timeline import Row, Segment
+from protocols.manifest import Stimulus
+from protocols.rig import Rig
+from protocols.study import ImagesTask, Study
+
+Order = Sequence[tuple[str, str] | None]
+Images = Mapping[tuple[str, str], Stimulus]
+
+
+def correct_answer(study: Study, task: ImagesTask, stimulus: Stimulus) -> str | None:
+    """The correct answer to an image; None where its set has none (AN)."""
+    if not study.stimuli.sets[stimulus.set].has_correct_answer:
+        return None
+    return task.answers[0] if stimulus.animal_source else task.answers[1]
+
+
+def blanks_before(task: ImagesTask, trials: int, rng: np.random.Generator) -> list[float]:
+    """The blank before the image of each trial, s: `blank_s`, and up to `blank_jitter_s` more."""
+    if not task.blank_jitter_s:
+        return [task.blank_s] * trials
+    return [round(task.blank_s + float(more_s), 6) for more_s in rng.uniform(0.0, task.blank_jitter_s, trials)]
+
+
+def fixed_trials(
+    study: Study,
+    rig: Rig,
+    task: ImagesTask,
+    scan: ScanTimes,
+    order: Order,
+    images: Images,
+    rng: np.random.Generator,
+) -> list[Segment]:
+    """One pulse-locked segment: rest, every trial at its time, rest until the task or the scanner ends.
+
+    order  : one (set, category) for each trial, None for a blank one.
+    images : (set, category) -> stimulus.
+    rng    : where the jitter comes from.
+    """
+    make = RowMaker("trials", rig, scan).row
+    rows = [make(scan.task_start_s, task.lead_in_s, "rest")]
+    now_s = scan.task_start_s + task.lead_in_s
+    for number, (trial, blank_s) in enumerate(zip(order, blanks_before(task, len(order), rng), strict=True), start=1):
+        if trial is None:
+            rows.append(make(now_s, task.blank_trial_s, "blank", trial=number))
+            now_s += task.blank_trial_s
+            continue
+        now_s += blank_s
+        stimulus = images[trial]
+        answer = correct_answer(study, task, stimulus)
+        rows.append(make(now_s, task.image_s, trial[0], trial=number, stimulus=stimulus, answer=answer))
+        now_s += task.image_s
+        if task.mask is not None:
+            begin_s = now_s + task.mask.delay_s
+            rows.append(make(begin_s, task.mask.duration_s, "mask", drawing=Mask(stimulus.stim_id)))
+    # The fixation point stays as long as the scanner runs.
+    end_s = max(now_s + task.lead_out_s, scan.end_s or 0.0)
+    if task.mask is not None and rows[-1].trial_type == "mask":
+        now_s += task.mask.delay_s + task.mask.duration_s
+        end_s = max(end_s, now_s)
+    rows.append(make(now_s, end_s - now_s, "rest"))
+    return [Segment("trials", "pulse_locked", tuple(rows), end_frame=rows[-1].frame + rows[-1].n_frames)]
+
+
+def paced_trials(
+    study: Study,
+    rig: Rig,
+    task: ImagesTask,
+    scan: ScanTimes,
+    order: Order,
+    images: Images,
+    rng: np.random.Generator,
+    rating: Rating | None,
+) -> list[Segment]:
+    """A pulse-locked lead-in, then a segment for each trial and, where it is asked for, one for its rating.
+
+    rating : the scale of confidence, in the participant's language.
+
+    Arguments else as for `fixed_trials`.
+    """
+    lead_in = RowMaker("lead-in", rig, scan).row(scan.task_start_s, task.lead_in_s, "rest")
+    segments = [Segment("lead-in", "pulse_locked", (lead_in,), end_frame=lead_in.frame + lead_in.n_frames)]
+    for number, (trial, blank_s) in enumerate(zip(order, blanks_before(task, len(order), rng), strict=True), start=1):
+        name = f"trial {number}"
+        if trial is None:
+            row = RowMaker(name, rig).row(0.0, task.blank_trial_s, "blank", trial=number)
+            segments.append(Segment(name, "response_driven", (row,), timeout_s=task.blank_trial_s))
+            continue
+        stimulus = images[trial]
+        answer = correct_answer(study, task, stimulus)
+        segments.append(paced_trial(name, rig, task, stimulus, blank_s, trial[0], number, answer))
+        segments += _rating(rig, task, rating, number)
+    if task.lead_out_s:
+        row = RowMaker("lead-out", rig).row(0.0, task.lead_out_s, "rest")
+        segments.append(Segment("lead-out", "response_driven", (row,), timeout_s=task.lead_out_s))
+    return segments
+
+
+def paced_trial(
+    name: str,
+    rig: Rig,
+    task: ImagesTask,
+    stimulus: Stimulus,
+    blank_s: float,
+    trial_type: str,
+    trial: int | None,
+    answer: str | None,
+) -> Segment:
+    """One self-paced trial: blank, image, mask; it ends with the answer, but not before all of that was shown.
+
+    name    : of the segment.
+    blank_s : before the image.
+    trial   : its number; None: no trial of the run (practice).
+    answer  : the correct one.
+    """
+    make = RowMaker(name, rig).row
+    image_s = task.response_window_s if task.image_until_response else task.image_s
+    shown: list[Row] = [make(blank_s, image_s, trial_type, trial=trial, stimulus=stimulus, answer=answer)]
+    if task.mask is not None:
+        begin_s = blank_s + image_s + task.mask.delay_s
+        shown.append(make(begin_s, task.mask.duration_s, "mask", drawing=Mask(stimulus.stim_id)))
+    until_frame = shown[0].frame
+    gone_frame = shown[-1].frame + shown[-1].n_frames
+    if not task.image_until_response:
+        hz = rig.display.refresh_hz
+        shown.append(
+            make(gone_frame / hz, max(1 / hz, task.response_window_s - image_s), "response", drawing=Nothing())
+        )
+    return Segment(
+        name,
+        "response_driven",
+        tuple(shown),
+        until=task.buttons,
+        until_from_frame=until_frame,
+        ends_from_frame=0 if task.image_until_response else gone_frame,
+        timeout_s=blank_s + task.response_window_s,
+    )
+
+
+def _rating(rig: Rig, task: ImagesTask, rating: Rating | None, number: int) -> list[Segment]:
+    """The scale after an answered trial, then for a moment the step that was chosen."""
+    plan = task.confidence
+    if plan is None or rating is None:
+        return []
+    name = f"confidence {number}"
+    row = RowMaker(name, rig).row(0.0, plan.timeout_s, "confidence", drawing=rating)
+    asks = Segment(name, "response_driven", (row,), until=plan.buttons, timeout_s=plan.timeout_s, only_after_press=True)
+    if not plan.chosen_s:
+        return [asks]
+    name = f"confidence {number} chosen"
+    row = RowMaker(name, rig).row(0.0, plan.chosen_s, "chosen", drawing=Chosen(rating, plan.buttons))
+    return [asks, Segment(name, "response_driven", (row,), timeout_s=plan.chosen_s, only_after_press=True)]
