@@ -78,14 +78,14 @@ class PsychoPyStage:
         self._rig, self._display = rig, display
         self._background = display.background(task.background_grey)
         self._image_px = display.px(task.image_deg)
-        self._screen = chosen_screen(display)
+        chosen = chosen_screen(display)
         self.window = _open_window(rig, self._background)
+        self._ramp = GammaRamp(card_of(self.window, chosen.origin_px))
         try:
-            self._ramp = GammaRamp(card_of(self.window, self._screen.origin_px))
             if display.luminance.mode == "linearised" and display.luminance.curve is not None:
                 self._ramp.put(display.luminance.curve.inverse_ramp(self._ramp.size()))
         except BaseException:
-            self.window.close()
+            self.close()
             raise
         self.window.mouseVisible = False
         self._renderer: str = gl_info.get_renderer()
