@@ -25,6 +25,7 @@ RigOption = Annotated[str, typer.Option("--rig", help="a rig that comes with foo
 SubOption = Annotated[str, typer.Option("--sub", help="the participant's label, such as 01")]
 SesOption = Annotated[str, typer.Option("--ses", help="the session's label, such as 01")]
 TaskOption = Annotated[str | None, typer.Option(help="a task of the study; left out: the one that is analysed")]
+LanguageOption = Annotated[str | None, typer.Option(help="the participant's language, such as de, in a new session")]
 RunOption = Annotated[int, typer.Option("--run", help="the run's number, from 1")]
 
 
@@ -74,6 +75,7 @@ def run(
     screenshots: Annotated[int, typer.Option(help="keep N pictures of the screen (rehearsals)")] = 0,
     hash_frames: HashOption = False,
     fault: FaultOption = None,
+    language: LanguageOption = None,
 ) -> None:
     """Show one run, log it, write its events and certificate.
 
@@ -106,6 +108,7 @@ def run(
             screenshots=screenshots,
             hash_frames=hash_frames,
             faults=faults,
+            language=language,
         )
     except RunAborted as aborted:
         typer.echo(f"foolscan: {aborted}", err=True)
