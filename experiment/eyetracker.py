@@ -145,7 +145,7 @@ class EmulatedEyeTracker:
 
     def facts(self) -> dict[str, Any]:
         """That it is emulated, and how often it looks away."""
-        return {"rate_hz": self._plan.rate_hz, "breaks_per_minute": self._plan.breaks_per_minute}
+        return {"kind": "emulated", "rate_hz": self._plan.rate_hz, "breaks_per_minute": self._plan.breaks_per_minute}
 
     def _drawn_break(self, after_s: float) -> tuple[float, float, float, float]:
         begin_s = after_s + _waiting_s(self._away, self._plan.breaks_per_minute)

@@ -119,8 +119,8 @@ class EyeLinkEyeTracker:
         return path
 
     def facts(self) -> dict[str, Any]:
-        """Where it is, and which of its files is this run's."""
-        return {"address": self._plan.address, "host_file": self._file}
+        """Where it is."""
+        return {"kind": "eyelink", "address": self._plan.address}
 
 
 class PupilEyeTracker:
@@ -191,7 +191,8 @@ class PupilEyeTracker:
 
     def facts(self) -> dict[str, Any]:
         """The stream, and what its numbers were taken for."""
-        return {"stream": self._plan.stream, "field_deg": list(self._plan.field_deg), "centre": list(self._plan.centre)}
+        taken_for = {"field_deg": list(self._plan.field_deg), "centre": list(self._plan.centre)}
+        return {"kind": "pupil", "stream": self._plan.stream, **taken_for}
 
 
 class _Remote:

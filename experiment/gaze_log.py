@@ -6,11 +6,14 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
+from experiment.clock import FrameClock
 from experiment.eyetracker import NO_GAZE, EyeTracker, Gaze, joined
 
 Record = dict[str, Any]
@@ -167,6 +170,38 @@ class GazeLog:
                 self._log.put(record)
             rest = self._gaze.t_s >= row.off_s
             self._gaze = Gaze(self._gaze.t_s[rest], self._gaze.x_deg[rest], self._gaze.y_deg[rest])
+
+
+@contextmanager
+def with_gaze(
+    log: Log, tracker: EyeTracker | None, radius_deg: float, run: str, clock: FrameClock, folder: Path
+) -> Iterator[Log]:
+    """The log of a run, through which an eye tracker (if there is one) takes part in it.
+
+    log        : where records go.
+    tracker    : calibrated; its recording lasts as long as the block.
+    radius_deg : how far from the fixation point is still looking at it.
+    run        : the run's name.
+    clock      : the run's.
+    folder     : where the tracker's own file goes, if it gives one.
+    """
+    if tracker is None:
+        yield log
+        return
+    tracker.start(run, clock.now_s)
+    gaze = GazeLog(log, tracker, radius_deg, threaded=not clock.virtual)
+    try:
+        yield gaze
+    finally:
+        gaze.close()
+        stamp = {"t_s": round(clock.now_s(), 6)}
+        try:
+            path = tracker.stop(folder)
+        except Exception as error:  # every maker's package has its own; the run itself is safe
+            log.put({"kind": "fault", **stamp, "what": f"eye tracker: {error}"})
+        else:
+            if path is not None:
+                log.put({"kind": "gaze", "what": "file", **stamp, "file": path.name})
 
 
 def gaze_records(row: int, on_s: float, off_s: float, gaze: Gaze, radius_deg: float) -> Iterator[Record]:
