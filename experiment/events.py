@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from experiment.corrections import read_correction
 from experiment.drawings import Mask, Nothing
 from experiment.journal import Journal
 from experiment.timeline import Row, cell, row_from
@@ -195,14 +196,17 @@ def write_events(folder: StudyFolder, journal: Journal, path: Path | None = None
     Returns the path of events.tsv.
     """
     path = path or events_path_of(folder, journal)
-    write_text(path, events_text(events_of(journal), rated=bool(journal.header.get("rating"))))
+    correction = read_correction(folder, run_of(journal), journal.path)
+    shift_s = correction.shift_s if correction is not None else 0.0
+    events = [replace(event, onset=round(event.onset + shift_s, 6)) for event in events_of(journal)]
+    write_text(path, events_text(events, rated=bool(journal.header.get("rating"))))
     write_sidecar(
         folder,
         path,
         inputs=[journal.path, *plans_of(folder, journal)],
         parameters={"response_window_s": journal.header["response_window_s"], "complete": journal.complete},
         packages=["psychopy"],
-        more=sidecar_facts(journal),
+        more=sidecar_facts(journal) | (correction.facts() if correction is not None else {}),
     )
     return path
 
