@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analysis.brain_rdms import POOLED, RoiSample, VoxelChoice, half_rdms_of, pooled, rdms_of, sample_of, subjects_of
+from analysis.order_model import OrderModel
 from analysis.patterns import scaled
 from analysis.resampling import Interval, bootstrap_counts, resampled_rdms
 from analysis.selection import CIRCULAR_NOTE, Selection, selections
-from analysis.similarity import correlation, reliability_corrected, similarity
+from analysis.similarity import correlation, partial_correlation, reliability_corrected, similarity
 from analysis.similarity_table import DifferenceRow, Pair, SimilarityRow, interval_over, pair_name
 from analysis.stored_betas import load_patterns
 from analysis.truth_files import amplitudes_path, truth_path
@@ -39,25 +41,34 @@ class Truths:
 
 
 def brain_rows(
-    study: Study, sample: RoiSample, measured: Mapping[Pair, float], truth: Truths | None = None
+    study: Study,
+    sample: RoiSample,
+    measured: Mapping[Pair, float],
+    truth: Truths | None = None,
+    order: OrderModel | None = None,
 ) -> tuple[list[SimilarityRow], list[DifferenceRow]]:
     """The similarities of one ROI, of one subject or pooled; intervals for the pooled voxels.
 
     sample   : patterns of the ROI.
     measured : similarity of every pair, from the RDMs on disk.
     truth    : true similarities of a simulated brain, for the pooled voxels; None for people's data.
+    order    : what the order of trials writes into the patterns of the sample; None where it is not known.
     """
     plan = study.analysis
     known = truth if truth is not None and sample.subject == POOLED else Truths({}, {})
     halves = {
         name: (one.values, other.values) for name, (one, other) in half_rdms_of(sample, plan.dissimilarity).items()
     }
-    replicates = _replicates(study, sample) if sample.subject == POOLED else {}
+    models = {name: order.rdm(stim_ids)[None] for name, stim_ids in sample.stim_ids.items()} if order else {}
+    replicates = _replicates(study, sample, models) if sample.subject == POOLED else {}
+    whole = rdms_of(sample, plan.dissimilarity)
     rows = []
     for first, second in plan.pairs:
-        drawn, corrected_drawn = replicates.get((first, second), (np.array([]), np.array([])))
-        raw = interval_over(drawn, plan.bootstrap.interval, "voxels, within subject")
-        corrected = interval_over(corrected_drawn, plan.bootstrap.interval, "voxels, within subject")
+        drawn = replicates.get((first, second), _Drawn())
+        raw, corrected, partial = (
+            interval_over(values, plan.bootstrap.interval, "voxels, within subject")
+            for values in (drawn.raw, drawn.corrected, drawn.partial)
+        )
         sides = halves[first], halves[second]
         reliable = [float(correlation(*side, plan.similarity)) for side in sides]
         notes = [CIRCULAR_NOTE] if sample.circular else []
@@ -81,6 +92,11 @@ def brain_rows(
                 corrected_low=corrected.low,
                 corrected_high=corrected.high,
                 corrected_method=corrected.method,
+                partial=float(
+                    _partial(whole[first].values, whole[second].values, (first, second), models, plan.similarity)
+                ),
+                partial_low=partial.low,
+                partial_high=partial.high,
                 truth=known.stated.get(pair_name((first, second)), math.nan),
                 truth_chosen=known.chosen.get(pair_name((first, second)), math.nan),
                 note="; ".join(notes),
@@ -89,8 +105,8 @@ def brain_rows(
     differences = []
     base = plan.pairs[0]
     for other in plan.pairs[1:]:
-        drawn = replicates[other][0] - replicates[base][0] if replicates else np.array([])
-        interval = interval_over(drawn, plan.bootstrap.interval, "voxels, within subject")
+        apart = replicates[other].raw - replicates[base].raw if replicates else np.array([])
+        interval = interval_over(apart, plan.bootstrap.interval, "voxels, within subject")
         contrast = f"{pair_name(other)} minus {pair_name(base)}"
         value = measured[other] - measured[base]
         differences.append(
@@ -99,8 +115,20 @@ def brain_rows(
     return rows, differences
 
 
-def _replicates(study: Study, sample: RoiSample) -> dict[Pair, tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """Bootstrap replicates of every pair's similarity and corrected similarity; all pairs share the resamples."""
+@dataclass(frozen=True)
+class _Drawn:
+    """Bootstrap replicates of a pair's similarity, (n_resamples,) each: as measured, corrected, without the order."""
+
+    raw: NDArray[np.float64] = field(default_factory=lambda: np.array([]))
+    corrected: NDArray[np.float64] = field(default_factory=lambda: np.array([]))
+    partial: NDArray[np.float64] = field(default_factory=lambda: np.array([]))
+
+
+def _replicates(study: Study, sample: RoiSample, models: Mapping[str, NDArray[np.float64]]) -> dict[Pair, _Drawn]:
+    """Bootstrap replicates of every pair; all pairs share the resamples.
+
+    models : set -> (1, n_pairs), the order-model RDM; empty where there is none.
+    """
     plan = study.analysis
     generator = generator_for(study.seed, f"bootstrap/{sample.roi}/{sample.subject}")
     counts = counts_of_choices(sample.choices, plan.bootstrap.resamples, generator)
@@ -117,12 +145,26 @@ def _replicates(study: Study, sample: RoiSample) -> dict[Pair, tuple[NDArray[np.
         first, second = (rdm for choice in parts for rdm in choice)
         halves[name] = (first, second)
     return {
-        (a, b): (
+        (a, b): _Drawn(
             correlation(whole[a], whole[b], plan.similarity),
             reliability_corrected(halves[a], halves[b], plan.similarity),
+            _partial(whole[a], whole[b], (a, b), models, plan.similarity),
         )
         for a, b in plan.pairs
     }
+
+
+def _partial(
+    first: NDArray[np.floating[Any]],
+    second: NDArray[np.floating[Any]],
+    pair: Pair,
+    models: Mapping[str, NDArray[np.float64]],
+    measure: str,
+) -> NDArray[np.float64]:
+    """The similarity with what the order wrote into either set taken out; NaN where the order is not known."""
+    if not models:
+        return np.full(first.shape[:-1], np.nan)
+    return partial_correlation(first, second, np.concatenate([models[name] for name in pair]), measure)
 
 
 def counts_of_choices(

@@ -6,12 +6,15 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, fields
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from analysis import brain_rdms, network_rdms
+from analysis.brain_rdms import POOLED
 from analysis.brain_similarity import brain_rows, load_truths
 from analysis.network_similarity import network_rows
+from analysis.order_model import design_paths, order_model
 from analysis.rdm import Rdm
 from analysis.rdm_files import find_rdms, read_rdms
 from analysis.rdms import (
@@ -77,7 +80,10 @@ def _brain(study: Study, folder: StudyFolder, progress: Progress | None) -> list
     plan = study.analysis
     source = brain_path(folder)
     stored = read_rdms(source)
-    inputs = [*brain_inputs(folder), source, *truth_inputs(folder)]
+    runs = folder.runs(plan.task)
+    designs = {sub: design_paths(folder, [run for run in runs if run.sub == sub]) for sub in {run.sub for run in runs}}
+    designs[POOLED] = design_paths(folder, runs)
+    inputs = [*brain_inputs(folder), source, *truth_inputs(folder), *chain(*designs.values())]
     parameters = parameters_of(study) | _comparison(plan)
     paths = [similarity_path(folder, "brain"), difference_path(folder, "brain")]
     if all(is_current(folder, path, inputs, parameters) for path in paths):
@@ -91,7 +97,9 @@ def _brain(study: Study, folder: StudyFolder, progress: Progress | None) -> list
         truth = load_truths(study, folder, roi)
         for sample in brain_rdms.load_samples(study, folder, roi):
             measured = _measured(plan, find_rdms(stored, roi=roi, subject=sample.subject, part="all"), source)
-            found = brain_rows(study, sample, measured, truth)
+            set_of = {stim_id: name for name, stim_ids in sample.stim_ids.items() for stim_id in stim_ids}
+            order = order_model(designs.get(sample.subject, []), plan.pattern_scaling, set_of)
+            found = brain_rows(study, sample, measured, truth, order)
             rows += found[0]
             differences += found[1]
         done += 1

@@ -17,21 +17,22 @@ def derived_file(folder: StudyFolder, run: RunId, suffix: str) -> Path:
 
 
 def find_bold(folder: StudyFolder, run: RunId) -> Path | None:
-    """The run's images: those in the study folder first, then fMRIPrep's ``desc-preproc_bold``; None when there are none.
+    """The run's images: fMRIPrep's ``desc-preproc_bold`` where it has them, else those in the study folder; None without either.
 
-    Of fMRIPrep's, those in the T1w space are taken, else the only ones there are.
+    Where both stand, the study folder's are what the scanner gave and fMRIPrep realigned. Of fMRIPrep's, those in the T1w
+    space are taken, else the only ones there are.
 
     Raises FoolscanError when fMRIPrep left several and none in the T1w space.
     """
-    if folder.bold(run).is_file():
-        return folder.bold(run)
     preferred = derived_file(folder, run, f"space-{SPACE}_desc-preproc_bold.nii.gz")
     found = sorted(preferred.parent.glob(f"{run.stem}_*desc-preproc_bold.nii.gz"))
     if preferred in found:
         return preferred
     if len(found) > 1:
         raise FoolscanError(
-            f"{preferred.parent}: found {', '.join(path.name for path in found)} and none in space {SPACE}; copy the one "
-            f"that lies on the grid of the masks, with its sidecar, to {folder.bold(run)}"
+            f"{preferred.parent}: found {', '.join(path.name for path in found)} and none in space {SPACE}; leave the one "
+            "that lies on the grid of the masks, with its sidecar, and move the others elsewhere"
         )
-    return found[0] if found else None
+    if found:
+        return found[0]
+    return folder.bold(run) if folder.bold(run).is_file() else None

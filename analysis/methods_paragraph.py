@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from protocols.image_sets import AdversarialInterferenceRecipe
 from protocols.study import Study
 
 PUBLISHED = ("stated", "derived")
@@ -149,11 +150,31 @@ def _stimuli(study: Study) -> Iterator[Clause]:
                 "least_likely": "the one the network found least likely",
             }[recipe.target]
             yield Clause(f"the wrong class of {name} was {target}", (f"{key}.target",))
-            text = f"no pixel of {name} changed by more than {recipe.linf_max}/255, and {recipe.linf_preferred}/255 was tried first"
-            yield Clause(text, (f"{key}.linf_max", f"{key}.linf_preferred"))
+            text = f"no pixel of {name} changed by more than {recipe.linf_max}/255"
+            yield Clause(text, (f"{key}.linf_max",))
+            yield from _radii(name, key, recipe)
     if plan.second_network is not None:
         text = f"a second network, {plan.second_network.name}, labelled all images"
         yield Clause(text, ("stimuli.second_network.name",))
+
+
+def _radii(name: str, key: str, recipe: AdversarialInterferenceRecipe) -> Iterator[Clause]:
+    """How the smallest sufficient change was looked for."""
+    tried = [f"{radius}" for radius in recipe.linf_tried if radius < recipe.linf_max]
+    text = (
+        f"largest changes of {', '.join([*tried, str(recipe.linf_max)])} grey levels of 255 were tried in turn, each from "
+        "where the smaller one ended"
+    )
+    if recipe.linf_max_on == "last_attempt":
+        text += f", up to {recipe.linf_preferred} in all but the last of {recipe.attempts} attempts"
+    yield Clause(text, tuple(f"{key}.{part}" for part in ("linf_tried", "linf_preferred", "linf_max_on", "attempts")))
+    again = (
+        "the next wrong class, the last one for the first class again"
+        if recipe.retry_class == "next"
+        else "the same class"
+    )
+    text = f"a further attempt at {name} began at a random point near the image and was for {again}"
+    yield Clause(text, (f"{key}.retry_class",))
 
 
 def _task(study: Study) -> Iterator[Clause]:

@@ -175,7 +175,7 @@ class _Figures:
         columns = ("stim_id", "set", "luminance", "rms_contrast", "spectral_slope", "linf", "l2")
         rows = [asdict(image) for image in contents.stimuli if image.set in contents.sets]
         figure = stimuli_figure(contents.stimuli, contents.sets, limits)
-        alt = "Luminance, contrast, spectral slope and largest change of the images of every set"
+        alt = "Mean luma, contrast, spectral slope and largest change of the images of every set"
         self._keep("stimuli", figure, alt, columns, rows, MANIFEST_COLUMNS, wide=True)
 
     def _keep(

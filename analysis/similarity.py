@@ -54,6 +54,35 @@ def correlation(
     return np.asarray(np.clip(r, -1.0, 1.0), dtype=np.float64)
 
 
+def partial_correlation(
+    first: NDArray[np.floating[Any]],
+    second: NDArray[np.floating[Any]],
+    taken_out: NDArray[np.floating[Any]],
+    measure: str,
+) -> NDArray[np.float64]:
+    """Correlation along the last axis of what is left of both when other RDMs have been regressed out of them.
+
+    first, second : (..., n_pairs) dissimilarities.
+    taken_out     : (n_models, n_pairs) dissimilarities, e.g. of the order of trials.
+    measure       : as in `correlation`; for ``"spearman"`` all are ranked first.
+
+    Returns (...); NaN where nothing is left of either.
+    """
+    if measure == "spearman":
+        first, second, taken_out = _ranks(first), _ranks(second), _ranks(taken_out)
+    models = np.column_stack([np.ones(taken_out.shape[1]), *taken_out])
+    basis, sizes, _ = np.linalg.svd(models, full_matrices=False)
+    basis = basis[:, sizes > 1e-10 * sizes[0]]
+
+    def rest_of(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+        rest = values - (values @ basis) @ basis.T
+        # rounding leaves something of an RDM that is all model: relative to its values it is nothing
+        nothing = np.square(rest).sum(-1, keepdims=True) < 1e-20 * np.square(values).sum(-1, keepdims=True)
+        return np.where(nothing, np.nan, rest)
+
+    return correlation(rest_of(first), rest_of(second), "pearson")
+
+
 def reliability_corrected(
     first: tuple[NDArray[np.float64], NDArray[np.float64]],
     second: tuple[NDArray[np.float64], NDArray[np.float64]],

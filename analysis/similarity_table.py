@@ -35,6 +35,9 @@ class SimilarityRow:
     corrected_low: float = math.nan
     corrected_high: float = math.nan
     corrected_method: str = "none"
+    partial: float = math.nan
+    partial_low: float = math.nan
+    partial_high: float = math.nan
     truth: float = math.nan
     truth_chosen: float = math.nan
     note: str = ""
@@ -72,6 +75,10 @@ COLUMNS: dict[str, str] = {
     "corrected_high": "Upper bound of that interval.",
     "corrected_method": "How that interval was made, and how many resamples were left out because a reliability in them was not "
     "positive: where many are, the interval stands for the other resamples only.",
+    "partial": "Similarity with the order-model RDMs of both sets taken out of both RDMs (partial correlation): what the order "
+    "of trials may have written into them is gone; n/a for a network, and where a run has no design file.",
+    "partial_low": "Lower bound of its percentile bootstrap interval over voxels.",
+    "partial_high": "Upper bound of that interval.",
     "truth": "Similarity of the noiseless RDMs of the simulated brain over all its informative voxels (rehearsals only).",
     "truth_chosen": "The same over the very voxels that were chosen: what `corrected` estimates (rehearsals only).",
     "note": "What to know before quoting the number.",

@@ -9,12 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from experiment import pulse_verbs
+from experiment.operator import verbs
+
 if TYPE_CHECKING:
     from experiment.run import RunResult
     from protocols.folder import RunId
     from protocols.study import Study
 
 app = typer.Typer(no_args_is_help=True, help="Show the images to a participant and log every flip, pulse and key.")
+verbs.mount(app)
+pulse_verbs.mount(app)
 
 StudyArgument = Annotated[str, typer.Argument(metavar="STUDY", help="a study that comes with foolscan, or a file")]
 FolderOption = Annotated[Path, typer.Option("--to", metavar="FOLDER", help="the study folder")]
@@ -22,6 +27,7 @@ RigOption = Annotated[str, typer.Option("--rig", help="a rig that comes with foo
 SubOption = Annotated[str, typer.Option("--sub", help="the participant's label, such as 01")]
 SesOption = Annotated[str, typer.Option("--ses", help="the session's label, such as 01")]
 TaskOption = Annotated[str | None, typer.Option(help="a task of the study; left out: the one that is analysed")]
+LanguageOption = Annotated[str | None, typer.Option(help="the participant's language, such as de, in a new session")]
 RunOption = Annotated[int, typer.Option("--run", help="the run's number, from 1")]
 
 
@@ -71,6 +77,7 @@ def run(
     screenshots: Annotated[int, typer.Option(help="keep N pictures of the screen (rehearsals)")] = 0,
     hash_frames: HashOption = False,
     fault: FaultOption = None,
+    language: LanguageOption = None,
 ) -> None:
     """Show one run, log it, write its events and certificate.
 
@@ -103,6 +110,7 @@ def run(
             screenshots=screenshots,
             hash_frames=hash_frames,
             faults=faults,
+            language=language,
         )
     except RunAborted as aborted:
         typer.echo(f"foolscan: {aborted}", err=True)

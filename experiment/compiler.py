@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from experiment.order import order_of_trials
 from experiment.scan import ScanTimes, scan_times
-from experiment.screen_segments import closing, introduction, rating_of, waiting_words
+from experiment.screen_segments import closing, introduction, rating_facts, rating_of, waiting_words
 from experiment.timeline import Timeline
 from experiment.trial_segments import fixed_trials, paced_trials
 from protocols.folder import RunId
@@ -40,7 +40,7 @@ def compile_timeline(
     again = f"/order-{order_number}" if order_number > 1 else ""
     rng = generator_for(seed, f"task-{run.task}/run-{run.run}{again}")
     order = order_of_trials(categories, task.sets, repeats, task.blank_trials, task.order, rng)
-    rating = rating_of(task, record)
+    rating = rating_of(rig, task, record)
     if task.self_paced:
         scan = ScanTimes(study.scan.tr_s, 0.0, 1, 0.0, None)
         trials = paced_trials(study, rig, task, scan, order, images, rng, rating)
@@ -57,8 +57,7 @@ def compile_timeline(
         (*before, *trials, *after),
         seed,
         waiting=waiting_words(rig, task, record),
-        rating=rating,
-        rating_buttons=task.confidence.buttons if task.confidence else (),
+        rating=rating_facts(task, record),
     )
 
 

@@ -82,6 +82,7 @@ def conduct(
     waiting: Drawing | None = None,
     judge: Judge | None = None,
     stop: Callable[[], str | None] = lambda: None,
+    warnings: Callable[[], list[str]] = list,
     pictures_of: Mapping[int, str] | None = None,
 ) -> Performance:
     """Play the screens that come first, wait for the first pulse, then play the rest; all of it goes to the journal.
@@ -91,6 +92,7 @@ def conduct(
     waiting     : what is shown until the first pulse.
     judge       : says of every pulse whether it was on time; None: pulses are recorded only.
     stop        : asked after every flip; a reason ends the run.
+    warnings    : asked after every flip what the operator should know of the devices; each is journalled as a fault.
     pictures_of : row index -> name, for rows whose back buffer is kept (costs milliseconds: simulated clocks only);
                   -1 is the waiting screen.
 
@@ -99,7 +101,7 @@ def conduct(
     """
     waiting = waiting or Nothing()
     stage.prepare(dict.fromkeys(still for drawing in (waiting, *timeline.drawings) for still in stills_of(drawing)))
-    playing = _Playing(timeline, stage, clock, triggers, responses, journal, judge, stop, dict(pictures_of or {}))
+    playing = _Playing(timeline, stage, clock, triggers, responses, journal, judge, stop, warnings, dict(pictures_of or {}))
     with calm_interpreter():
         try:
             playing.play_all(waiting)
@@ -173,6 +175,7 @@ class _Playing:
     journal: Log
     judge: Judge | None
     stop: Callable[[], str | None]
+    warnings: Callable[[], list[str]]
     pictures_of: dict[int, str]
     origin_s: float | None = None
     listening: bool = False
@@ -239,11 +242,11 @@ class _Playing:
         """Rows at their frames from the segment's own first flip, until one of its buttons, or until its time is up."""
         hz = self.timeline.refresh_hz
         changes = [self.resolved(change) for change in changes]
-        end_frame = math.inf if segment.timeout_s is None else max(1, round(segment.timeout_s * hz))
+        stays_until = math.inf if segment.timeout_s is None else max(1, round(segment.timeout_s * hz))
         begin_s, open_s = None, math.inf
         place, shown, frame = 0, -1, 0
         self.ended_by = None
-        while frame < (end_frame if self.ended_by is None else min(end_frame, segment.ends_from_frame)):
+        while frame < stays_until:
             while place + 1 < len(changes) and changes[place + 1].frame <= frame:
                 place += 1
             change = changes[place]
@@ -254,12 +257,14 @@ class _Playing:
                 open_s = min(open_s, self.now_s)
             if self.ended_by is None:
                 ends = [press for press in self.presses if press.button in segment.until and press.t_s >= open_s]
-                self.ended_by = ends[0].button if ends else None
-            if not change.drawing.moves:
+                if ends:
+                    self.ended_by = ends[0].button
+                    stays_until = min(stays_until, segment.ends_from_frame)
+            if frame < stays_until and not change.drawing.moves:
                 following = changes[place + 1].frame if place + 1 < len(changes) else math.inf
-                turns = (following, end_frame, segment.until_from_frame, segment.ends_from_frame)
-                next_frame = min(turn for turn in turns if turn > frame) if max(turns) > frame else frame
-                self.clock.skip_to(min(begin_s + next_frame / hz, self.responses.due_s()))
+                turns = (following, stays_until, segment.until_from_frame, segment.ends_from_frame)
+                next_s = begin_s + min(turn for turn in turns if turn > frame) / hz
+                self.clock.skip_to(min(next_s, self.responses.due_s()))
             frame = self.frame_due(begin_s)
 
     def resolved(self, change: Change) -> Change:
@@ -316,13 +321,16 @@ class _Playing:
                 self.origin_s = pulse.t_s
             verdict = self.judge.pulse(pulse) if self.judge is not None else {}
             stamps = {"t_s": round(pulse.t_s, 6), "raw_s": round(pulse.raw_s, 6)}
-            self.journal.put({"kind": "pulse", **stamps, **verdict})
+            bounces = {"bounces": pulse.bounces} if pulse.bounces else {}
+            self.journal.put({"kind": "pulse", **stamps, **bounces, **verdict})
         for news in self.judge.tick(self.now_s) if self.judge is not None and self.listening else ():
             self.journal.put(news)
         self.presses = self.responses.poll(self.now_s)
         for press in self.presses:
             stamps = {"t_s": round(press.t_s, 6), "raw_s": round(press.raw_s, 6)}
             self.journal.put({"kind": "press", "button": press.button, "key": press.key, **stamps})
+        for what in self.warnings():
+            self.journal.put({"kind": "fault", "t_s": round(self.now_s, 6), "what": what})
         if self.journal.failure is not None:
             raise _Stopped(f"the journal could not be written ({self.journal.failure.strerror})")
         reason = self.stop()

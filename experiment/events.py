@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from experiment.corrections import read_correction
+from experiment.drawings import Mask, Nothing
 from experiment.journal import Journal
 from experiment.timeline import Row, cell, row_from
 from protocols.folder import REHEARSAL_NOTE, RunId, StudyFolder, write_text
@@ -32,19 +34,30 @@ class Event:
     correct: bool | None
     expected_answer: str | None
     trial: int
-    expected_volume: int
+    expected_volume: int | None
     planned_onset: float
     late_presses: int
     extra_presses: int
+    confidence: int | None = None
+    confidence_time: float | None = None
+
+
+RATING_COLUMNS = ("confidence", "confidence_time")
 
 
 @dataclass(frozen=True)
 class _Shown:
-    """A row that was on the screen."""
+    """A row that was on the screen; begun_s: first flip of its segment, if that is self-paced."""
 
     row: Row
     on_s: float
     off_s: float
+    begun_s: float | None
+
+    @property
+    def takes_presses(self) -> bool:
+        """Whether presses from now on are for this row: an image, a scale, a screen to be read."""
+        return not isinstance(self.row.drawing, Nothing | Mask)
 
 
 def origin_s(journal: Journal) -> float | None:
@@ -56,13 +69,21 @@ def origin_s(journal: Journal) -> float | None:
 def rows_shown(journal: Journal) -> list[_Shown]:
     """The timeline's rows that were shown, each from its first flip to the flip that took it away."""
     rows = [row_from(record) for record in journal.header["timeline"]["rows"]]
-    changes = [record for record in journal.of("flip") if "shows" in record]
-    end_s = journal.of("flip")[-1]["t_s"] if changes else 0.0
+    changes: list[tuple[dict[str, Any], float | None]] = []
+    begun_s: float | None = None
+    end_s = 0.0
+    for record in journal.records:
+        if record["kind"] == "segment":
+            begun_s = record["t_s"] if record["mode"] == "response_driven" else None
+        elif record["kind"] == "flip":
+            end_s = record["t_s"]
+            if "shows" in record:
+                changes.append((record, begun_s))
     shown = []
-    for place, record in enumerate(changes):
+    for place, (record, begun_s) in enumerate(changes):
         if record["row"] is not None and record["row"] >= 0:
-            off_s = changes[place + 1]["t_s"] if place + 1 < len(changes) else end_s
-            shown.append(_Shown(rows[record["row"]], record["t_s"], off_s))
+            off_s = changes[place + 1][0]["t_s"] if place + 1 < len(changes) else end_s
+            shown.append(_Shown(rows[record["row"]], record["t_s"], off_s, begun_s))
     return shown
 
 
@@ -71,24 +92,30 @@ def events_of(journal: Journal) -> list[Event]:
 
     journal : complete, or cut off at any record.
 
-    A press belongs to the image that appeared last before it. Within the task's response window the first press is the
-    response; a press beyond the window is counted as late, a second one within it as extra. Both stay in the journal.
+    A press belongs to the image (or the scale, or the screen) that appeared last before it. Within the task's response
+    window the first press is the response; a press beyond the window is counted as late, a second one within it as extra.
+    Both stay in the journal. Practice trials are in the journal only.
     """
     zero_s = origin_s(journal)
     if zero_s is None:
         return []
-    shown = [item for item in rows_shown(journal) if item.row.trial is not None]
-    images = [item for item in shown if item.row.stim_id is not None]
+    shown = rows_shown(journal)
+    takers = [item for item in shown if item.takes_presses]
     presses = journal.of("press")
+    rating_buttons = (journal.header.get("rating") or {}).get("buttons", [])
     answer_of_button = {button: answer for answer, button in journal.header["session"]["button_of_answer"].items()}
     window_s = float(journal.header["response_window_s"])
-    events = []
+    events: list[Event] = []
     for item in shown:
-        mine: list[dict[str, Any]] = []
-        if item.row.stim_id is not None:
-            next_s = min((other.on_s for other in images if other.on_s > item.on_s), default=float("inf"))
-            mine = [press for press in presses if item.on_s <= press["t_s"] < next_s]
-        events.append(_event(item, mine, zero_s, window_s, answer_of_button))
+        next_s = min((other.on_s for other in takers if other.on_s > item.on_s), default=float("inf"))
+        mine = [press for press in presses if item.takes_presses and item.on_s <= press["t_s"] < next_s]
+        if item.row.trial is not None:
+            events.append(_event(item, mine, zero_s, window_s, answer_of_button))
+        elif item.row.trial_type == "confidence" and events:
+            steps = [press for press in mine if press["button"] in rating_buttons and press["t_s"] <= item.off_s]
+            if steps:
+                step, time_s = rating_buttons.index(steps[0]["button"]) + 1, round(steps[0]["t_s"] - item.on_s, 6)
+                events[-1] = replace(events[-1], confidence=step, confidence_time=time_s)
     return events
 
 
@@ -120,17 +147,20 @@ def _event(
         expected_answer=row.expected_answer,
         trial=row.trial or 0,
         expected_volume=row.expected_volume,
-        planned_onset=row.onset_s,
+        planned_onset=row.onset_s if item.begun_s is None else round(item.begun_s - zero_s + row.onset_s, 6),
         late_presses=len(ordered) - len(timely),
         extra_presses=max(0, len(timely) - 1),
     )
 
 
-def events_text(events: Sequence[Event]) -> str:
-    """The events as BIDS writes them."""
+def events_text(events: Sequence[Event], *, rated: bool = False) -> str:
+    """The events as BIDS writes them.
+
+    rated : whether the task asked for confidence: only then are there columns for it.
+    """
     text = io.StringIO()
     writer = csv.writer(text, delimiter="\t", lineterminator="\n")
-    names = [field.name for field in fields(Event)]
+    names = [field.name for field in fields(Event) if rated or field.name not in RATING_COLUMNS]
     writer.writerow(names)
     writer.writerows([cell(getattr(event, name)) for name in names] for event in events)
     return text.getvalue()
@@ -166,14 +196,17 @@ def write_events(folder: StudyFolder, journal: Journal, path: Path | None = None
     Returns the path of events.tsv.
     """
     path = path or events_path_of(folder, journal)
-    write_text(path, events_text(events_of(journal)))
+    correction = read_correction(folder, run_of(journal), journal.path)
+    shift_s = correction.shift_s if correction is not None else 0.0
+    events = [replace(event, onset=round(event.onset + shift_s, 6)) for event in events_of(journal)]
+    write_text(path, events_text(events, rated=bool(journal.header.get("rating"))))
     write_sidecar(
         folder,
         path,
         inputs=[journal.path, *plans_of(folder, journal)],
         parameters={"response_window_s": journal.header["response_window_s"], "complete": journal.complete},
         packages=["psychopy"],
-        more=sidecar_facts(journal),
+        more=sidecar_facts(journal) | (correction.facts() if correction is not None else {}),
     )
     return path
 
@@ -211,6 +244,19 @@ def column_facts(header: dict[str, Any]) -> dict[str, Any]:
         "blank": "Blank trial: the fixation point alone",
     }
     truth = {"true": "yes", "false": "no"}
+    rating = header.get("rating")
+    rated = (
+        {
+            "confidence": {
+                "Description": f"Step of the scale that was chosen after the response, 1 the least sure. {rating['question']} "
+                "n/a: no response, or no rating.",
+                "Levels": {str(step): label for step, label in enumerate(rating["labels"], start=1)},
+            },
+            "confidence_time": {"Description": "From the flip that showed the scale to that press.", "Units": "s"},
+        }
+        if rating
+        else {}
+    )
     return {
         "onset": {
             "LongName": "Onset",
@@ -250,7 +296,10 @@ def column_facts(header: dict[str, Any]) -> dict[str, Any]:
         "expected_answer": {"Description": "The correct answer; n/a where there is none (AN, blank trials)."},
         "trial": {"Description": "Trial of the run, from 1, in the order planned."},
         "expected_volume": {"Description": "Stored volume, counted from 0, during which the onset was planned."},
-        "planned_onset": {"Description": "Onset as planned before the run.", "Units": "s"},
+        "planned_onset": {
+            "Description": "Onset as planned before the run (self-paced trials: from the trial's own first flip).",
+            "Units": "s",
+        },
         "late_presses": {"Description": "Presses beyond the response window, before the next image."},
         "extra_presses": {"Description": "Presses after the response, within the response window."},
-    }
+    } | rated

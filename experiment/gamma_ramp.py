@@ -64,13 +64,13 @@ class GammaRamp:
         """
         before = self._read()
         wanted = np.tile(np.asarray(ramp, dtype=np.float64), (3, 1))
-        if self._before is None:
-            self._before = before
-            atexit.register(self.restore)
         try:
             self._card.write(wanted)
         except OSError as error:
             raise _refused(f"does not take the table ({error})") from error
+        if self._before is None:
+            self._before = before
+            atexit.register(self.restore)
         self._wanted = wanted
         self.check()
 

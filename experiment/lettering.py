@@ -40,8 +40,10 @@ def lettered(text: str, page: Page, *, right_to_left: bool = False) -> np.ndarra
     path, (width, height) = font_for(text), page.size_px
     for letter_px in range(max(page.letter_px, LEAST_PX), LEAST_PX - 1, -1):
         font = _font(path, letter_px)
-        lines = [line for paragraph in text.split("\n") for line in _broken(paragraph, font, width, right_to_left)]
         line_px = round(letter_px * LINE_SPACING)
+        if _length(text.replace("\n", " "), font, right_to_left) > width * (height // line_px):
+            continue  # too much however it is broken
+        lines = [line for paragraph in text.split("\n") for line in _broken(paragraph, font, width, right_to_left)]
         if line_px * len(lines) <= height and max(_length(line, font, right_to_left) for line in lines) <= width:
             return _drawn(lines, font, line_px, right_to_left)
     raise FoolscanError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import statistics
+import sys
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -78,14 +79,14 @@ class PsychoPyStage:
         self._rig, self._display = rig, display
         self._background = display.background(task.background_grey)
         self._image_px = display.px(task.image_deg)
-        self._screen = chosen_screen(display)
+        chosen = chosen_screen(display)
         self.window = _open_window(rig, self._background)
+        self._ramp = GammaRamp(card_of(self.window, chosen.origin_px))
         try:
-            self._ramp = GammaRamp(card_of(self.window, self._screen.origin_px))
             if display.luminance.mode == "linearised" and display.luminance.curve is not None:
                 self._ramp.put(display.luminance.curve.inverse_ramp(self._ramp.size()))
         except BaseException:
-            self.window.close()
+            self.close()
             raise
         self.window.mouseVisible = False
         self._renderer: str = gl_info.get_renderer()
@@ -336,6 +337,7 @@ def _open_window(rig: Rig, background: int) -> Any:
         raise FoolscanError(
             f"display: no window opens on screen {display.screen} ({error}); see foolscan doctor"
         ) from error
+    _hold_no_repeats(window)
     size_px = tuple(int(side) for side in window.size)
     if size_px != tuple(display.size_px):
         window.close()
@@ -344,3 +346,12 @@ def _open_window(rig: Rig, background: int) -> Any:
             f"the window came out as {size_px[0]} × {size_px[1]}: mend the rig file, or the screen's resolution"
         )
     return window
+
+
+def _hold_no_repeats(window: Any) -> None:
+    """A key that is held down is one press: X repeats keys, and pyglet asks it to mark repeats on its first connection only."""
+    if not sys.platform.startswith("linux"):
+        return
+    from pyglet.window import xlib
+
+    xlib.XkbSetDetectableAutoRepeat(window.winHandle.display._display, 1, None)

@@ -10,14 +10,22 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 from experiment.clock import FrameClock
-from experiment.observer import reactions
-from experiment.responses import EmulatedResponses, ResponseSource
+from experiment.observer import paced_reactions, reactions
+from experiment.ports import Ports
+from experiment.responses import DeviceResponses, EmulatedResponses, ResponseSource
 from experiment.stage import NullStage, Stage
 from experiment.timeline import Timeline
-from experiment.triggers import EmulatedTriggers, SerialTriggers, TriggerSource
+from experiment.triggers import EmulatedTriggers, TriggerSource, device_triggers, foreign_triggers
 from protocols.problems import FoolscanError
 from protocols.rig import Rig
-from protocols.rig_devices import EmulatedTrigger, KeyboardButtons, SerialTrigger
+from protocols.rig_devices import (
+    DeskTrigger,
+    EmulatedTrigger,
+    ForeignTrigger,
+    KeyboardButtons,
+    KeyboardTrigger,
+    SerialButtons,
+)
 from protocols.seeds import generator_for
 from protocols.session import SessionRecord
 from protocols.study import ImagesTask, Study
@@ -61,16 +69,20 @@ def open_stage(kind: StageKind, rig: Rig, task: ImagesTask) -> Stage:
     return PsychoPyStage(rig, task)
 
 
-def open_triggers(study: Study, rig: Rig, timeline: Timeline, stage: Stage, clock: FrameClock) -> TriggerSource:
-    """The rig's trigger source, open; the caller closes it.
+def open_triggers(
+    study: Study, rig: Rig, timeline: Timeline, stage: Stage, clock: FrameClock, ports: Ports
+) -> TriggerSource:
+    """The rig's trigger source, open; the caller closes it, and the ports.
 
     Raises FoolscanError when it cannot be had.
     """
     plan = rig.trigger
     if isinstance(plan, EmulatedTrigger):
         return EmulatedTriggers(plan, timeline.scan, generator_for(study.seed, f"pulses/{timeline.run.stem}"))
-    if isinstance(plan, SerialTrigger):
-        return SerialTriggers(plan, clock.now_s)
+    if isinstance(plan, ForeignTrigger):
+        return foreign_triggers(plan, clock.now_s)
+    if not isinstance(plan, KeyboardTrigger | DeskTrigger):
+        return device_triggers(plan, ports)
     keys = _keys(stage, "trigger")
     from experiment.psychopy_keys import KeyboardTriggers
 
@@ -78,12 +90,14 @@ def open_triggers(study: Study, rig: Rig, timeline: Timeline, stage: Stage, cloc
 
 
 def open_responses(
-    study: Study, rig: Rig, task: ImagesTask, record: SessionRecord, timeline: Timeline, stage: Stage
+    study: Study, rig: Rig, task: ImagesTask, record: SessionRecord, timeline: Timeline, stage: Stage, ports: Ports
 ) -> ResponseSource:
     """The rig's buttons, or the emulated observer that presses them.
 
-    Raises FoolscanError when there is no window to press keys in.
+    Raises FoolscanError when there is no window to press keys in, or the port does not open.
     """
+    if isinstance(rig.buttons, SerialButtons):
+        return DeviceResponses(ports.buttons(rig.buttons), rig.buttons.codes)
     if isinstance(rig.buttons, KeyboardButtons):
         keys = _keys(stage, "buttons")
         from experiment.psychopy_keys import KeyboardResponses
@@ -91,7 +105,7 @@ def open_responses(
         return KeyboardResponses(keys, rig.buttons.keys)
     observer, buttons = study.rehearsal.observer, record.button_of_answer
     plan = reactions(observer, timeline.trials, task.answers, buttons, study.seed, timeline.run.stem)
-    return EmulatedResponses(plan)
+    return EmulatedResponses(plan, paced_reactions(observer, timeline, plan, buttons, study.seed))
 
 
 def stopper(stage: Stage, rig: Rig, interrupted: threading.Event) -> Callable[[], str | None]:

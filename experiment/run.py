@@ -14,6 +14,7 @@ from experiment.compiler import compile_timeline, task_of
 from experiment.conductor import Performance
 from experiment.design_file import write_design
 from experiment.events import write_events
+from experiment.eyetracker import EyeTracker, open_eye_tracker
 from experiment.faults import Faults, LateClock, late_flips
 from experiment.frames import write_frames
 from experiment.journal import JournalWriter, check_room, read_journal
@@ -74,6 +75,7 @@ def run(
     screenshots: int = 0,
     hash_frames: bool = False,
     faults: Faults = (),
+    language: str | None = None,
     journal_writer: Callable[[Path], JournalWriter] = JournalWriter,
 ) -> RunResult:
     """Show one run and write what happened.
@@ -87,6 +89,7 @@ def run(
     screenshots : how many back buffers to keep as PNG (simulated clock only).
     hash_frames : write the hash of every back buffer, too (simulated clock and a window only).
     faults      : what shall go wrong (rehearsals only).
+    language    : the participant's, in a session that begins with this run; None: the task's.
 
     Raises ProtocolError, NotReady or FoolscanError before anything is shown when something is not right; RunAborted
     when the operator ended it: then there is a journal under an aborted name and no events.tsv.
@@ -104,7 +107,8 @@ def run(
     journal_path = place.journal(run_id)
     with exclusive(journal_path, f"run {run_id.run} of sub-{run_id.sub}, ses-{run_id.ses}"):
         set_aside = free_run(place, run_id)
-        record = open_session(place, study, run_id.sub, run_id.ses, run_id.task, rehearsal=rig.rehearsal)
+        visit = (run_id.sub, run_id.ses, run_id.task)
+        record = open_session(place, study, *visit, rehearsal=rig.rehearsal, language=language)
         timeline = compile_timeline(study, rig, record, stimuli, run_id, order_number=order_number(place, run_id))
         wanted = [stimulus for stimulus in stimuli if stimulus.stim_id in set(timeline.stim_ids)]
         pictures = (
@@ -112,13 +116,15 @@ def run(
         )
         timeline_path = write_timeline(place, timeline, rig, record)
         write_design(place, study, timeline)
+        eye_tracker = _eye_tracker(study, rig, run_id)
         with opened_stage(stage, rig, task) as on:
             on.load(pictures)
             if not simulated:
                 on.check_refresh()
             hashing = HashingStage(on) if hash_frames else None
             clock = _clock(study, timeline, on, pace if simulated else None, faults)
-            show = Show(study, rig, task, record, timeline, hashing or on, clock, faults, attempts_of(place, run_id))
+            shown_on, earlier = hashing or on, attempts_of(place, run_id)
+            show = Show(study, rig, task, record, timeline, shown_on, clock, faults, earlier, eye_tracker)
             performance = show.play(lambda: journal_writer(journal_path), rows_to_picture(timeline, screenshots), place)
         if not performance.complete:
             _end_aborted(place, run_id, performance)
@@ -186,6 +192,14 @@ def _check_options(rig: Rig, stage: StageKind | Stage, *, simulated: bool, reads
         raise FoolscanError(
             f"--fault: rig {rig.name} is a real one; faults are for rigs whose scanner or buttons are emulated, such as rehearsal"
         )
+
+
+def _eye_tracker(study: Study, rig: Rig, run_id: RunId) -> EyeTracker | None:
+    """The rig's eye tracker, calibrated before the participant's window opens."""
+    tracker = open_eye_tracker(rig.eye_tracker, rig.display, generator_for(study.seed, f"gaze/{run_id.stem}"))
+    if tracker is not None:
+        tracker.calibrate()
+    return tracker
 
 
 def _clock(study: Study, timeline: Timeline, stage: Stage, pace: Pace | None, faults: Faults) -> FrameClock:

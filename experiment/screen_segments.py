@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from experiment.drawings import Feedback, Rating, Words
 from experiment.rows import RowMaker
@@ -11,7 +12,7 @@ from experiment.timeline import Segment
 from experiment.trial_segments import correct_answer, paced_trial
 from protocols.manifest import Stimulus
 from protocols.rig import Rig
-from protocols.rig_devices import DeskTrigger
+from protocols.rig_devices import DeskTrigger, KeyboardButtons
 from protocols.screens import Screens, filled, in_language, runs_right_to_left
 from protocols.seeds import generator_for
 from protocols.session import SessionRecord
@@ -22,8 +23,17 @@ from protocols.study import ImagesTask, Study
 class Speech:
     """The words of one participant's visit: the language, and which button means what."""
 
+    rig: Rig
     task: ImagesTask
     record: SessionRecord
+
+    def button(self, button: str) -> str:
+        """What a button is called in this language, at a desk with the key that it is."""
+        name = self.name(button)
+        if not isinstance(self.rig.trigger, DeskTrigger) or not isinstance(self.rig.buttons, KeyboardButtons):
+            return name
+        key = self.rig.buttons.keys[button].upper()
+        return name if key == name.upper() else f"{name} ({key})"
 
     def name(self, word: str) -> str:
         """What an answer or a button is called in this language."""
@@ -39,7 +49,7 @@ class Speech:
 
     def fill(self, text: str, **more: str) -> str:
         """A text with ``{animal}`` and its like replaced by the buttons that mean them."""
-        buttons = {answer: self.name(button) for answer, button in self.record.button_of_answer.items()}
+        buttons = {answer: self.button(button) for answer, button in self.record.button_of_answer.items()}
         return filled(text, {**buttons, **more})
 
 
@@ -61,7 +71,7 @@ def introduction(
     stimuli    : the manifest.
     run_number : from 1.
     """
-    screens, speech = task.screens, Speech(task, record)
+    screens, speech = task.screens, Speech(rig, task, record)
     if screens is None:
         return []
     segments: list[Segment] = []
@@ -78,36 +88,47 @@ def closing(study: Study, rig: Rig, task: ImagesTask, record: SessionRecord, run
     """What comes after the last trial of a session's last run."""
     if task.screens is None or not task.screens.end or run_number < study.design.runs:
         return []
-    words = Speech(task, record).words(task.screens.end, "screens.end")
+    words = Speech(rig, task, record).words(task.screens.end, "screens.end")
     return [_screen("end", words, rig, task.buttons, task.screens.end_s)]
 
 
 def waiting_words(rig: Rig, task: ImagesTask, record: SessionRecord) -> Words:
     """What stands on the screen until the first pulse: a reminder, and which button means what."""
-    speech = Speech(task, record)
+    speech = Speech(rig, task, record)
     if task.screens and task.screens.waiting:
         text = speech.words(task.screens.waiting, "screens.waiting").text
     else:
         text = task.instructions.get(record.language, "").strip() or task.question
     meaning = sorted(
-        f"{speech.name(button)}: {speech.name(answer)}" for answer, button in record.button_of_answer.items()
+        f"{speech.button(button)}: {speech.name(answer)}" for answer, button in record.button_of_answer.items()
     )
     if isinstance(rig.trigger, DeskTrigger):
         meaning.append(f"{rig.trigger.key}: start")
     return spoken(f"{text}\n\n{'     '.join(meaning)}")
 
 
-def rating_of(task: ImagesTask, record: SessionRecord) -> Rating | None:
-    """The scale of confidence in the participant's language; None in a task without one.
+def rating_facts(task: ImagesTask, record: SessionRecord) -> dict[str, Any] | None:
+    """Question, labels and buttons of the scale of confidence in the participant's language; None in a task without one.
 
     Raises FoolscanError when it has no labels in this language.
     """
-    plan, speech = task.confidence, Speech(task, record)
+    plan = task.confidence
     if plan is None:
         return None
     labels = in_language(plan.labels, record.language, "tasks.confidence.labels")
-    question = speech.words(plan.question, "confidence.question").text if plan.question else ""
-    return Rating(labels, None, question, runs_right_to_left(question or labels[0]))
+    question = in_language(plan.question, record.language, "tasks.confidence.question") if plan.question else ""
+    return {"question": question, "labels": list(labels), "buttons": list(plan.buttons)}
+
+
+def rating_of(rig: Rig, task: ImagesTask, record: SessionRecord) -> Rating | None:
+    """The scale of confidence as it is drawn: every label with its button."""
+    facts, speech = rating_facts(task, record), Speech(rig, task, record)
+    if facts is None:
+        return None
+    labels = tuple(
+        f"{speech.button(button)} {label}" for button, label in zip(facts["buttons"], facts["labels"], strict=True)
+    )
+    return Rating(labels, None, facts["question"], runs_right_to_left(facts["question"] or facts["labels"][0]))
 
 
 def practice_stimuli(study: Study, task: ImagesTask, stimuli: Iterable[Stimulus]) -> list[Stimulus]:
@@ -150,7 +171,7 @@ def _button_test(screens: Screens, speech: Speech, rig: Rig) -> list[Segment]:
         return []
     segments = []
     for answer, button in speech.record.button_of_answer.items():
-        meant = {"button": speech.name(button), "meaning": speech.name(answer)}
+        meant = {"button": speech.button(button), "meaning": speech.name(answer)}
         words = speech.words(screens.button_test, "screens.button_test", **meant)
         segments.append(_screen(f"button test {answer}", words, rig, (button,)))
     return segments

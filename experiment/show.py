@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable
+from contextlib import AbstractContextManager, closing
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
@@ -11,10 +12,12 @@ import numpy as np
 
 from experiment.attempts import Attempt, set_aside_journal
 from experiment.clock import FrameClock
-from experiment.conductor import SWITCH_INTERVAL_S, Performance, conduct
-from experiment.drawings import Words
+from experiment.conductor import SWITCH_INTERVAL_S, Log, Performance, conduct
+from experiment.eyetracker import EyeTracker
 from experiment.faults import Faults, FaultyTriggers, StormyResponses, value_of
+from experiment.gaze_log import with_gaze
 from experiment.journal import JOURNAL_FORMAT, JournalWriter, Record
+from experiment.ports import Ports
 from experiment.pulse_judge import PulseJudge
 from experiment.responses import ResponseSource
 from experiment.rigging import interruptible, open_responses, open_triggers, stopper
@@ -25,7 +28,6 @@ from protocols.folder import REHEARSAL_NOTE, StudyFolder
 from protocols.problems import FoolscanError
 from protocols.provenance import sha256_of_bytes, versions
 from protocols.rig import Rig
-from protocols.rig_devices import DeskTrigger
 from protocols.seeds import generator_for
 from protocols.session import SessionRecord
 from protocols.study import ImagesTask, Study
@@ -44,6 +46,7 @@ class Show:
     clock: FrameClock
     faults: Faults = ()
     earlier: tuple[Attempt, ...] = ()
+    eye_tracker: EyeTracker | None = None
 
     def play(
         self, journal_writer: Callable[[], JournalWriter], pictures_of: dict[int, str], folder: StudyFolder
@@ -51,15 +54,15 @@ class Show:
         """Header, run, last word; the journal is closed whatever happens, and set aside when there was an error."""
         if self.stage.keys is not None:
             self.stage.keys.start_over()
-        triggers = self.triggers()
-        try:
-            responses = self.responses()
+        with closing(Ports(self.rig, self.clock.now_s)) as ports, closing(self.triggers(ports)) as triggers:
+            responses = self.responses(ports)
             journal = journal_writer()
             performance = None
             reason = "an error"
             try:
                 journal.put(self.header(triggers, responses, folder))
-                performance = self.conduct(triggers, responses, journal, pictures_of)
+                with self.with_gaze(journal, folder) as log:
+                    performance = self.conduct(triggers, responses, log, pictures_of, ports.news)
                 reason = performance.reason
             except Exception as error:
                 reason = str(error)
@@ -69,23 +72,21 @@ class Show:
                 written = _closed(journal)
                 if performance is None:
                     set_aside_journal(journal.path)
-        finally:
-            triggers.close()
         if not written:
             set_aside_journal(journal.path)
             journal.check()
         return performance
 
-    def triggers(self) -> TriggerSource:
+    def triggers(self, ports: Ports) -> TriggerSource:
         """The rig's pulses, and what shall go wrong with them."""
-        source = open_triggers(self.study, self.rig, self.timeline, self.stage, self.clock)
+        source = open_triggers(self.study, self.rig, self.timeline, self.stage, self.clock, ports)
         if not self.faults:
             return source
         return FaultyTriggers(source, self.faults, self.generator("pulses"))
 
-    def responses(self) -> ResponseSource:
+    def responses(self, ports: Ports) -> ResponseSource:
         """The rig's buttons, and what shall go wrong with them."""
-        source = open_responses(self.study, self.rig, self.task, self.record, self.timeline, self.stage)
+        source = open_responses(self.study, self.rig, self.task, self.record, self.timeline, self.stage, ports)
         per_s = value_of(self.faults, "button-storm")
         if per_s is None:
             return source
@@ -95,8 +96,19 @@ class Show:
         """Where one source's faults come from."""
         return generator_for(self.study.seed, f"faults/{faults_of}/{self.timeline.run.stem}")
 
+    def with_gaze(self, journal: JournalWriter, folder: StudyFolder) -> AbstractContextManager[Log]:
+        """The journal, through which the rig's eye tracker hears every event."""
+        radius_deg = self.rig.eye_tracker.fixation_radius_deg if self.rig.eye_tracker is not None else 0.0
+        kept = folder.root / "sourcedata" / "eyetracking"
+        return with_gaze(journal, self.eye_tracker, radius_deg, self.timeline.run.stem, self.clock, kept)
+
     def conduct(
-        self, triggers: TriggerSource, responses: ResponseSource, journal: JournalWriter, pictures_of: dict[int, str]
+        self,
+        triggers: TriggerSource,
+        responses: ResponseSource,
+        journal: Log,
+        pictures_of: dict[int, str],
+        warnings: Callable[[], list[str]],
     ) -> Performance:
         """The run itself; Ctrl-C ends it at the next flip."""
         with interruptible() as interrupted:
@@ -107,9 +119,10 @@ class Show:
                 triggers,
                 responses,
                 journal,
-                waiting=self.instructions(),
+                waiting=self.timeline.waiting,
                 judge=PulseJudge(self.timeline.scan),
                 stop=stopper(self.stage, self.rig, interrupted),
+                warnings=warnings,
                 pictures_of=pictures_of,
             )
 
@@ -120,19 +133,13 @@ class Show:
         end["t_s"] = round(self.clock.now_s(), 6)
         if performance is not None and not self.clock.virtual:
             cost_s = performance.loop_cost_s
-            for name, value in (("median", np.median(cost_s)), ("p99", np.percentile(cost_s, 99)), ("max", cost_s.max())):
+            for name, value in (
+                ("median", np.median(cost_s)),
+                ("p99", np.percentile(cost_s, 99)),
+                ("max", cost_s.max()),
+            ):
                 end[f"loop_cost_{name}_s"] = round(float(value), 6)
         return end
-
-    def instructions(self) -> Words:
-        """What stands on the screen until the first pulse."""
-        text = self.task.instructions.get(self.record.language, "").strip() or self.task.question
-        meaning = sorted(
-            f"{button}: {answer.replace('_', ' ')}" for answer, button in self.record.button_of_answer.items()
-        )
-        if isinstance(self.rig.trigger, DeskTrigger):
-            meaning.append(f"{self.rig.trigger.key}: start")
-        return Words(f"{text}\n\n{'     '.join(meaning)}")
 
     def header(self, triggers: TriggerSource, responses: ResponseSource, folder: StudyFolder) -> Record:
         """The journal's first record: the whole plan and its circumstances, so that the journal speaks for itself."""
@@ -152,6 +159,7 @@ class Show:
             "session": asdict(self.record),
             "question": self.task.question,
             "response_window_s": timeline.response_window_s,
+            "rating": timeline.rating,
             "refresh_hz": timeline.refresh_hz,
             "length_s": timeline.length_s,
             "scan": asdict(timeline.scan),
@@ -159,6 +167,7 @@ class Show:
             "stage": self.stage.facts(),
             "triggers": triggers.facts(),
             "responses": responses.facts(),
+            "eye_tracker": None if self.eye_tracker is None else self.eye_tracker.facts(),
             "faults": [str(fault) for fault in self.faults],
             "switch_interval_s": SWITCH_INTERVAL_S,
             "system": platform.platform(),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from experiment.drawings import Drawing, Rating, Words, drawing_named
+from experiment.drawings import Drawing, Words, drawing_named
 from experiment.scan import ScanTimes
 from protocols.folder import RunId, StudyFolder, write_text
 from protocols.provenance import sha256_of_bytes, write_sidecar
@@ -104,8 +104,8 @@ class Segment:
 class Timeline:
     """All that a run will show, with nothing left to chance or to the moment.
 
-    waiting        : what stands on the screen until the first pulse.
-    rating         : the scale that follows an answer, with the buttons of its steps; None: none does.
+    waiting : what stands on the screen until the first pulse.
+    rating  : question, labels and buttons of the scale that follows an answer; None: none does.
     """
 
     run: RunId
@@ -115,8 +115,7 @@ class Timeline:
     segments: tuple[Segment, ...]
     seed: int
     waiting: Words = NO_WORDS
-    rating: Rating | None = None
-    rating_buttons: tuple[str, ...] = ()
+    rating: dict[str, Any] | None = None
 
     @property
     def rows(self) -> tuple[Row, ...]:

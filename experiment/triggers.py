@@ -1,32 +1,35 @@
-"""Where the scanner's pulses come from: a key, a serial line, or foolscan itself."""
+"""Where the scanner's pulses come from: a port, another package, or foolscan itself (keys: `experiment.psychopy_keys`)."""
 
 from __future__ import annotations
 
 import math
-import threading
-import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from typing import Any, Protocol
 
 import numpy as np
 
+from experiment.ports import PortReader, Ports, PortTrigger
 from experiment.scan import ScanTimes
 from protocols.problems import FoolscanError
-from protocols.rig_devices import EmulatedTrigger, SerialTrigger
+from protocols.rig_devices import EmulatedTrigger, ForeignTrigger, LslTrigger, SerialTrigger, TcpTrigger
+
+TRIGGER_GROUP = "foolscan.triggers"
 
 
 @dataclass(frozen=True)
 class Pulse:
     """One pulse of the scanner.
 
-    t_s   : when it came, s on the run's clock.
-    raw_s : the stamp of the device that saw it, s on that device's clock.
+    t_s     : when it came, s on the run's clock.
+    raw_s   : the stamp of the device that saw it, s on that device's clock.
+    bounces : edges that followed the pulse before it too soon to be pulses.
     """
 
     t_s: float
     raw_s: float
+    bounces: int = 0
 
 
 class TriggerSource(Protocol):
@@ -95,36 +98,24 @@ class EmulatedTriggers:
         return {"kind": "emulated", "delay_s": self._plan.delay_s, "jitter_s": self._plan.jitter_s}
 
 
-class SerialTriggers:
-    """Bytes on a serial port, read and stamped by a thread of their own.
+class DeviceTriggers:
+    """Pulses at a port, read and stamped by the port's own thread.
 
-    plan : port, baud and byte, from the rig.
-    read : the run's clock.
-
-    Raises FoolscanError when the port cannot be opened.
+    reader         : of the port; whoever opened it closes it.
+    code           : what means a pulse; None: whatever comes in.
+    kind           : the rig's word for it.
+    min_interval_s : what comes so soon after a pulse is its bounce; the next pulse tells how many there were.
     """
 
-    def __init__(self, plan: SerialTrigger, read: Callable[[], float] = time.perf_counter) -> None:
-        import serial
-
-        self._plan, self._read = plan, read
-        self._wanted = None if plan.byte is None else plan.byte.encode("latin-1")
-        try:
-            self._port = serial.Serial(plan.port, plan.baud, timeout=0.1)
-        except (serial.SerialException, OSError, ValueError) as error:
-            remedy = "Plug the trigger box in, or mend trigger.port in the rig file (foolscan doctor lists the ports)"
-            raise FoolscanError(f"trigger.port: {plan.port} does not open ({error}). {remedy}") from error
-        self._pulses: deque[Pulse] = deque()
-        self._failure: Exception | None = None
-        self._listening = threading.Event()
-        self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._listen, name="serial trigger", daemon=True)
-        self._thread.start()
+    def __init__(self, reader: PortReader, code: str | None, kind: str, min_interval_s: float = 0.0) -> None:
+        self._reader, self._code, self._kind, self._min_interval_s = reader, code, kind, min_interval_s
+        self._arrived = reader.queue_of(None if code is None else [code])
+        self._last_s = -math.inf
+        self._bounces = 0
 
     def start(self, now_s: float) -> None:
         """Pulses from now on count; what came before is forgotten."""
-        self._pulses.clear()
-        self._listening.set()
+        self._arrived.clear()
 
     def due_s(self) -> float:
         """Unknown."""
@@ -132,32 +123,61 @@ class SerialTriggers:
 
     def poll(self, now_s: float) -> list[Pulse]:
         """The pulses that the thread has stamped since the last call."""
-        if self._failure is not None:
+        pulses = []
+        for _ in range(len(self._arrived)):
+            arrived = self._arrived.popleft()
+            if 0 <= arrived.t_s - self._last_s < self._min_interval_s:
+                self._bounces += 1
+                continue
+            pulses.append(Pulse(arrived.t_s, arrived.raw_s, self._bounces))
+            self._last_s, self._bounces = arrived.t_s, 0
+        if not pulses and self._reader.failure is not None:
             raise FoolscanError(
-                f"trigger: the serial port {self._plan.port} was lost ({self._failure}); is it plugged in?"
+                f"trigger: {self._reader.port.name} was lost ({self._reader.failure}); is it plugged in?"
             )
-        return [self._pulses.popleft() for _ in range(len(self._pulses))]
+        return pulses
 
     def close(self) -> None:
-        """Stop the thread and close the port."""
-        self._closing.set()
-        self._thread.join(timeout=2.0)
-        self._port.close()
+        """Nothing to give back: the port may serve the buttons too."""
 
     def facts(self) -> dict[str, Any]:
-        """The port as the rig gives it."""
-        return {"kind": "serial", "port": self._plan.port, "baud": self._plan.baud, "byte": self._plan.byte}
+        """The port as the rig gives it, and what means a pulse."""
+        facts = {"kind": self._kind, **self._reader.port.facts(), "min_interval_s": self._min_interval_s}
+        return facts if self._code in (None, "edge") else {**facts, "code": self._code}
 
-    def _listen(self) -> None:
-        while not self._closing.is_set():
-            try:
-                received = self._port.read(1)
-                t_s = self._read()
-                received += self._port.read(self._port.in_waiting)
-            except Exception as error:  # pyserial raises TypeError and OSError too when a port vanishes
-                self._failure = error
-                return
-            if self._listening.is_set():
-                for i in range(len(received)):
-                    if self._wanted is None or received[i : i + 1] == self._wanted:
-                        self._pulses.append(Pulse(t_s, t_s))
+
+def device_triggers(plan: PortTrigger, ports: Ports) -> DeviceTriggers:
+    """The trigger source at a rig's port.
+
+    Raises FoolscanError when the port does not open.
+    """
+    reader = ports.trigger(plan)
+    if isinstance(plan, SerialTrigger):
+        return DeviceTriggers(reader, plan.byte, plan.kind, plan.min_interval_s)
+    if isinstance(plan, LslTrigger | TcpTrigger):
+        return DeviceTriggers(reader, plan.message, plan.kind)
+    return DeviceTriggers(reader, "edge", plan.kind, plan.min_interval_s)
+
+
+def foreign_triggers(plan: ForeignTrigger, read: Callable[[], float]) -> TriggerSource:
+    """A trigger source that another package publishes as an entry point of the group ``foolscan.triggers``.
+
+    plan : the entry point's name, and the options for it.
+    read : the run's clock, by which the source stamps its pulses.
+
+    The entry point names a function ``(options, read) -> TriggerSource``. Raises FoolscanError when there is none of that
+    name, or it cannot open its device.
+    """
+    published = {point.name: point for point in entry_points(group=TRIGGER_GROUP)}
+    if plan.source not in published:
+        names = ", ".join(sorted(published)) or "none is installed"
+        raise FoolscanError(
+            f"trigger.source: found {plan.source!r}; published as {TRIGGER_GROUP}: {names}. Install the package that has it"
+        )
+    try:
+        source: TriggerSource = published[plan.source].load()(plan.options, read)
+    except FoolscanError:
+        raise
+    except Exception as error:  # another package's code
+        raise FoolscanError(f"trigger.source: {plan.source} does not open ({type(error).__name__}: {error})") from error
+    return source

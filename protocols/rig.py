@@ -10,6 +10,7 @@ from pydantic import Field, PrivateAttr
 from protocols.problems import Problem
 from protocols.rig_devices import Buttons, KeyboardButtons, SerialButtons, Trigger
 from protocols.rig_display import Display
+from protocols.rig_eyetracker import EyeTrackerPlan
 from protocols.rig_presets import with_presets
 from protocols.schema import Plan, Text, validated
 from protocols.yamlfile import Document, find_file, read_document
@@ -24,6 +25,7 @@ class Rig(Plan):
     display: Display
     trigger: Trigger
     buttons: Buttons
+    eye_tracker: EyeTrackerPlan | None = None
     abort_key: Text = "escape"
 
     _document: Document | None = PrivateAttr(default=None)
@@ -31,12 +33,14 @@ class Rig(Plan):
     @property
     def rehearsal(self) -> bool:
         """Whether scanner or participant is emulated: then all that is recorded is marked as simulated."""
-        return self.trigger.kind == "emulated" or self.buttons.kind == "emulated"
+        gaze_is_emulated = self.eye_tracker is not None and self.eye_tracker.kind == "emulated"
+        return self.trigger.kind == "emulated" or self.buttons.kind == "emulated" or gaze_is_emulated
 
     @property
     def emulated(self) -> bool:
-        """Whether both are: nothing outside the computer keeps time, so a simulated clock may."""
-        return self.trigger.kind == "emulated" and self.buttons.kind == "emulated"
+        """Whether all is emulated: nothing outside the computer keeps time, so a simulated clock may."""
+        gaze_is_real = self.eye_tracker is not None and self.eye_tracker.kind != "emulated"
+        return self.trigger.kind == "emulated" and self.buttons.kind == "emulated" and not gaze_is_real
 
     @property
     def button_names(self) -> tuple[str, ...]:

@@ -33,15 +33,25 @@ class SessionRecord:
     rehearsal: bool
 
 
-def record_for(study: Study, sub: str, ses: str, task: str, *, rehearsal: bool) -> SessionRecord:
+def record_for(
+    study: Study, sub: str, ses: str, task: str, *, rehearsal: bool, language: str | None = None
+) -> SessionRecord:
     """The session record of a visit, drawn from the study's seed: buttons are counterbalanced over subjects.
 
     study     : the study.
     sub, ses  : BIDS labels.
     task      : name of the task whose answers are mapped to buttons.
     rehearsal : True when no person is there.
+    language  : the participant's; None: the task's.
+
+    Raises FoolscanError when the task has no texts in this language.
     """
     plan = study.tasks[task]
+    spoken = plan.languages
+    if language is not None and language not in spoken:
+        raise FoolscanError(
+            f"--language: found {language!r}; task {task} of study {study.name} has {', '.join(spoken)}"
+        )
     answers, buttons = list(plan.answers), list(plan.buttons)
     number = int("".join(filter(str.isdigit, sub)) or seed_for(study.seed, f"subject/{sub}"))
     swapped = bool(generator_for(study.seed, "counterbalance").integers(2)) ^ bool(number % 2)
@@ -49,17 +59,22 @@ def record_for(study: Study, sub: str, ses: str, task: str, *, rehearsal: bool) 
         buttons.reverse()
     mapping = dict(zip(answers, buttons, strict=True))
     seed = seed_for(study.seed, f"order/sub-{sub}/ses-{ses}")
-    return SessionRecord(SESSION_FORMAT, study.name, study.sha256, sub, ses, mapping, plan.language, seed, rehearsal)
+    return SessionRecord(
+        SESSION_FORMAT, study.name, study.sha256, sub, ses, mapping, language or plan.language, seed, rehearsal
+    )
 
 
-def open_session(folder: StudyFolder, study: Study, sub: str, ses: str, task: str, *, rehearsal: bool) -> SessionRecord:
+def open_session(
+    folder: StudyFolder, study: Study, sub: str, ses: str, task: str, *, rehearsal: bool, language: str | None = None
+) -> SessionRecord:
     """The session record on disk, written on the first call for this visit.
 
-    Raises FoolscanError when the record on disk belongs to another study file, or mixes rehearsal and real data.
+    Arguments as for `record_for`. Raises FoolscanError when the record on disk belongs to another study file, mixes
+    rehearsal and real data, or began in another language.
     """
     path = folder.session_record(sub, ses)
     if not path.exists():
-        record = record_for(study, sub, ses, task, rehearsal=rehearsal)
+        record = record_for(study, sub, ses, task, rehearsal=rehearsal, language=language)
         write_json(path, asdict(record))
         return record
     record = read_session(path)
@@ -70,6 +85,10 @@ def open_session(folder: StudyFolder, study: Study, sub: str, ses: str, task: st
     if record.rehearsal != rehearsal:
         raise FoolscanError(
             f"{path}: found rehearsal={record.rehearsal}; rehearsals and people's data do not share a session"
+        )
+    if language is not None and record.language != language:
+        raise FoolscanError(
+            f"{path}: this visit began in language {record.language!r}, found --language {language}; leave it out"
         )
     return record
 

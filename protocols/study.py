@@ -27,7 +27,7 @@ from protocols.schema import (
     Whole,
     validated,
 )
-from protocols.screens import Confidence, MaskPlan, Practice, Screens
+from protocols.screens import Confidence, MaskPlan, Practice, Screens, texts_of
 from protocols.yamlfile import SHIPPED, Document, dotted, find_file, read_document
 
 STUDY_FORMAT = 1
@@ -126,6 +126,14 @@ class ImagesTask(Plan):
     confidence: Annotated[Confidence | None, Field(description="self_paced only")] = None
     screens: Screens | None = None
     practice: Practice | None = None
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The languages in which it has texts, its own first."""
+        texts = [text for _, text in texts_of(self.screens, self.practice, self.confidence)]
+        return tuple(
+            dict.fromkeys([self.language, *(language for text in [*texts, self.instructions] for language in text)])
+        )
 
     @property
     def self_paced(self) -> bool:

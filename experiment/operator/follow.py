@@ -57,6 +57,11 @@ class Follower:
         return self.state
 
     @property
+    def reading(self) -> Path:
+        """The file that is read now: the journal, or the aborted attempt that it has become."""
+        return self._reading
+
+    @property
     def silent_s(self) -> float:
         """For how long nothing has been written, s; 0 when there is no file yet."""
         return 0.0 if self._written_s is None else max(0.0, self._now() - self._written_s)

@@ -27,7 +27,7 @@ class PlannedRow:
 class Plan:
     """The part of a journal's header that the view needs.
 
-    length_s : from the first pulse to the end of the last pulse-locked segment, s.
+    length_s : from the first pulse to the end of the last pulse-locked segment, s; 0 where the participant sets the pace.
     pulses   : expected over the run.
     scanner  : False at a desk, where the one "pulse" is the participant's start key.
     """
@@ -225,6 +225,7 @@ def after(state: RunState, record: Record) -> RunState:
 
 def _header(state: RunState, record: Record) -> RunState:
     scan, rows = record["scan"], tuple(_planned(row) for row in record["timeline"]["rows"])
+    segments = {row.get("segment", "") for row in record["timeline"]["rows"] if row["trial"] is not None}
     run = record["run"]
     plan = Plan(
         run=f"sub-{run['sub']}_ses-{run['ses']}_task-{run['task']}_run-{run['run']:02d}",
@@ -232,7 +233,7 @@ def _header(state: RunState, record: Record) -> RunState:
         virtual=record.get("clock", {}).get("kind") == "virtual",
         rows=rows,
         n_trials=sum(row.trial is not None for row in rows),
-        length_s=float(record["length_s"]),
+        length_s=0.0 if len(segments) > 1 else float(record["length_s"]),
         pulses=int(scan["pulses"]),
         tr_s=float(scan["tr_s"]),
         pulse_interval_s=float(scan["tr_s"]) / int(scan.get("slices", 1)),
@@ -248,9 +249,11 @@ def _planned(row: dict[str, Any]) -> PlannedRow:
 
 
 def _segment(state: RunState, record: Record) -> RunState:
-    if record["mode"] == "response_driven":
-        return replace(state, phase="self-paced", segment=str(record["name"]))
-    return replace(state, phase="running" if state.pulses.seen else "waiting", segment=str(record["name"]))
+    paced = state.plan is not None and not state.plan.length_s
+    phase: Phase = "running" if state.pulses.seen else "waiting"
+    if record["mode"] == "response_driven" and not (paced and state.pulses.seen):
+        phase = "self-paced"
+    return replace(state, phase=phase, segment=str(record["name"]))
 
 
 def _flip(state: RunState, record: Record) -> RunState:
@@ -263,7 +266,7 @@ def _flip(state: RunState, record: Record) -> RunState:
         return replace(state, showing="", phase="waiting" if waits else state.phase)
     row = state.plan.rows[place]
     if row.trial is None:
-        return replace(state, showing="")
+        return replace(state, showing=row.stim_id or "")
     state = replace(state, trial=max(state.trial, row.trial), showing=row.stim_id or row.trial_type)
     if row.stim_id is None:
         return state

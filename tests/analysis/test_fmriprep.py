@@ -1,4 +1,4 @@
-"""Betas from what fMRIPrep left, when the study folder has no images of its own, and a warning where motion is unknown."""
+"""Betas from what fMRIPrep left, where it left anything, and a warning where motion is unknown."""
 
 from __future__ import annotations
 
@@ -43,6 +43,15 @@ def test_betas_are_the_same_from_fmripreps_images(simulated: Simulated, space: s
     assert folder.relative(moved) in read_provenance(betas_path(folder, run))["inputs"]
 
 
+def test_realigned_images_go_before_the_scanners_own(simulated: Simulated) -> None:
+    _, folder = simulated
+    run = folder.runs("animals")[0]
+    assert find_bold(folder, run) == folder.bold(run)
+    path = given_to_fmriprep(folder)
+    folder.bold(run).touch()
+    assert find_bold(folder, run) == path
+
+
 def test_of_several_spaces_the_one_with_a_common_grid_is_taken(simulated: Simulated) -> None:
     _, folder = simulated
     run = folder.runs("animals")[0]
@@ -51,7 +60,7 @@ def test_of_several_spaces_the_one_with_a_common_grid_is_taken(simulated: Simula
         derived_file(folder, run, f"{space}desc-preproc_bold.nii.gz").touch()
     assert find_bold(folder, run) == path
     path.unlink()
-    with pytest.raises(FoolscanError, match=r"MNI152NLin2009cAsym.*MNI152NLin6Asym.* none in space T1w; copy the one"):
+    with pytest.raises(FoolscanError, match=r"MNI152NLin2009cAsym.*MNI152NLin6Asym.* none in space T1w; leave the one"):
         find_bold(folder, run)
 
 

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from _record import measure_once
-
-sys.path[:0] = [str(Path(__file__).resolve().parent.parent), str(Path(__file__).resolve().parent.parent / "experiment")]
-
-from experiment_study import stimuli_of
+from _small_study import stimuli_of
 
 from experiment.clock import VirtualClock
+from experiment.compiler import compile_timeline
 from experiment.conductor import conduct
 from experiment.responses import EmulatedResponses
 from experiment.stage import NullStage
-from experiment.compiler import compile_timeline
 from experiment.timeline import Timeline
 from experiment.triggers import EmulatedTriggers
 from protocols.folder import RunId

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from _record import measure_once
-
-sys.path[:0] = [str(Path(__file__).resolve().parent.parent), str(Path(__file__).resolve().parent.parent / "experiment")]
-
-from experiment_study import fill, small_study
+from _small_study import fill, small_study
 
 from experiment.journal import read_journal
 from experiment.run import run

@@ -19,6 +19,9 @@ CATEGORIES = ("otter", "heron", "truck", "piano", "carp", "chair")
 ANIMALS = {"otter", "heron", "carp"}
 
 
+NO_SCREENS = "    screens: null\n    practice: null\n"
+
+
 def small_study(
     folder: Path,
     n_categories: int = 4,
@@ -26,8 +29,12 @@ def small_study(
     scan: str = "{tr_s: 1.0, volumes: 60}",
     more: str = "",
     times: float = 1.0,
+    introduced: bool = False,
 ) -> Study:
-    """A study of a few categories: trials of 2 s (all times multiplied by `times`), 2 blank trials, in a YAML file."""
+    """A study of a few categories: trials of 2 s (all times multiplied by `times`), 2 blank trials, in a YAML file.
+
+    introduced : with the demo's screens and practice before the first run; else a run begins with the wait for the pulse.
+    """
     path = folder / "small.yaml"
     path.write_text(
         f"""format: 1
@@ -47,7 +54,7 @@ tasks:
     response_window_s: {2.0 * times:.2f}
     stimulus_trials: {3 * n_categories}
     blank_trials: 2
-{more}""",
+{"" if introduced else NO_SCREENS}{more}""",
         encoding="utf-8",
     )
     return load_study(path)

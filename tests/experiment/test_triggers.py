@@ -1,20 +1,23 @@
-"""Pulses: emulated ones, and real bytes through a pseudo terminal."""
+"""Pulses: emulated ones, what a pulse stands for, and other packages' sources."""
 
 from __future__ import annotations
 
-import os
 import sys
 import time
-from collections.abc import Callable, Iterator
-from itertools import pairwise
+from collections.abc import Callable
+from importlib.metadata import EntryPoint
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
 
-from experiment.scan import ScanTimes
-from experiment.triggers import EmulatedTriggers, SerialTriggers
+from experiment.scan import ScanTimes, scan_times
+from experiment.triggers import TRIGGER_GROUP, EmulatedTriggers, foreign_triggers
 from protocols.problems import FoolscanError
-from protocols.rig_devices import EmulatedTrigger, SerialTrigger
+from protocols.rig import load_rig
+from protocols.rig_devices import EmulatedTrigger, ForeignTrigger
+from protocols.study import load_study
 
 SCAN = ScanTimes(2.0, 0.0, 5, 0.0, 10.0)
 
@@ -44,82 +47,57 @@ def test_its_jitter_is_late_and_reproducible():
     assert np.diff(times[0]) != pytest.approx(np.full(4, 2.0), abs=1e-4)
 
 
+def test_a_pulse_per_slice_comes_so_much_more_often():
+    study, rig = load_study("demo"), load_rig("rehearsal")
+    trigger = rig.trigger.model_copy(update={"per": "slice", "slices": 20})
+    scan = scan_times(study.scan, rig.model_copy(update={"trigger": trigger}))
+    assert scan.pulses == 20 * study.scan.volumes
+    assert scan.pulse_interval_s == pytest.approx(study.scan.tr_s / 20)
+    scanner = EmulatedTriggers(trigger, scan, np.random.default_rng(1))
+    scanner.start(0.0)
+    times_s = [pulse.t_s for pulse in scanner.poll(10_000.0)]
+    assert len(times_s) == scan.pulses
+    assert times_s[-1] - times_s[0] == pytest.approx(study.scan.volumes * study.scan.tr_s - scan.pulse_interval_s)
+
+
+def test_a_pulse_per_run_is_the_only_one():
+    study, rig = load_study("demo"), load_rig("rehearsal")
+    trigger = rig.trigger.model_copy(update={"per": "run"})
+    scan = scan_times(study.scan, rig.model_copy(update={"trigger": trigger}))
+    assert scan.pulses == 1
+    assert scan.end_s == study.scan.volumes * study.scan.tr_s
+
+
+# --- other packages' sources ----------------------------------------------------------------------------------------
+
+
+def start_button(options: dict[str, Any], read: Callable[[], float]) -> EmulatedTriggers:
+    plan = EmulatedTrigger(kind="emulated", delay_s=options["delay_s"])
+    return EmulatedTriggers(plan, SCAN, np.random.default_rng(1))
+
+
 @pytest.fixture
-def line() -> Iterator[tuple[int, str]]:
-    """The sending end of a serial line, and the name of its other end."""
-    if sys.platform == "win32":
-        pytest.skip("Windows has no pseudo terminals to stand in for a serial port")
-    import tty
-
-    sender, receiver = os.openpty()
-    tty.setraw(receiver)
-    yield sender, os.ttyname(receiver)
-    for end in (sender, receiver):
-        try:
-            os.close(end)
-        except OSError:
-            continue  # the test closed it
+def mylab(monkeypatch: pytest.MonkeyPatch) -> None:
+    point = EntryPoint("mylab", "tests_of_mylab:start_button", TRIGGER_GROUP)
+    module = ModuleType("tests_of_mylab")
+    module.start_button = start_button  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "tests_of_mylab", module)
+    monkeypatch.setattr("experiment.triggers.entry_points", lambda group: [point] if group == TRIGGER_GROUP else [])
 
 
-def until(condition: Callable[[], bool]) -> None:
-    end_s = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < end_s
-        time.sleep(0.005)
+@pytest.mark.usefixtures("mylab")
+def test_another_package_brings_its_own_source():
+    plan = ForeignTrigger(kind="foreign", source="mylab", options={"delay_s": 3.0})
+    source = foreign_triggers(plan, time.perf_counter)
+    source.start(1.0)
+    assert source.due_s() == 4.0
 
 
-def test_bytes_on_a_serial_line_are_pulses_stamped_when_they_came(line: tuple[int, str]):
-    sender, port = line
-    triggers = SerialTriggers(SerialTrigger(kind="serial", port=port, byte="5"))
-    try:
-        os.write(sender, b"5")
-        time.sleep(0.05)
-        triggers.start(time.perf_counter())  # what came before counts no more
-        before_s = time.perf_counter()
-        os.write(sender, b"x5")
-        found: list = []
-        until(lambda: bool(found.extend(triggers.poll(0.0)) or found))
-        assert len(found) == 1
-        assert before_s <= found[0].t_s <= time.perf_counter()
-        for _ in range(50):
-            os.write(sender, b"5")
-        until(lambda: bool(found.extend(triggers.poll(0.0)) or len(found) == 51))
-        assert all(b.t_s >= a.t_s for a, b in pairwise(found))
-    finally:
-        triggers.close()
-
-
-def test_any_byte_is_a_pulse_where_the_rig_names_none(line: tuple[int, str]):
-    sender, port = line
-    triggers = SerialTriggers(SerialTrigger(kind="serial", port=port))
-    try:
-        triggers.start(0.0)
-        os.write(sender, b"ab")
-        found: list = []
-        until(lambda: bool(found.extend(triggers.poll(0.0)) or len(found) == 2))
-    finally:
-        triggers.close()
-
-
-def test_a_port_that_is_not_there_names_the_key_and_the_remedy():
-    with pytest.raises(FoolscanError, match=r"trigger\.port: .*does not open.*Plug the trigger box in"):
-        SerialTriggers(SerialTrigger(kind="serial", port="/dev/no-such-port"))
-
-
-def test_a_line_that_is_cut_is_told_at_the_next_look(line: tuple[int, str]):
-    sender, port = line
-    triggers = SerialTriggers(SerialTrigger(kind="serial", port=port))
-    try:
-        triggers.start(0.0)
-        os.close(sender)
-
-        def lost() -> bool:
-            try:
-                triggers.poll(0.0)
-            except FoolscanError as error:
-                return "was lost" in str(error)
-            return False
-
-        until(lost)
-    finally:
-        triggers.close()
+@pytest.mark.usefixtures("mylab")
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [("theirs", "found 'theirs'; published as foolscan.triggers: mylab"), ("mylab", "mylab does not open")],
+)
+def test_a_source_that_is_not_there_or_fails_is_named(source: str, words: str):
+    with pytest.raises(FoolscanError, match=words):
+        foreign_triggers(ForeignTrigger(kind="foreign", source=source), time.perf_counter)

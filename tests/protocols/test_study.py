@@ -144,7 +144,7 @@ def test_the_content_hash_ignores_layout_and_sees_values(tmp_path: Path) -> None
         ("stimuli: {pictures: {kind: folder, folder: nowhere}}", "stimuli.pictures.folder"),
         ("tasks: {animals: {fixation_deg: 5.0, image_deg: 4.0}}", "tasks.animals.fixation_deg"),
         ("tasks: {animals: {order: {source_distance: 41}}}", "tasks.animals.order.source_distance"),
-        ("tasks: {animals: {language: de}}", "tasks.animals.language"),
+        ("tasks: {animals: {language: fr}}", "tasks.animals.language"),
         ("analysis: {glm: {high_pass_hz: 0.3}}", "analysis.glm.high_pass_hz"),
         ("analysis: {voxels: {per_subject: 5000}}", "rehearsal.brain.voxels_per_roi"),
         ("rehearsal: {observer: {rt_floor_s: 0.7}}", "rehearsal.observer.rt_floor_s"),

@@ -1,0 +1,185 @@
+"""The board of a visit: which runs are done, aborted, pending, and which is next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rich.box import ROUNDED
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from experiment.attempts import Attempt, RunStatus, attempts_of, status_of
+from experiment.operator.view import AMBER, GREEN, GREY, RED, RIGHT, WHITE, WRONG
+from protocols.folder import RunId, StudyFolder, read_json
+from protocols.problems import FoolscanError
+
+COLOURS: dict[RunStatus, str] = {
+    "done": RIGHT,
+    "recovered": AMBER,
+    "recorded": AMBER,
+    "aborted": WRONG,
+    "pending": GREY,
+}
+
+
+@dataclass(frozen=True)
+class BoardRow:
+    """One run of a visit.
+
+    certificate : as it stands on disk; None when there is none (or it cannot be read).
+    """
+
+    run: RunId
+    status: RunStatus
+    attempts: tuple[Attempt, ...]
+    certificate: Mapping[str, Any] | None
+
+    @property
+    def verdict(self) -> str:
+        """``passed``, ``wanting``, or nothing yet."""
+        if self.certificate is None:
+            return ""
+        return "passed" if self.certificate.get("passed") else "wanting"
+
+    @property
+    def open(self) -> bool:
+        """Whether something is still to be done: shown, or its events made."""
+        return self.status in ("pending", "aborted", "recorded")
+
+
+@dataclass(frozen=True)
+class Board:
+    """All runs of a visit, in order."""
+
+    rows: tuple[BoardRow, ...]
+
+    @property
+    def next(self) -> BoardRow | None:
+        """The first run that is still to be done."""
+        return next((row for row in self.rows if row.open), None)
+
+    def row(self, number: int) -> BoardRow | None:
+        """The row of a run's number."""
+        return next((row for row in self.rows if row.run.run == number), None)
+
+
+def board_of(folder: StudyFolder, sub: str, ses: str, task: str, runs: int) -> Board:
+    """The board of a visit as the study folder has it now.
+
+    runs : how many runs the study's design gives a session.
+    """
+    run_ids = [RunId(sub, ses, task, number) for number in range(1, runs + 1)]
+    return Board(tuple(_row(folder, run_id) for run_id in run_ids))
+
+
+def certificate_on_disk(folder: StudyFolder, run_id: RunId) -> Mapping[str, Any] | None:
+    """The certificate of a run as it was written; None when there is none, or it cannot be read."""
+    path = folder.derived("certificates") / f"{run_id.stem}_certificate.json"
+    try:
+        return read_json(path) if path.exists() else None
+    except FoolscanError:
+        return None
+
+
+def _row(folder: StudyFolder, run_id: RunId) -> BoardRow:
+    status = status_of(folder, run_id)
+    certificate = certificate_on_disk(folder, run_id) if status in ("done", "recovered") else None
+    return BoardRow(run_id, status, attempts_of(folder, run_id), certificate)
+
+
+def board_table(board: Board, title: str, facts: Mapping[str, str]) -> RenderableType:
+    """The board as a table for the terminal, the next run marked.
+
+    facts : what else the operator should see before starting: participant, rig, buttons.
+    """
+    table = Table(box=ROUNDED, border_style="#3a3f47", expand=True, show_edge=False, padding=(0, 1), header_style=GREY)
+    for name in ("", "run", "status", "certificate", ""):
+        table.add_column(name)
+    for row in board.rows:
+        here = board.next is not None and row.run == board.next.run
+        verdict = {"passed": Text("passed", f"bold {RIGHT}"), "wanting": Text("wanting", f"bold {WRONG}")}
+        table.add_row(
+            Text(">" if here else " ", f"bold {WHITE}"),
+            Text(str(row.run.run), f"bold {WHITE}" if here else ""),
+            Text(row.status, COLOURS[row.status]),
+            verdict.get(row.verdict, Text("")),
+            Text(remark_on(row), GREY),
+            style=f"on {GREEN}" if here else "",
+        )
+    said = Table.grid(padding=(0, 2))
+    for name, fact in facts.items():
+        said.add_row(Text(name, GREY), Text(fact))
+    return Panel(Group(said, Text(""), table), title=Text(title, "bold"), border_style="#3a3f47", padding=(1, 2))
+
+
+def board_lines(board: Board) -> list[str]:
+    """The board in plain lines."""
+    lines = []
+    for row in board.rows:
+        mark = ">" if board.next is not None and row.run == board.next.run else " "
+        told = [row.status, *([row.verdict] if row.verdict else []), *([remark_on(row)] if remark_on(row) else [])]
+        lines.append(f"{mark} run {row.run.run}: {', '.join(told)}")
+    return lines
+
+
+def remark_on(row: BoardRow) -> str:
+    """What the operator should know of a run before choosing."""
+    if row.status == "recorded":
+        return "shown to its end; its events are still to be made"
+    if row.status == "aborted":
+        last = row.attempts[-1]
+        order = "a new order" if any(attempt.seen for attempt in row.attempts) else "the same order"
+        times = f"attempt {len(row.attempts)} ended early" if len(row.attempts) > 1 else "ended early"
+        return f"{times} ({last.reason}); repeated with {order}"
+    if row.certificate is not None and row.certificate.get("remarks"):
+        first, *more = row.certificate["remarks"]
+        return str(first).split(":")[0] + (f" (and {len(more)} more)" if more else "")
+    if row.certificate is None and row.status == "done":
+        return "no certificate; remedy: foolscan experiment recover FOLDER"
+    earlier = sum(not attempt.complete for attempt in row.attempts)
+    return f"after {earlier} attempt{'s' * (earlier != 1)} that ended early" if earlier and row.status == "done" else ""
+
+
+def certificate_panel(certificate: Mapping[str, Any], page: str) -> RenderableType:
+    """What a certificate says, in a few lines for the operator's screen.
+
+    certificate : as read from disk.
+    page        : where the page to print stands.
+    """
+    passed = bool(certificate["passed"])
+    pulses, bids = certificate.get("pulses", {}), certificate.get("bids", {})
+    drift = pulses.get("drift_ppm")
+    scanner = f"{certificate['pulses_seen']} of {certificate['pulses_expected']}"
+    if drift is not None:
+        scanner += f", scanner clock {drift:+.1f} ppm"
+    onsets = "none shown"
+    if certificate["onset_error_median_s"] is not None:
+        median, p99, worst = (1000 * certificate[f"onset_error_{name}_s"] for name in ("median", "p99", "max"))
+        onsets = f"median {median:.2f} ms, p99 {p99:.2f} ms, max {worst:.2f} ms off the plan"
+    facts = {
+        "onsets": onsets,
+        "dropped frames": f"{certificate['frames_dropped']} in {certificate['late_flips']} flips",
+        "run length": f"{certificate['length_s']:.3f} s (planned {certificate['planned_length_s']:.3f} s)",
+        "pulses": scanner,
+        "responses": f"{certificate['responses']} of {certificate['stimulus_trials']}, {certificate['missed']} missed",
+        "BIDS": str(bids.get("note", "not validated")),
+        "page": page,
+    }
+    table = Table.grid(padding=(0, 2))
+    for name, fact in facts.items():
+        table.add_row(Text(name, GREY), Text(fact, overflow="fold"))
+    colour = GREEN if passed else RED
+    verdict = "PASSED" if passed else "WANTING"
+    band = Panel(
+        Text(f"{verdict}   {certificate['run'].replace('_', ' ')}", f"bold {WHITE}"),
+        style=f"on {colour}",
+        border_style=colour,
+        box=ROUNDED,
+    )
+    remarks = [Text(f"  {remark}  ", f"bold {WHITE} on {RED}") for remark in certificate["remarks"]]
+    notes = [Text(f"  {note}", AMBER) for note in certificate.get("notes", [])]
+    return Group(band, *remarks, *notes, Panel(table, border_style="#3a3f47", box=ROUNDED))
