@@ -6,12 +6,17 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from protocols.schema import EachOnce, Inside, Label, Plan, Text
+from protocols.schema import EachOnce, Flag, Inside, Label, Plan, Text
 
 Radius = Annotated[int, Field(strict=True, ge=1, le=255)]
 Levels = Annotated[float, Field(strict=True, gt=0, le=255)]
 Steps = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
 Attempts = Annotated[int, Field(strict=True, ge=1, le=1000)]
+Weight = Annotated[float, Field(strict=True, ge=0, le=1e6)]
+WrongClass = Annotated[
+    Literal["other_animacy", "random", "least_likely"],
+    Field(description="the wrong class: next class of the other animacy, a random one, or the network's least likely"),
+]
 
 
 class NetworkPlan(Plan):
@@ -36,15 +41,24 @@ class FolderSource(Plan):
     labels: Text = "labels.tsv"
 
 
-class PicturesRecipe(Plan):
-    """Regular images (RE): pictures as they are, on the network's pixel grid."""
+class _Recipe(Plan):
+    """What every recipe says of its images.
+
+    has_correct_answer : whether a person can see what its category is.
+    changes_source     : whether its images are their source, changed.
+    """
 
     has_correct_answer: ClassVar[bool] = True
+    changes_source: ClassVar[bool] = False
+
+
+class PicturesRecipe(_Recipe):
+    """Regular images (RE): pictures as they are, on the network's pixel grid."""
 
     kind: Literal["pictures"]
 
 
-class AdversarialNoiseRecipe(Plan):
+class AdversarialNoiseRecipe(_Recipe):
     """Adversarial noise (AN): from the mean image and Gaussian noise up the posterior of the paired class (Nguyen 2015)."""
 
     has_correct_answer: ClassVar[bool] = False  # noise shows nothing that could be recognised
@@ -53,25 +67,30 @@ class AdversarialNoiseRecipe(Plan):
     source: Label = "RE"
     confidence: Annotated[Inside, Field(description="posterior to reach")] = 0.99
     noise_sd: Annotated[Levels, Field(description="SD of the starting noise, grey levels 0-255")] = 10.0
+    rule: Annotated[
+        Literal["normalised", "nguyen2015", "adam"],
+        Field(description="how it climbs: steps of one length; Nguyen's step rule with its decay; or Adam"),
+    ] = "normalised"
     step: Annotated[Levels, Field(description="length of a step: RMS change per pixel, grey levels")] = 1.0
+    mean_weight: Annotated[
+        Weight, Field(description="weight of the squared distance from the mean image, per grey level squared (Zhang 2021)")
+    ] = 0.0
     max_steps: Steps = 1000
     attempts: Annotated[Attempts, Field(description="each starts at noise of its own")] = 5
 
 
-class AdversarialInterferenceRecipe(Plan):
+class AdversarialInterferenceRecipe(_Recipe):
     """Adversarial interference (AI): from the RE image to a wrong class, the change kept small (Zhang 2018)."""
 
-    has_correct_answer: ClassVar[bool] = True
+    changes_source: ClassVar[bool] = True
 
     kind: Literal["adversarial_interference"]
     source: Label = "RE"
     confidence: Annotated[Inside, Field(description="posterior to reach")] = 0.99
-    target: Annotated[
-        Literal["other_animacy", "random", "least_likely"],
-        Field(
-            description="the wrong class: next class of the other animacy, a random one, or the network's least likely"
-        ),
-    ] = "other_animacy"
+    target: WrongClass = "other_animacy"
+    source_weight: Annotated[
+        Weight, Field(description="weight of the squared distance from the source, per grey level squared (Zhang 2021)")
+    ] = 0.0
     linf_preferred: Annotated[
         Radius,
         Field(description="largest change of a pixel in all attempts but the last, grey levels (see linf_max_on)"),
@@ -114,7 +133,131 @@ class AdversarialInterferenceRecipe(Plan):
         return linf_max
 
 
-Recipe = Annotated[PicturesRecipe | AdversarialNoiseRecipe | AdversarialInterferenceRecipe, Field(discriminator="kind")]
+class LabelAdversaryRecipe(_Recipe):
+    """Label adversaries: the smallest or the quickest change that makes a network, or several, say another class."""
+
+    changes_source: ClassVar[bool] = True
+
+    kind: Literal["label_adversary"]
+    source: Label = "RE"
+    attack: Annotated[
+        Literal["szegedy", "fgsm", "fast_gradient", "pgd", "label_opt"],
+        Field(
+            description="szegedy: least change, quasi-Newton within the pixel range (Szegedy 2014); fgsm: one step along the "
+            "gradient's sign (Goodfellow 2015); fast_gradient: one step along the gradient; pgd: many steps within the "
+            "ball (Madry 2018); label_opt: quasi-Newton within the ball (Sabour 2016)"
+        ),
+    ]
+    target: Annotated[
+        Literal["other_animacy", "random", "least_likely", "away"],
+        Field(description="the wrong class, as for adversarial_interference; away: any but the source's own"),
+    ] = "other_animacy"
+    epsilon: Annotated[
+        Levels,
+        Field(
+            description="largest change of a value, grey levels (fast_gradient: root mean square change); szegedy has none"
+        ),
+    ] = 8.0
+    step: Annotated[Levels, Field(description="pgd: change of every value in a step, grey levels")] = 1.0
+    random_start: Annotated[Flag, Field(description="pgd: begin anywhere in the ball, not at the source")] = False
+    max_steps: Annotated[Steps, Field(description="fgsm and fast_gradient take one")] = 100
+    confidence: Annotated[
+        Inside | None, Field(description="posterior of the target that counts as success; None: it need only be named")
+    ] = None
+    networks: Annotated[
+        tuple[NetworkPlan, ...], Field(description="attacked together; empty: the study's network alone")
+    ] = ()
+    ensemble: Annotated[
+        Literal["mean_log_posterior", "vote"], Field(description="what several networks are to agree on")
+    ] = "mean_log_posterior"
+    weights_tried: Annotated[
+        Attempts, Field(description="szegedy: halvings of the interval of the weight of the change")
+    ] = 8
+
+
+class FeatureAdversaryRecipe(_Recipe):
+    """Feature adversaries: a source, hardly changed, whose inner representation is another image's (Sabour 2016)."""
+
+    changes_source: ClassVar[bool] = True
+
+    kind: Literal["feature_adversary"]
+    source: Label = "RE"
+    guide: Annotated[
+        Literal["other_animacy", "random"],
+        Field(description="whose representation it takes: the next regular image of the other animacy, or a random one"),
+    ] = "other_animacy"
+    layer: Text
+    epsilon: Annotated[Levels, Field(description="largest change of a value, grey levels")] = 10.0
+    method: Annotated[
+        Literal["lbfgs", "feature_fgrad", "feature_linear"],
+        Field(
+            description="lbfgs: quasi-Newton within the ball; feature_fgrad: one signed step; feature_linear: the best change "
+            "for the layer's linear approximation at the source"
+        ),
+    ] = "lbfgs"
+    max_steps: Steps = 500
+    network: Annotated[
+        NetworkPlan | None, Field(description="weights may be random or random_orthonormal; None: the study's network")
+    ] = None
+    ratio: Annotated[
+        Inside, Field(description="success: distance to the guide, relative to the source's own distance, below this")
+    ] = 0.5
+
+
+class InversionRecipe(_Recipe):
+    """What a layer holds of an image: another image with the same representation (Mahendran & Vedaldi 2015)."""
+
+    has_correct_answer: ClassVar[bool] = False  # what can still be seen is the question
+
+    kind: Literal["inversion"]
+    source: Label = "RE"
+    layer: Text
+    noise_sd: Annotated[Levels, Field(description="SD of the starting noise around the mean image, grey levels")] = 10.0
+    step: Annotated[Levels, Field(description="of Adam, grey levels")] = 2.0
+    max_steps: Steps = 400
+    range_weight: Annotated[Weight, Field(description="weight of the norm that keeps values in range")] = 1e-6
+    variation_weight: Annotated[Weight, Field(description="weight of the total variation")] = 1e-4
+    error: Annotated[Inside, Field(description="success: relative squared error of the representation below this")] = 0.2
+
+
+class ControlRecipe(_Recipe):
+    """The same change made meaningless: shuffled, flipped, signs or phases at random, at equal Euclidean length."""
+
+    changes_source: ClassVar[bool] = True
+
+    kind: Literal["control"]
+    of: Annotated[Label, Field(description="the set whose changes are taken, e.g. AI")]
+    change: Literal["shuffled", "flipped", "sign_randomised", "phase_scrambled"]
+
+
+class NoiseRecipe(_Recipe):
+    """Noise alone, which the network is not sure of: the start of adversarial noise, before any optimisation."""
+
+    has_correct_answer: ClassVar[bool] = False
+
+    kind: Literal["noise"]
+    source: Label = "RE"
+    noise_sd: Annotated[Levels, Field(description="SD around the mean image, grey levels")] = 10.0
+    most_confidence: Annotated[Inside, Field(description="largest posterior of any class")] = 0.9
+    attempts: Attempts = 100
+
+
+Recipe = Annotated[
+    PicturesRecipe
+    | AdversarialNoiseRecipe
+    | AdversarialInterferenceRecipe
+    | LabelAdversaryRecipe
+    | FeatureAdversaryRecipe
+    | InversionRecipe
+    | ControlRecipe
+    | NoiseRecipe,
+    Field(discriminator="kind"),
+]
+
+
+def made_from(recipe: Recipe) -> str | None:
+    """The set that must be there before a recipe's; None for pictures."""
+    return recipe.of if isinstance(recipe, ControlRecipe) else getattr(recipe, "source", None)
 
 
 class StimulusPlan(Plan):
@@ -129,4 +272,8 @@ class StimulusPlan(Plan):
     ]
     pictures: Annotated[PictureBookSource | FolderSource, Field(discriminator="kind")]
     n_categories: Annotated[int, Field(strict=True, ge=2, le=10_000)]
+    batch_size: Annotated[
+        int | None,
+        Field(strict=True, ge=1, le=1024, description="images a step; None: chosen from the device and its memory"),
+    ] = None
     sets: Annotated[dict[Label, Recipe], Field(min_length=1)]

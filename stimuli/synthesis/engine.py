@@ -28,6 +28,8 @@ class Job:
     radius : how far from the centre it may go, grey levels (for constraints that have one).
     goal   : what its objective wants: a class index as an int64 scalar, or an array of features.
     stop   : when it is finished.
+    weight : of its distance from the centre, where the objective weighs that (`Near`).
+    memory : whatever the one who made the job wants to know when it is finished.
     """
 
     job_id: str
@@ -36,6 +38,8 @@ class Job:
     radius: float
     goal: np.ndarray | np.generic
     stop: StopRule
+    weight: float = 0.0
+    memory: object = None
 
 
 @dataclass(frozen=True)
@@ -61,18 +65,22 @@ class Outcome:
 class Method:
     """How images are made; where each starts and when it is finished stands in its job.
 
-    An optimiser that searches lines reads the images as they are, and their rounded selves are judged where they might
-    be finished; any other reads the rounded images themselves (straight-through: rounding counts as the identity).
+    reads_rounded : whether the objective is asked of the images as they would be saved (straight-through: rounding
+                    counts as the identity). Otherwise it is asked of the images as they are, and their rounded selves
+                    are judged where they might be finished; an optimiser that searches lines needs that.
     """
 
     objective: Objective
     constraint: Constraint
     optimiser: Optimiser
+    reads_rounded: bool = True
 
     def __post_init__(self) -> None:
-        if self.optimiser.searches_lines and not self.constraint.is_box:
+        if not self.optimiser.searches_lines:
+            return
+        if self.reads_rounded or not self.constraint.is_box:
             what = f"{type(self.optimiser).__name__} within {type(self.constraint).__name__}"
-            raise ValueError(f"{what}: it needs bounds for each value by itself (PixelRange, LInfBall)")
+            raise ValueError(f"{what}: it needs bounds for each value by itself, and images that are not rounded")
 
 
 def synthesise(method: Method, queue: deque[Job], batch_size: int, device: torch.device) -> Iterator[Outcome]:
@@ -93,7 +101,7 @@ def synthesise(method: Method, queue: deque[Job], batch_size: int, device: torch
     slots = _Slots(method, queue[0], batch_size, device)
     while queue or slots.busy:
         slots.fill(queue)
-        read = slots.images if method.optimiser.searches_lines else slots.rounded(slots.images)
+        read = slots.rounded(slots.images) if method.reads_rounded else slots.images
         reading, gradients = _ascent(method.objective, read, slots.sought)
         yield from slots.judged(reading)
         if slots.busy:
@@ -116,7 +124,8 @@ class _Slots:
         self.images = torch.full((batch_size, *first.start.shape), 127.0, dtype=torch.float32, device=device)
         goal = torch.from_numpy(np.atleast_1d(first.goal))
         goals = torch.zeros((batch_size, *first.goal.shape), dtype=goal.dtype, device=device)
-        self.sought = Sought(goals, self.images.clone())
+        weights = torch.zeros(batch_size, device=device)
+        self.sought = Sought(goals, self.images.clone(), weights)
         self.radii = torch.zeros(batch_size, device=device)
         self.room = method.constraint.room(self.sought.centres, self.radii)
         self.state: State = method.optimiser.fresh(self.images)
@@ -153,6 +162,7 @@ class _Slots:
         self.images[slot] = torch.from_numpy(job.start).to(self.images.device)
         self.sought.centres[slot] = torch.from_numpy(job.centre).to(self.images.device)
         self.sought.goals[slot] = torch.as_tensor(job.goal, dtype=self.sought.goals.dtype)
+        self.sought.weights[slot] = job.weight
         self.radii[slot] = job.radius
         for remembered in self.state.values():
             remembered[slot] = 0
@@ -173,7 +183,7 @@ class _Slots:
             reached = torch.tensor([verdict == "reached" for verdict in verdicts], device=self.images.device)
             standing = self.method.optimiser.standing(self.images, self.state)
             rounded = self.rounded(torch.where(reached.view(-1, 1, 1, 1), self.images, standing))
-            if self.method.optimiser.searches_lines:
+            if not self.method.reads_rounded:
                 with torch.no_grad():
                     scores = self.method.objective(rounded, self.sought).scores.tolist()
                 verdicts = self._verdicts(scores)

@@ -27,10 +27,12 @@ class Sought:
 
     goals   : (n_images, ...), what `Job.goal` holds: a class index, or a pattern of features.
     centres : (n_images, 3, height, width), grey levels: the image it is compared with (a source, a mean image).
+    weights : (n_images,), of the squared distance from the centre, per squared grey level.
     """
 
     goals: Tensor
     centres: Tensor
+    weights: Tensor
 
 
 @dataclass(frozen=True)
@@ -186,20 +188,37 @@ class Inversion:
 
 
 @dataclass(frozen=True)
-class Near:
-    """Another objective less a weight times the squared distance from the centre: -λ‖I − I₀‖² (Zhang et al. 2021).
+class FeatureLinear:
+    """As `FeatureMatch`, for the layer's linear approximation at the source (Sabour et al. 2016, feature-linear).
 
-    weight : λ per squared grey level, summed over values.
+    -|f(s) + J (I - s) - f(g)|^2, with f the layer, J its Jacobian at the source s (the centre), and f(g) the goal.
     """
 
+    network: Reads
+    layer: str
+
+    def __call__(self, images: Tensor, sought: Sought) -> Reading:
+        """Minus the squared distance as value, minus the distance as score; both of the approximation."""
+
+        def features(inputs: Tensor) -> Tensor:
+            return self.network.responses(inputs, [self.layer])[self.layer].flatten(1)
+
+        at_source, moved = torch.func.jvp(features, (sought.centres,), (images - sought.centres,))
+        squared = (at_source.detach() + moved - sought.goals.flatten(1)).square().sum(dim=1)
+        return Reading(-squared, -squared.detach().sqrt())
+
+
+@dataclass(frozen=True)
+class Near:
+    """Another objective less a weighted squared distance from the centre: -λ‖I - I₀‖² (Zhang et al. 2021)."""
+
     objective: Objective
-    weight: float
 
     def __call__(self, images: Tensor, sought: Sought) -> Reading:
         """The penalised value; the score is the objective's own."""
         reading = self.objective(images, sought)
         distance = (images - sought.centres).square().sum(dim=(1, 2, 3))
-        return Reading(reading.values - self.weight * distance, reading.scores)
+        return Reading(reading.values - sought.weights * distance, reading.scores)
 
 
 def _log_posteriors(network: Reads, images: Tensor, goals: Tensor) -> Tensor:

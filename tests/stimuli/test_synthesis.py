@@ -43,7 +43,7 @@ def test_log_odds_are_those_of_the_softmax_posterior_and_point_the_same_way():
     images = torch.rand(5, 3, 4, 4, generator=torch.Generator().manual_seed(2)) * 255
     images.requires_grad_(True)
     goals = torch.tensor([0, 1, 2, 1, 0])
-    reading = LogOdds(network)(images, Sought(goals, images))
+    reading = LogOdds(network)(images, Sought(goals, images, torch.zeros(5)))
     posterior = torch.softmax(network.logits(images).double(), 1).gather(1, goals[:, None]).squeeze(1)
     assert torch.allclose(reading.scores.double(), posterior, atol=1e-6)
     assert torch.allclose(reading.values.double(), torch.log(posterior / (1 - posterior)), atol=1e-4)
@@ -57,7 +57,7 @@ def test_log_odds_keep_their_gradient_where_the_posterior_has_none_left():
     images = torch.full((1, 3, 4, 4), 127.5, requires_grad=True)
     network = LinearNetwork(scale=50.0)
     far = (images + 100 * network.patterns[1].view(3, 4, 4).sign()).detach().requires_grad_(True)
-    (gradient,) = torch.autograd.grad(LogOdds(network)(far, Sought(torch.tensor([1]), far)).values.sum(), far)
+    (gradient,) = torch.autograd.grad(LogOdds(network)(far, Sought(torch.tensor([1]), far, torch.zeros(1))).values.sum(), far)
     assert gradient.abs().sum() > 0
 
 

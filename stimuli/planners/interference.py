@@ -1,0 +1,79 @@
+"""Adversarial interference (AI)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from protocols.image_sets import AdversarialInterferenceRecipe
+from stimuli.judging import Judged
+from stimuli.planners.planner import RecipePlanner, Verdict, Wanted, is_named
+from stimuli.synthesis.constraints import LInfBall
+from stimuli.synthesis.engine import Job, Method, Outcome
+from stimuli.synthesis.objectives import LogOdds, Near, Objective
+from stimuli.synthesis.optimisers import NormalisedGradient
+from stimuli.synthesis.starts import from_image, within_ball
+from stimuli.synthesis.stopping import StopRule
+
+
+@dataclass(frozen=True)
+class InterferencePlanner(RecipePlanner[AdversarialInterferenceRecipe]):
+    """Adversarial interference: from the regular image to a wrong class, in the smallest L-infinity ball that will do.
+
+    Zhang et al. 2018, Stimuli (with `source_weight`, Zhang et al. 2021); the paper gives neither bound nor class, so the
+    search is ours, and the recipe states it: an attempt tries the radii of `linf_tried` up to its largest, each from
+    where the smaller one ended; `linf_max_on` says which attempts may go beyond `linf_preferred`; a further attempt
+    begins at a random point near the image, and `retry_class` says what class it is for.
+    """
+
+    @property
+    def method(self) -> Method:
+        """Normalised gradient steps within the ball."""
+        objective: Objective = LogOdds(self.network)
+        if self.recipe.source_weight:
+            objective = Near(objective)
+        return Method(objective, LInfBall(), NormalisedGradient(self.recipe.step))
+
+    def is_last(self, attempt: int) -> bool:
+        """Whether no attempt follows this one (from 0)."""
+        return attempt == self.attempts - 1
+
+    def radii(self, attempt: int) -> tuple[int, ...]:
+        """The radii that an attempt may use, in order."""
+        recipe = self.recipe
+        goes_beyond = recipe.linf_max_on == "every_attempt" or self.is_last(attempt)
+        largest = recipe.linf_max if goes_beyond else recipe.linf_preferred
+        return tuple(
+            sorted({radius for radius in recipe.linf_tried if radius <= largest} | {recipe.linf_preferred, largest})
+        )
+
+    def target(self, wanted: Wanted, attempt: int, named: str = "") -> str:
+        """The attempt's class: the first, or down the order of preference and at last the first again."""
+        if self.recipe.retry_class == "same" or self.is_last(attempt):
+            return wanted.targets[0]
+        return wanted.targets[attempt % len(wanted.targets)]
+
+    def first(self, wanted: Wanted, attempt: int) -> Job:
+        """From the regular image itself; at later attempts from a random point near it."""
+        centre, radius = from_image(wanted.source), self.radii(attempt)[0]
+        start = centre if attempt == 0 else within_ball(centre, radius, self.draw(wanted, attempt))
+        goal = self.goal(self.target(wanted, attempt))
+        stop, weight = self._stop(radius), self.recipe.source_weight
+        return Job(wanted.stim_id, start, centre, float(radius), goal, stop, weight)
+
+    def next(self, outcome: Outcome, attempt: int) -> Job | None:
+        """On from where the smaller ball gave no more, in the next larger one."""
+        wider = [radius for radius in self.radii(attempt) if radius > outcome.job.radius]
+        if outcome.verdict == "reached" or not wider:
+            return None
+        job, radius = outcome.job, wider[0]
+        return Job(job.job_id, outcome.position, job.centre, float(radius), job.goal, self._stop(radius), job.weight)
+
+    def verdict(self, wanted: Wanted, attempt: int, judged: Judged) -> Verdict:
+        """The attempt's class, with the confidence."""
+        return Verdict(is_named(judged, self.target(wanted, attempt), self.recipe.confidence))
+
+    def _stop(self, radius: int) -> StopRule:
+        """Small balls are left soon; from the preferred radius on there is more patience."""
+        if radius < self.recipe.linf_preferred:
+            return StopRule(self.recipe.confidence, self.recipe.max_steps, patience=5, least_gain=0.5)
+        return StopRule(self.recipe.confidence, self.recipe.max_steps, patience=20, least_gain=0.05)
