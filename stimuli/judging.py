@@ -20,12 +20,14 @@ class Judged:
     """What a network says of one image file.
 
     label      : its class.
+    largest    : posterior of that class, 0 to 1.
     confidence : posterior of the target class, 0 to 1.
     image      : (height, width, 3), as read from the file.
     sha256     : of the file.
     """
 
     label: str
+    largest: float
     confidence: float
     image: ByteImage
     sha256: str
@@ -47,7 +49,13 @@ def judge(network: Network, paths: Sequence[Path], targets: Sequence[str]) -> li
     images = [read_rgb(path) for path in paths]
     posteriors = network.probabilities(np.stack(images))
     return [
-        Judged(network.labels[int(row.argmax())], float(row[network.label_index(target)]), image, sha256_of(path))
+        Judged(
+            network.labels[int(row.argmax())],
+            float(row.max()),
+            float(row[network.label_index(target)]),
+            image,
+            sha256_of(path),
+        )
         for path, target, image, row in zip(paths, targets, images, posteriors, strict=True)
     ]
 

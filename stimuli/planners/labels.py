@@ -1,0 +1,149 @@
+"""Label adversaries: Szegedy's least change, the fast gradient methods, projected gradients, label-opt."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from protocols.image_sets import LabelAdversaryRecipe
+from stimuli.judging import Judged
+from stimuli.networks.network import Network
+from stimuli.planners.planner import RecipePlanner, Verdict, Wanted, is_named
+from stimuli.synthesis.constraints import Constraint, LInfBall, PixelRange
+from stimuli.synthesis.engine import Job, Method, Outcome
+from stimuli.synthesis.lbfgsb import BoxLbfgs
+from stimuli.synthesis.objectives import CrossEntropy, LogPosterior, MeanLogPosterior, Near, Objective, Vote
+from stimuli.synthesis.optimisers import NormalisedGradient, Optimiser, SignGradient
+from stimuli.synthesis.starts import ByteImage, from_image, within_ball
+from stimuli.synthesis.stopping import StopRule
+
+# Szegedy's weight of the change, per squared grey level: searched between these.
+LEAST_WEIGHT, LARGEST_WEIGHT = 1e-7, 1e-1
+NAMED = 0.5
+"""A class with a posterior above this is the one that is named."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """Where Szegedy's search for the weight stands.
+
+    low, high : weights at which the class was reached, and was not.
+    rounds    : weights tried.
+    best      : the image of the least change that reached it; None yet.
+    distance  : its Euclidean distance from the source, grey levels.
+    """
+
+    low: float = LEAST_WEIGHT
+    high: float = LARGEST_WEIGHT
+    rounds: int = 0
+    best: ByteImage | None = None
+    distance: float = math.inf
+
+    @property
+    def weight(self) -> float:
+        """The next to try: the smallest first, then in the middle of the interval (on a log scale)."""
+        return self.low if self.rounds == 0 else math.sqrt(self.low * self.high)
+
+    def after(self, outcome: Outcome) -> Search:
+        """What one more outcome shows."""
+        weight, rounds = self.weight, self.rounds + 1
+        if outcome.verdict != "reached":
+            return replace(self, high=weight, rounds=rounds)
+        source = outcome.job.centre.transpose(1, 2, 0)
+        distance = float(np.linalg.norm(outcome.image.astype(np.float64) - source))
+        found = replace(self, low=weight, rounds=rounds)
+        return found if distance >= self.distance else replace(found, best=outcome.image, distance=distance)
+
+
+@dataclass(frozen=True)
+class LabelPlanner(RecipePlanner[LabelAdversaryRecipe]):
+    """From a source to a wrong class (or away from its own), against one network or several.
+
+    Szegedy et al. 2014, section 4.1; Goodfellow et al. 2015, section 4; Madry et al. 2018, eq. 2.1; Sabour et al. 2016
+    (label-opt).
+
+    ensemble : the networks that are attacked together; empty: the study's own.
+    """
+
+    ensemble: tuple[Network, ...] = ()
+
+    @property
+    def away(self) -> bool:
+        """Whether any class but the source's own will do."""
+        return self.recipe.target == "away"
+
+    @property
+    def method(self) -> Method:
+        """Objective, room and steps of the attack."""
+        epsilon, attack = self.recipe.epsilon, self.recipe.attack
+        objective, as_is = self._objective(), not_rounded(attack)
+        if attack == "szegedy":
+            objective = Near(objective)
+        constraints: dict[str, Constraint] = {"szegedy": PixelRange(), "fast_gradient": PixelRange()}
+        optimisers: dict[str, Optimiser] = {
+            "szegedy": BoxLbfgs(),
+            "label_opt": BoxLbfgs(),
+            "fgsm": SignGradient(epsilon),
+            "fast_gradient": NormalisedGradient(epsilon),
+            "pgd": SignGradient(self.recipe.step),
+        }
+        return Method(objective, constraints.get(attack, LInfBall()), optimisers[attack], reads_rounded=not as_is)
+
+    def _objective(self) -> Objective:
+        if self.away:
+            return CrossEntropy(self.network)
+        if len(self.ensemble) < 2:
+            return LogPosterior(self.ensemble[0] if self.ensemble else self.network)
+        return Vote(self.ensemble) if self.recipe.ensemble == "vote" else MeanLogPosterior(self.ensemble)
+
+    def target(self, wanted: Wanted, attempt: int, named: str) -> str:
+        """The wrong class; away from the source's own, the class that the network gives."""
+        return named if self.away else wanted.targets[0]
+
+    def first(self, wanted: Wanted, attempt: int) -> Job:
+        """From the source, or anywhere in the ball around it."""
+        centre, recipe = from_image(wanted.source), self.recipe
+        start = centre
+        if recipe.attack == "pgd" and recipe.random_start:
+            start = within_ball(centre, recipe.epsilon, self.draw(wanted, attempt))
+        goal = self.goal(wanted.category.network_class if self.away else wanted.targets[0])
+        search = Search() if recipe.attack == "szegedy" else None
+        weight = search.weight if search else 0.0
+        return Job(wanted.stim_id, start, centre, recipe.epsilon, goal, self._stop(), weight, search)
+
+    def _stop(self) -> StopRule:
+        if self.recipe.attack in ("fgsm", "fast_gradient"):
+            return StopRule(None, 1, patience=2)
+        if self.recipe.attack in ("pgd", "label_opt"):  # all their steps, as published, unless a confidence is asked for
+            return StopRule(self.recipe.confidence, self.recipe.max_steps, patience=self.recipe.max_steps)
+        return StopRule(self.recipe.confidence or NAMED, self.recipe.max_steps, patience=20, least_gain=1e-3)
+
+    def next(self, outcome: Outcome, attempt: int) -> Job | None:
+        """Szegedy: the search for the largest weight of the change at which the class is still reached."""
+        search = outcome.job.memory
+        if not isinstance(search, Search):
+            return None
+        further = search.after(outcome)
+        if further.rounds > self.recipe.weights_tried or (further.best is None and further.rounds > 1):
+            return None
+        job = outcome.job
+        return replace(job, start=job.centre, weight=further.weight, memory=further)
+
+    def image(self, outcome: Outcome) -> ByteImage:
+        """Of Szegedy's search the least change that reached the class; else the last job's image."""
+        search = outcome.job.memory
+        best = search.after(outcome).best if isinstance(search, Search) else None
+        return outcome.image if best is None else best
+
+    def verdict(self, wanted: Wanted, attempt: int, judged: Judged) -> Verdict:
+        """The target is named, or the source's own class is not."""
+        if self.away:
+            return Verdict(judged.label != wanted.category.network_class)
+        return Verdict(is_named(judged, wanted.targets[0], self.recipe.confidence))
+
+
+def not_rounded(attack: str) -> bool:
+    """Whether an attack reads its images as they are: those that search lines, and PGD as it is published."""
+    return attack in ("szegedy", "label_opt", "pgd")
