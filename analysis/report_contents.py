@@ -265,8 +265,8 @@ def set_facts(contents: Contents) -> list[SetFacts]:
 def _facts(name: str, recipe: Recipe, images: Sequence[Stimulus], right: Mapping[str, str]) -> SetFacts:
     confidences = [image.confidence for image in images]
     second = [image for image in images if image.second_network_label is not None]
-    changed = recipe.kind == "adversarial_interference"  # noise has a source class, but no picture that it changes
-    changes = [image.linf for image in images if changed and image.linf is not None]
+    # noise has a source class, but no picture that it changes
+    changes = [image.linf for image in images if recipe.changes_source and image.linf is not None]
 
     def share(count: int, of: int) -> str:
         return f"{count}/{of}" if of else "n/a"

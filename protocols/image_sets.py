@@ -73,7 +73,8 @@ class AdversarialNoiseRecipe(_Recipe):
     ] = "normalised"
     step: Annotated[Levels, Field(description="length of a step: RMS change per pixel, grey levels")] = 1.0
     mean_weight: Annotated[
-        Weight, Field(description="weight of the squared distance from the mean image, per grey level squared (Zhang 2021)")
+        Weight,
+        Field(description="weight of the squared distance from the mean image, per grey level squared (Zhang 2021)"),
     ] = 0.0
     max_steps: Steps = 1000
     attempts: Annotated[Attempts, Field(description="each starts at noise of its own")] = 5
@@ -184,7 +185,9 @@ class FeatureAdversaryRecipe(_Recipe):
     source: Label = "RE"
     guide: Annotated[
         Literal["other_animacy", "random"],
-        Field(description="whose representation it takes: the next regular image of the other animacy, or a random one"),
+        Field(
+            description="whose representation it takes: the next regular image of the other animacy, or a random one"
+        ),
     ] = "other_animacy"
     layer: Text
     epsilon: Annotated[Levels, Field(description="largest change of a value, grey levels")] = 10.0
@@ -217,7 +220,9 @@ class InversionRecipe(_Recipe):
     max_steps: Steps = 400
     range_weight: Annotated[Weight, Field(description="weight of the norm that keeps values in range")] = 1e-6
     variation_weight: Annotated[Weight, Field(description="weight of the total variation")] = 1e-4
-    error: Annotated[Inside, Field(description="success: relative squared error of the representation below this")] = 0.2
+    error: Annotated[Inside, Field(description="success: relative squared error of the representation below this")] = (
+        0.2
+    )
 
 
 class ControlRecipe(_Recipe):

@@ -13,7 +13,9 @@ from typing import Any
 from protocols.folder import StudyFolder, write_text
 from protocols.problems import FoolscanError, NotReady
 
-MANIFEST_FORMAT = 1
+MANIFEST_FORMAT = 2
+# What a format does not have yet reads as n/a.
+SINCE_2 = ("guide_id", "representation_ratio")
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,8 @@ class Stimulus:
     network_sha256: str
     seed: int
     sha256: str
+    guide_id: str | None = None
+    representation_ratio: float | None = None
 
     def path(self, folder: StudyFolder) -> Path:
         """The image file in a study folder."""
@@ -77,6 +81,9 @@ COLUMNS: dict[str, str] = {
     "network_sha256": "SHA-256 of that network's weights.",
     "seed": "Seed of the last attempt, from the study's seed and stim_id.",
     "sha256": "SHA-256 of the PNG file.",
+    "guide_id": "The image whose representation it takes, or for a control the adversary whose change it takes (n/a: neither).",
+    "representation_ratio": "Distance of its representation from the guide's, relative to the source's (feature adversaries); "
+    "relative squared error of its representation (inversions); of the PNG read back from disk (n/a for other kinds).",
 }
 
 
@@ -108,6 +115,9 @@ def read_manifest(folder: StudyFolder) -> list[Stimulus]:
         header, *rows = [*csv.reader(path.read_text(encoding="utf-8").splitlines(), delimiter="\t")] or [[]]
     except (UnicodeDecodeError, csv.Error) as error:
         raise FoolscanError(f"{path}: not readable as a UTF-8 table ({error}); make the stimuli again") from error
+    first_format = [name for name in COLUMNS if name not in SINCE_2]
+    if header == first_format:
+        header, rows = list(COLUMNS), [[*row, *["n/a"] * len(SINCE_2)] for row in rows]
     if header != list(COLUMNS):
         odd = sorted(set(header) ^ set(COLUMNS)) or ["the order of the columns"]
         raise FoolscanError(

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PrivateAttr
 
 from protocols.folder import MOST_RUNS
-from protocols.image_sets import Recipe, StimulusPlan
+from protocols.image_sets import ControlRecipe, Recipe, StimulusPlan
 from protocols.problems import Problem, ProtocolError
 from protocols.provenance import sha256_of_bytes
 from protocols.schema import (
@@ -295,6 +295,9 @@ def _unknown_names(study: Study) -> Iterator[Problem]:
         source = getattr(recipe, "source", None)
         if source is not None and not _is_of_pictures(sets.get(source)):
             yield study.problem(f"stimuli.sets.{name}.source", repr(source), "a set of kind 'pictures'")
+        if isinstance(recipe, ControlRecipe) and not _changes_pictures(sets.get(recipe.of)):
+            allowed = "a set that changes regular images (adversarial_interference, label_adversary, feature_adversary)"
+            yield study.problem(f"stimuli.sets.{name}.of", repr(recipe.of), allowed)
     if study.analysis.task not in study.tasks:
         yield study.problem("analysis.task", repr(study.analysis.task), f"a task: {', '.join(study.tasks)}")
     for roi in study.analysis.rois:
@@ -307,6 +310,10 @@ def _unknown_names(study: Study) -> Iterator[Problem]:
 
 def _is_of_pictures(recipe: Recipe | None) -> bool:
     return recipe is not None and recipe.kind == "pictures"
+
+
+def _changes_pictures(recipe: Recipe | None) -> bool:
+    return recipe is not None and recipe.changes_source and not isinstance(recipe, ControlRecipe)
 
 
 def _has(study: Study, key: str) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from protocols.folder import StudyFolder
-from protocols.image_sets import AdversarialInterferenceRecipe, PictureBookSource, PicturesRecipe
+from protocols.image_sets import PictureBookSource, PicturesRecipe
 from protocols.manifest import Stimulus, in_set, read_manifest
 from protocols.problems import FoolscanError
 from protocols.provenance import write_sidecar
@@ -27,6 +27,11 @@ WHAT = {
     "pictures": "regular images",
     "adversarial_noise": "adversarial noise",
     "adversarial_interference": "adversarial interference",
+    "label_adversary": "label adversaries",
+    "feature_adversary": "feature adversaries",
+    "inversion": "inverted representations",
+    "control": "controls of equal length",
+    "noise": "noise alone",
 }
 Line = tuple[str, str]
 """A line of a caption: text, colour."""
@@ -77,10 +82,13 @@ def _contact_sheets(study: Study, folder: StudyFolder) -> list[Path]:
         sheets[name] = set_sheet(name, WHAT[recipe.kind], rows, images)
     for name, recipe in study.stimuli.sets.items():
         if isinstance(recipe, PicturesRecipe):
+            sources = {row.stim_id for row in in_set(stimuli, name)}
             derived = {
-                other: kind for other, kind in study.stimuli.sets.items() if getattr(kind, "source", None) == name
+                other: kind
+                for other, kind in study.stimuli.sets.items()
+                if any(row.source_id in sources for row in in_set(stimuli, other))
             }
-            changed = [other for other, kind in derived.items() if isinstance(kind, AdversarialInterferenceRecipe)]
+            changed = [other for other, kind in derived.items() if kind.changes_source]
             sheets["triplets"] = side_by_side(name, list(derived), changed, stimuli, images)
     if isinstance(study.stimuli.pictures, PictureBookSource):
         sheets["picture-book"] = book_sheet(study.stimuli.pictures.split)

@@ -2,39 +2,29 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
 
 from protocols.folder import StudyFolder, open_folder, read_json
-from protocols.image_sets import AdversarialInterferenceRecipe, NetworkPlan, PicturesRecipe, Recipe
+from protocols.image_sets import NetworkPlan
 from protocols.manifest import COLUMNS, Stimulus, in_set, write_manifest
 from protocols.problems import FoolscanError
-from protocols.provenance import sha256_of_bytes, write_sidecar
-from protocols.seeds import generator_for, seed_for
+from protocols.provenance import write_sidecar
 from protocols.study import Study
-from stimuli.image_files import read_rgb, write_png
 from stimuli.image_statistics import image_statistics
-from stimuli.judging import Judged, judge, own_labels
+from stimuli.judging import judge, own_labels
 from stimuli.networks.network import Network, NetworkError
-from stimuli.pictures import PictureCategory, Pictures, animacy, pictures_of
-from stimuli.recipes import Planner, Wanted, attempt_id, planner_for, wrong_classes
-from stimuli.records import Made, Records, engine_hash, only_maker, recipe_hash
-from stimuli.synthesis.engine import Job, synthesise
-from stimuli.synthesis.starts import ByteImage
+from stimuli.pictures import Pictures, animacy, pictures_of
+from stimuli.planners.choosing import wrong_classes
+from stimuli.records import only_maker
+from stimuli.workshop import Item, Progress, Workshop, someone_recorded
 
 BATCH_SIZE = 8
-RE_ATTEMPTS = 10
-"""Pictures of a category that are tried until the network names one rightly."""
 PACKAGES = ("numpy", "pillow", "torch", "torchvision")
 
-Progress = Callable[[str, int, int, str], None]
-"""Told (what is made, images done, images in all, a note)."""
 LoadNetwork = Callable[[NetworkPlan, Path, str], Network]
 """Gives the network of a plan: (plan, folder of the study file, device)."""
 
@@ -130,13 +120,17 @@ def make(
     open_folder(root.root, study.title)
     _refuse_to_replace_shown(study, root)
     with only_maker(root):
-        workshop = _Workshop(study, root, network, pictures, tell)
-        ordered = sorted(plan.sets.items(), key=lambda item: item[1].kind != "pictures")
-        made = {name: workshop.make_set(name, recipe) for name, recipe in ordered}
-        rows = [row for name in plan.sets for row in workshop.rows(name, made[name], second)]
+        batch_size = plan.batch_size or BATCH_SIZE
+
+        def further(named: NetworkPlan) -> Network:
+            return load(named, study.folder, device)
+
+        workshop = Workshop(study, root, network, pictures, batch_size, further, tell)
+        made = workshop.make()
+        rows = [row for name in plan.sets for row in _rows(study, workshop, name, made[name], second)]
         manifest = write_manifest(root, rows)
         workshop.records.forget_all_but(row.stim_id for row in rows)
-        sidecar = _write_sidecar(study, root, network, second, pictures)
+        sidecar = _write_sidecar(study, root, network, second, pictures, batch_size)
     return MakeResult(tuple(rows), manifest, sidecar)
 
 
@@ -150,14 +144,14 @@ def _refuse_unknown_classes(study: Study, network: Network, pictures: Pictures) 
     if wrong:
         raise FoolscanError("\n".join(wrong))
     for recipe in study.stimuli.sets.values():
-        if isinstance(recipe, AdversarialInterferenceRecipe) and recipe.target == "other_animacy":
-            wrong_classes(recipe.target, pictures.categories, network, np.zeros((0, 0)), {})
+        if getattr(recipe, "target", None) == "other_animacy":
+            wrong_classes("other_animacy", pictures.categories, network, np.zeros((0, 0)), {})
 
 
 def _refuse_to_replace_shown(study: Study, folder: StudyFolder) -> None:
     """People's data name the images they saw: those may not become other images."""
     sidecar = folder.manifest.with_suffix(".json")
-    recorded = _someone_recorded(folder)
+    recorded = someone_recorded(folder)
     if recorded is None or not sidecar.exists():
         return
     earlier = read_json(sidecar).get("foolscan", {}).get("parameters", {})
@@ -168,217 +162,63 @@ def _refuse_to_replace_shown(study: Study, folder: StudyFolder) -> None:
         )
 
 
-def _someone_recorded(folder: StudyFolder) -> Path | None:
-    """A person's data in the folder, if there are any; simulated ones are nobody's."""
-    if read_json(folder.root / "dataset_description.json").get("Simulated", False):
-        return None
-    return next(folder.root.glob("sub-*"), None)
-
-
-@dataclass(frozen=True)
-class _Item:
-    """One image with what it took."""
-
-    wanted: Wanted | None
-    category: PictureCategory
-    target_class: str
-    made: Made
-
-
-class _Workshop:
-    """The sets of one study being made in one folder."""
-
-    def __init__(self, study: Study, folder: StudyFolder, network: Network, pictures: Pictures, tell: Progress) -> None:
-        self.study, self.folder, self.network, self.pictures, self.tell = study, folder, network, pictures, tell
-        self.records = Records(folder)
-        self.facts: dict[str, Any] = {
-            "study_seed": study.seed,
-            "size_px": study.stimuli.size_px,
-            "network_sha256": network.weights_sha256,
-            "batch_size": BATCH_SIZE,
-            "device": network.device.type,
-            "torch": torch.__version__,
-            "engine": engine_hash(),
-        }
-
-    def file(self, set_name: str, category: PictureCategory) -> Path:
-        return self.folder.stimuli / set_name / f"{set_name}-{category.name}.png"
-
-    def put(self, path: Path, image: ByteImage) -> None:
-        """Write an image; not in place of one that a person may have seen (another machine or version makes other bits)."""
-        recorded = _someone_recorded(self.folder)
-        if recorded is not None and path.exists():
-            raise FoolscanError(
-                f"{path}: would be made anew, but {recorded.name} was shown the one that stands "
-                "(other weights, version or machine?); make the images into a new folder with --to"
-            )
-        write_png(path, image)
-
-    def make_set(self, name: str, recipe: Recipe) -> list[_Item]:
-        if isinstance(recipe, PicturesRecipe):
-            return self._pictures(name)
-        wanted = self._wanted(name, recipe)
-        return self._synthesised(name, planner_for(recipe, self.network, self.study.seed), wanted, recipe)
-
-    def _pictures(self, name: str) -> list[_Item]:
-        """Regular images: of each category the first that the network names rightly."""
-        n_categories = len(self.pictures.categories)
-        items: list[_Item] = []
-        for category in self.pictures.categories:
-            self.tell(name, len(items), n_categories, "")
-            items.append(self._picture(name, category))
-        self.tell(name, n_categories, n_categories, "")
-        return items
-
-    def _picture(self, name: str, category: PictureCategory) -> _Item:
-        stim_id, path = f"{name}-{category.name}", self.file(name, category)
-        facts = {"stim_id": stim_id, "pictures": self.pictures.identity(category), "class": category.network_class}
-        recipe_sha256 = recipe_hash(self.facts | facts)
-        made = self.records.finished(stim_id, recipe_sha256, path)
-        if made is None:
-            allowed = min(RE_ATTEMPTS, self.pictures.choices(category) or RE_ATTEMPTS)
-            for attempt in range(allowed):
-                self.put(path, self.pictures.image(category, attempt))
-                (judged,) = judge(self.network, [path], [category.network_class])
-                if judged.label == category.network_class:
-                    break
-            seed = seed_for(self.study.seed, f"picture/{category.name}")
-            success = judged.label == category.network_class
-            made = Made(stim_id, success, attempt + 1, 0, seed, judged.sha256)
-            self.records.keep(made, recipe_sha256)
-        return _Item(None, category, category.network_class, made)
-
-    def _wanted(self, name: str, recipe: Any) -> list[Wanted]:
-        categories = self.pictures.categories
-        paths = [self.file(recipe.source, category) for category in categories]
-        sources = [read_rgb(path) for path in paths]
-        targets: list[tuple[str, ...]] = [(category.network_class,) for category in categories]
-        if isinstance(recipe, AdversarialInterferenceRecipe):
-            posteriors = self.network.probabilities(np.stack(sources))
-            draws = {c.name: generator_for(self.study.seed, f"target/{name}-{c.name}") for c in categories}
-            targets = wrong_classes(recipe.target, categories, self.network, posteriors, draws)
-        return [
-            Wanted(
-                f"{name}-{category.name}",
-                category,
-                f"{recipe.source}-{category.name}",
-                source,
-                classes,
-            )
-            for category, source, classes in zip(categories, sources, targets, strict=True)
-        ]
-
-    def _synthesised(self, name: str, planner: Planner, wanted: Sequence[Wanted], recipe: Recipe) -> list[_Item]:
-        """Images by the engine; each is written, read back and judged as it finishes."""
-        by_id = {item.stim_id: item for item in wanted}
-        hashes = {item.stim_id: self._recipe_hash(item, recipe) for item in wanted}
-        done: dict[str, Made] = {}
-        queue: deque[Job] = deque()
-        attempt = dict.fromkeys(by_id, 0)
-        steps = dict.fromkeys(by_id, 0)
-        for item in wanted:
-            finished = self.records.finished(item.stim_id, hashes[item.stim_id], self.file(name, item.category))
-            if finished is not None:
-                done[item.stim_id] = finished
-            else:
-                queue.append(planner.first(item, 0))
-        self.tell(name, len(done), len(wanted), "")
-        for outcome in synthesise(planner.method, queue, BATCH_SIZE, self.network.device):
-            stim_id = outcome.job.job_id
-            item = by_id[stim_id]
-            steps[stim_id] += outcome.steps
-            further = planner.next(outcome, attempt[stim_id])
-            if further is not None:
-                queue.append(further)
-                continue
-            path = self.file(name, item.category)
-            self.put(path, outcome.image)
-            target = planner.target(item, attempt[stim_id])
-            (judged,) = judge(self.network, [path], [target])
-            success = judged.label == target and judged.confidence >= planner.confidence
-            tries = attempt[stim_id] + 1
-            if not success and tries < planner.attempts:
-                attempt[stim_id], steps[stim_id] = tries, 0
-                queue.append(planner.first(item, tries))
-                continue
-            seed = seed_for(self.study.seed, attempt_id(stim_id, attempt[stim_id]))
-            done[stim_id] = Made(stim_id, success, tries, steps[stim_id], seed, judged.sha256)
-            self.records.keep(done[stim_id], hashes[stim_id])
-            restarts = sum(attempt.values())
-            self.tell(name, len(done), len(wanted), f"{restarts} restarts" if restarts else "")
-        return [
-            _Item(item, item.category, planner.target(item, done[item.stim_id].attempts - 1), done[item.stim_id])
-            for item in wanted
-        ]
-
-    def _recipe_hash(self, wanted: Wanted, recipe: Recipe) -> str:
-        source = sha256_of_bytes(np.ascontiguousarray(wanted.source).tobytes())
-        facts = {"stim_id": wanted.stim_id, "targets": wanted.targets, "source_pixels": source}
-        return recipe_hash(self.facts | facts | {"recipe": recipe.model_dump(mode="json")})
-
-    def rows(self, name: str, items: Sequence[_Item], second: Network | None) -> list[Stimulus]:
-        """The manifest's rows of one set, every file read once more and judged."""
-        paths = [self.file(name, item.category) for item in items]
-        judged = judge(self.network, paths, [item.target_class for item in items])
-        labels = (
-            own_labels(second, np.stack([found.image for found in judged])) if second else [(None, None)] * len(items)
-        )
-        known = animacy(self.pictures.categories, self.network.labels)
-        linf_needed = isinstance(self.study.stimuli.sets[name], AdversarialInterferenceRecipe)
-        return [
-            self._row(name, item, found, label, known, linf_needed)
-            for item, found, label in zip(items, judged, labels, strict=True)
-        ]
-
-    def _row(
-        self,
-        name: str,
-        item: _Item,
-        found: Judged,
-        second: tuple[str | None, float | None],
-        known: dict[str, bool],
-        changed: bool,
-    ) -> Stimulus:
+def _rows(study: Study, workshop: Workshop, name: str, items: Sequence[Item], second: Network | None) -> list[Stimulus]:
+    """The manifest's rows of one set, every file read once more and judged."""
+    network, pictures = workshop.network, workshop.pictures
+    paths = [workshop.file(name, item.category) for item in items]
+    named = [found.label for found in judge(network, paths, [item.category.network_class for item in items])]
+    targets = [item.target(label) for item, label in zip(items, named, strict=True)]
+    judged = judge(network, paths, targets)
+    labels = own_labels(second, np.stack([found.image for found in judged])) if second else [(None, None)] * len(items)
+    known = animacy(pictures.categories, network.labels)
+    changed = study.stimuli.sets[name].changes_source
+    rows = []
+    for item, target, found, label in zip(items, targets, judged, labels, strict=True):
         distance = found.distance(item.wanted.source) if item.wanted and changed else (None, None)
         statistics = image_statistics(found.image)
-        return Stimulus(
-            stim_id=item.made.stim_id,
-            stim_file=self.file(name, item.category).relative_to(self.folder.stimuli).as_posix(),
-            set=name,
-            category=item.category.name,
-            supercategory=item.category.supercategory,
-            animal_source=item.category.animal,
-            source_id=item.wanted.source_id if item.wanted else None,
-            target_class=item.target_class,
-            network_label=found.label,
-            animal_network_label=known.get(found.label),
-            confidence=found.confidence,
-            success=item.made.success,
-            attempts=item.made.attempts,
-            steps=item.made.steps,
-            l2=distance[0],
-            linf=distance[1],
-            second_network_label=second[0],
-            second_network_confidence=second[1],
-            luminance=statistics.mean_luma,
-            rms_contrast=statistics.rms_contrast,
-            spectral_slope=statistics.spectral_slope,
-            network=self.network.name,
-            network_sha256=self.network.weights_sha256,
-            seed=item.made.seed,
-            sha256=found.sha256,
+        rows.append(
+            Stimulus(
+                stim_id=item.made.stim_id,
+                stim_file=workshop.file(name, item.category).relative_to(workshop.folder.stimuli).as_posix(),
+                set=name,
+                category=item.category.name,
+                supercategory=item.category.supercategory,
+                animal_source=item.category.animal,
+                source_id=item.wanted.source_id if item.wanted else None,
+                target_class=target,
+                network_label=found.label,
+                animal_network_label=known.get(found.label),
+                confidence=found.confidence,
+                success=item.made.success,
+                attempts=item.made.attempts,
+                steps=item.made.steps,
+                l2=distance[0],
+                linf=distance[1],
+                second_network_label=label[0],
+                second_network_confidence=label[1],
+                luminance=statistics.mean_luma,
+                rms_contrast=statistics.rms_contrast,
+                spectral_slope=statistics.spectral_slope,
+                network=network.name,
+                network_sha256=network.weights_sha256,
+                seed=item.made.seed,
+                sha256=found.sha256,
+                guide_id=item.wanted.guide_id if item.wanted else None,
+                representation_ratio=item.verdict(found).ratio,
+            )
         )
+    return rows
 
 
 def _write_sidecar(
-    study: Study, folder: StudyFolder, network: Network, second: Network | None, pictures: Pictures
+    study: Study, folder: StudyFolder, network: Network, second: Network | None, pictures: Pictures, batch_size: int
 ) -> Path:
     size = study.stimuli.size_px
     parameters = {
         "study": study.name,
         "study_seed": study.seed,
         "stimuli": study.stimuli.model_dump(mode="json"),
-        "batch_shape": [BATCH_SIZE, 3, size, size],
+        "batch_shape": [batch_size, 3, size, size],
         "device": str(network.device),
         "network": {"description": network.description, "sha256": network.weights_sha256},
         "second_network": {"description": second.description, "sha256": second.weights_sha256} if second else None,

@@ -78,6 +78,8 @@ def guides(
             others = [other for other in categories if other.name != category.name]
             place = int(draws[category.name].integers(max(1, len(others))))
         if not others:
-            raise FoolscanError(f"guide {rule}: there is no such category beside {category.name} in the study; use the other rule")
+            raise FoolscanError(
+                f"guide {rule}: there is no such category beside {category.name} in the study; use the other rule"
+            )
         found.append(others[place % len(others)])
     return found

@@ -116,7 +116,10 @@ class LabelPlanner(RecipePlanner[LabelAdversaryRecipe]):
     def _stop(self) -> StopRule:
         if self.recipe.attack in ("fgsm", "fast_gradient"):
             return StopRule(None, 1, patience=2)
-        if self.recipe.attack in ("pgd", "label_opt"):  # all their steps, as published, unless a confidence is asked for
+        if self.recipe.attack in (
+            "pgd",
+            "label_opt",
+        ):  # all their steps, as published, unless a confidence is asked for
             return StopRule(self.recipe.confidence, self.recipe.max_steps, patience=self.recipe.max_steps)
         return StopRule(self.recipe.confidence or NAMED, self.recipe.max_steps, patience=20, least_gain=1e-3)
 
@@ -126,7 +129,7 @@ class LabelPlanner(RecipePlanner[LabelAdversaryRecipe]):
         if not isinstance(search, Search):
             return None
         further = search.after(outcome)
-        if further.rounds > self.recipe.weights_tried or (further.best is None and further.rounds > 1):
+        if further.best is None or further.rounds > self.recipe.weights_tried:
             return None
         job = outcome.job
         return replace(job, start=job.centre, weight=further.weight, memory=further)

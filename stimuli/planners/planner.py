@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -82,6 +82,7 @@ class EnginePlanner(Planner, Protocol):
         """The image of an attempt that is over."""
 
 
+@runtime_checkable
 class DrawnPlanner(Planner, Protocol):
     """A planner whose images are computed at once."""
 
