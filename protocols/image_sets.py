@@ -52,6 +52,14 @@ class _Recipe(Plan):
     changes_source: ClassVar[bool] = False
 
 
+class _MayFail(_Recipe):
+    """A recipe whose criterion some images may be expected not to meet."""
+
+    failures_expected: Annotated[
+        Flag, Field(description="images that do not meet the criterion are told of, and do not make the set wanting")
+    ] = False
+
+
 class PicturesRecipe(_Recipe):
     """Regular images (RE): pictures as they are, on the network's pixel grid."""
 
@@ -134,7 +142,7 @@ class AdversarialInterferenceRecipe(_Recipe):
         return linf_max
 
 
-class LabelAdversaryRecipe(_Recipe):
+class LabelAdversaryRecipe(_MayFail):
     """Label adversaries: the smallest or the quickest change that makes a network, or several, say another class."""
 
     changes_source: ClassVar[bool] = True
@@ -176,7 +184,7 @@ class LabelAdversaryRecipe(_Recipe):
     ] = 8
 
 
-class FeatureAdversaryRecipe(_Recipe):
+class FeatureAdversaryRecipe(_MayFail):
     """Feature adversaries: a source, hardly changed, whose inner representation is another image's (Sabour 2016)."""
 
     changes_source: ClassVar[bool] = True
@@ -207,7 +215,7 @@ class FeatureAdversaryRecipe(_Recipe):
     ] = 0.5
 
 
-class InversionRecipe(_Recipe):
+class InversionRecipe(_MayFail):
     """What a layer holds of an image: another image with the same representation (Mahendran & Vedaldi 2015)."""
 
     has_correct_answer: ClassVar[bool] = False  # what can still be seen is the question

@@ -36,16 +36,18 @@ class MakeResult:
     stimuli  : every image, in the order of the manifest.
     manifest : its path.
     sidecar  : the JSON beside it.
+    expected : sets of which some images may fail.
     """
 
     stimuli: tuple[Stimulus, ...]
     manifest: Path
     sidecar: Path
+    expected: tuple[str, ...] = ()
 
     @property
     def failures(self) -> tuple[Stimulus, ...]:
-        """The images that did not meet their recipe's criterion."""
-        return tuple(stimulus for stimulus in self.stimuli if not stimulus.success)
+        """The images that did not meet their recipe's criterion, though they should."""
+        return tuple(s for s in self.stimuli if not s.success and s.set not in self.expected)
 
     @property
     def summary(self) -> dict[str, str]:
@@ -131,7 +133,8 @@ def make(
         manifest = write_manifest(root, rows)
         workshop.records.forget_all_but(row.stim_id for row in rows)
         sidecar = _write_sidecar(study, root, network, second, pictures, batch_size)
-    return MakeResult(tuple(rows), manifest, sidecar)
+    expected = tuple(name for name, recipe in plan.sets.items() if getattr(recipe, "failures_expected", False))
+    return MakeResult(tuple(rows), manifest, sidecar, expected)
 
 
 def _refuse_unknown_classes(study: Study, network: Network, pictures: Pictures) -> None:

@@ -66,7 +66,7 @@ def test_the_manifest_reads_back_what_was_written(tmp_path: Path) -> None:
     [
         ("\ttrue\tRE-cat", "\tyes\tRE-cat", "stimuli.tsv:2: animal_source: found 'yes'"),
         ("0.9912", "high", "stimuli.tsv:2: confidence: found 'high'"),
-        ("\tmug\tmug", "\tmug", "found 24 columns, expected 25"),
+        ("\tmug\tmug", "\tmug", "found 26 columns, expected 27"),
         ("category\t", "kind\t", "other columns"),
     ],
 )

@@ -14,6 +14,7 @@ from PIL import Image
 from small_image_study import SMALL, TASKS, contents, small_study
 
 import stimuli.make
+import stimuli.workshop
 from protocols.folder import StudyFolder, write_bytes
 from protocols.manifest import COLUMNS, in_set, read_manifest, write_manifest
 from protocols.problems import FoolscanError
@@ -78,7 +79,7 @@ def test_made_again_nothing_is_synthesised_and_nothing_changes(
     def never(*_: object) -> None:
         raise AssertionError("synthesised again")
 
-    monkeypatch.setattr(stimuli.make, "synthesise", lambda method, queue, *_: [never() for _ in queue])
+    monkeypatch.setattr(stimuli.workshop, "synthesise", lambda method, queue, *_: [never() for _ in queue])
     make(study, folder, "cpu")
     assert contents(folder.root) == before
 
@@ -87,7 +88,7 @@ def test_made_again_nothing_is_synthesised_and_nothing_changes(
 def test_interrupted_and_run_again_it_ends_with_the_same_bytes(
     study: Study, finished: StudyFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, images_written: int
 ):
-    folder, written, real = StudyFolder(tmp_path / "new"), [], stimuli.make.write_png
+    folder, written, real = StudyFolder(tmp_path / "new"), [], stimuli.workshop.write_png
 
     def ctrl_c(path: Path, image: np.ndarray) -> None:
         real(path, image)
@@ -96,7 +97,7 @@ def test_interrupted_and_run_again_it_ends_with_the_same_bytes(
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(stimuli.make, "write_png", ctrl_c)
+        patched.setattr(stimuli.workshop, "write_png", ctrl_c)
         with pytest.raises(KeyboardInterrupt):
             make(study, folder, "cpu")
     assert not folder.manifest.exists()

@@ -11,7 +11,10 @@ from protocols.image_sets import AdversarialInterferenceRecipe, AdversarialNoise
 from protocols.problems import FoolscanError
 from stimuli.networks import Network, load_network
 from stimuli.pictures import PictureCategory, book_categories
-from stimuli.recipes import InterferencePlanner, NoisePlanner, Wanted, wrong_classes
+from stimuli.planners.choosing import wrong_classes
+from stimuli.planners.interference import InterferencePlanner
+from stimuli.planners.noise import NoisePlanner
+from stimuli.planners.planner import Wanted
 from stimuli.synthesis.engine import Outcome
 from stimuli.synthesis.optimisers import NormalisedGradient
 
