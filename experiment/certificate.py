@@ -51,7 +51,7 @@ class Certificate:
     tr_estimate_s   : slope of the pulses' times over their number, s; None with fewer than two.
     missed          : stimulus trials without a response in the window.
     pulses          : the pulses, judged together.
-    fixation_breaks : None without an eye tracker.
+    fixation_breaks : while an image was shown; None without an eye tracker. `share_on_fixation` is of the samples then.
     loop_cost_p99_s : what the drawing loop cost beside the flip, s; None under a simulated clock.
     bids            : the BIDS validator's judgement of the folder at the end of the run.
     """
@@ -88,6 +88,7 @@ class Certificate:
     extra_presses: int
     sets: tuple[SetResponses, ...]
     fixation_breaks: int | None
+    share_on_fixation: float | None
     refresh_rig_hz: float
     refresh_measured_hz: float | None
     loop_cost_p99_s: float | None
@@ -118,8 +119,7 @@ def certificate_of(journal: Journal, bids: BidsVerdict = NOT_ASKED) -> Certifica
         *(fault["what"] for fault in journal.of("fault")),
         *(f"not valid BIDS: {error}" for error in bids.errors[:3]),
     ]
-    gaze = journal.of("gaze")
-    breaks = sum(record.get("what") == "fixation break" for record in gaze) if gaze else None
+    breaks, on_fixation = _gaze(journal)
     return Certificate(
         format=CERTIFICATE_FORMAT,
         run=run_of(journal).stem,
@@ -153,6 +153,7 @@ def certificate_of(journal: Journal, bids: BidsVerdict = NOT_ASKED) -> Certifica
         extra_presses=sum(event.extra_presses for event in events),
         sets=_sets(images),
         fixation_breaks=breaks,
+        share_on_fixation=on_fixation,
         refresh_rig_hz=header["refresh_hz"],
         refresh_measured_hz=header["stage"].get("refresh_measured_hz"),
         loop_cost_p99_s=(journal.end or {}).get("loop_cost_p99_s"),
@@ -189,6 +190,19 @@ def _sets(images: Sequence[Event]) -> tuple[SetResponses, ...]:
     return tuple(found)
 
 
+def _gaze(journal: Journal) -> tuple[int | None, float | None]:
+    """Fixation breaks during images, and the share of samples on the fixation point; None where there is no gaze."""
+    rows = journal.header["timeline"]["rows"]
+    records = [gaze for gaze in journal.of("gaze") if gaze.get("what") == "row" and rows[gaze["row"]]["stim_id"]]
+    if not records:
+        return None, None
+    seen = [gaze for gaze in records if gaze["share_on_fixation"] is not None]
+    weights = np.array([gaze["samples"] * (1.0 - gaze["share_lost"]) for gaze in seen])
+    shares = np.array([gaze["share_on_fixation"] for gaze in seen])
+    on_fixation = _rounded(np.average(shares, weights=weights)) if weights.sum() > 0 else None
+    return sum(gaze["breaks"] for gaze in records), on_fixation
+
+
 def _remarks_on_showing(
     journal: Journal, events: Sequence[Event], errors_s: np.ndarray, frame_s: float, planned: int
 ) -> list[str]:
@@ -209,6 +223,7 @@ def _remarks_on_pulses(journal: Journal, pulses: PulseReport) -> list[str]:
     expected = journal.header["scan"]["pulses"]
     if journal.complete and pulses.seen != expected:
         why = "; ".join(hypothesis.sentence for hypothesis in pulses.hypotheses)
+        why += " (once the images are there: foolscan experiment correct-onsets)" if why else ""
         gaps = f"{pulses.missed} lacking in between" if pulses.missed else ""
         reason = (
             "; ".join(part for part in (gaps, why) if part) or "was the first missed, or did the scanner stop early?"
