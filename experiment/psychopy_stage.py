@@ -80,7 +80,7 @@ class PsychoPyStage:
         self._background = display.background(task.background_grey)
         self._image_px = display.px(task.image_deg)
         chosen = chosen_screen(display)
-        self.window = _open_window(rig, self._background)
+        self.window = open_window(rig, self._background)
         self._ramp = GammaRamp(card_of(self.window, chosen.origin_px))
         try:
             if display.luminance.mode == "linearised" and display.luminance.curve is not None:
@@ -304,6 +304,7 @@ class Checks:
         gl.glBindTexture(gl.GL_TEXTURE_2D, self._texture)
         gl.glTexEnvi(gl.GL_TEXTURE_ENV, gl.GL_TEXTURE_ENV_MODE, gl.GL_REPLACE)
         gl.glDisable(gl.GL_DEPTH_TEST)
+        gl.glDisable(gl.GL_BLEND)  # the checks have no alpha: they would take that of whatever was drawn last
         gl.glBegin(gl.GL_TRIANGLE_FAN)
         for (s, t), (x, y) in zip((outline / self._period_px).tolist(), corners.tolist(), strict=True):
             gl.glTexCoord2f(s, t)
@@ -315,7 +316,13 @@ class Checks:
         gl.glPopAttrib()
 
 
-def _open_window(rig: Rig, background: int) -> Any:
+def open_window(rig: Rig, background: int) -> Any:
+    """A PsychoPy window on the rig's screen.
+
+    background : grey level that is sent.
+
+    Raises FoolscanError when the driver refuses it, or it comes out at another size than the rig's.
+    """
     display = rig.display
     monitor = monitors.Monitor(f"foolscan {rig.name}", width=display.width_mm / 10, distance=display.distance_mm / 10)
     monitor.setSizePix(display.size_px)
