@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from experiment.bids import NOT_ASKED, BidsVerdict
+from experiment.bids import NOT_ASKED, BidsVerdict, kinds_of
 from experiment.events import Event, events_of, origin_s, plans_of, run_of
 from experiment.journal import Journal
 from experiment.pulse_report import PulseReport, pulse_report
@@ -256,7 +256,9 @@ def _notes(
     found = [f"{_count(number, what)} {where}".strip() for number, what, where in counts if number]
     if journal.cut:
         found.append("the journal's last line was cut off, and with it one record")
-    return found + [f"BIDS: {line}" for line in bids.warnings[:2]]
+    kinds = kinds_of(bids.warnings)
+    more = ", …" if len(kinds) > 4 else ""
+    return [*found, *([f"BIDS warnings: {', '.join(kinds[:4])}{more}"] if kinds else [])]
 
 
 def _count(number: int, what: str) -> str:

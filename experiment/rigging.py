@@ -147,7 +147,9 @@ def interruptible() -> Iterator[threading.Event]:
     if threading.current_thread() is not threading.main_thread():
         yield flag
         return
-    numbers = [signal.SIGINT, *([signal.SIGBREAK] if sys.platform == "win32" else [])]
+    numbers = [signal.SIGINT]
+    if sys.platform == "win32":
+        numbers.append(signal.SIGBREAK)
     before = {number: signal.getsignal(number) for number in numbers}
 
     def raise_flag(number: int, frame: object) -> None:
