@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from experiment.timeline import Timeline
-from protocols.folder import RunId, StudyFolder, atomic_path
+from protocols.folder import REHEARSAL_NOTE, RunId, StudyFolder, atomic_path
 
 WAITING = -1
 
@@ -31,16 +32,18 @@ def rows_to_picture(timeline: Timeline, count: int) -> dict[int, str]:
 
 
 def write_screenshots(folder: StudyFolder, run: RunId, pictures: Mapping[str, np.ndarray]) -> tuple[Path, ...]:
-    """Write back buffers as PNG.
+    """Write back buffers as PNG, each marked as the rehearsal's that it is (only simulated clocks allow them).
 
     pictures : name -> (height, width, 3) uint8; empty ones (from no screen) are left out.
     """
     written = []
+    mark = PngInfo()
+    mark.add_text("Description", REHEARSAL_NOTE)
     for name, pixels in sorted(pictures.items()):
         if pixels.size == 0:
             continue
         path = folder.derived("screenshots") / f"{run.stem}_{name}.png"
         with atomic_path(path) as temporary:
-            Image.fromarray(pixels).save(temporary, format="PNG")
+            Image.fromarray(pixels).save(temporary, format="PNG", pnginfo=mark)
         written.append(path)
     return tuple(written)

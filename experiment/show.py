@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
@@ -18,6 +18,7 @@ from experiment.faults import Faults, FaultyTriggers, StormyResponses, value_of
 from experiment.gaze_log import with_gaze
 from experiment.journal import JOURNAL_FORMAT, JournalWriter, Record
 from experiment.ports import Ports
+from experiment.priority import high_priority
 from experiment.pulse_judge import PulseJudge
 from experiment.responses import ResponseSource
 from experiment.rigging import interruptible, open_responses, open_triggers, stopper
@@ -60,9 +61,10 @@ class Show:
             performance = None
             reason = "an error"
             try:
-                journal.put(self.header(triggers, responses, folder))
-                with self.with_gaze(journal, folder) as log:
-                    performance = self.conduct(triggers, responses, log, pictures_of, ports.news)
+                with nullcontext("ordinary") if self.clock.virtual else high_priority() as priority:
+                    journal.put(self.header(triggers, responses, folder) | {"priority": priority})
+                    with self.with_gaze(journal, folder) as log:
+                        performance = self.conduct(triggers, responses, log, pictures_of, ports.news)
                 reason = performance.reason
             except Exception as error:
                 reason = str(error)
@@ -161,6 +163,7 @@ class Show:
             "response_window_s": timeline.response_window_s,
             "rating": timeline.rating,
             "refresh_hz": timeline.refresh_hz,
+            "display": self.rig.display.model_dump(include={"width_mm", "distance_mm", "size_px"}),
             "length_s": timeline.length_s,
             "scan": asdict(timeline.scan),
             "clock": self.clock.facts(),

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from watermark import unmarked
 
 from experiment.bids import validate
 from protocols.folder import StudyFolder
@@ -76,6 +77,7 @@ def test_the_thinnest_thread_interrupted_in_three_rooms_and_run_again(tmp_path: 
     assert "imulated" in page
     assert 'src="http' not in page
     assert validate(folder.root).errors == ()
+    assert unmarked(folder.root) == []  # nothing in it could be mistaken for a participant's data
 
     uninterrupted = tmp_path / "again"
     process = start(study, uninterrupted)
