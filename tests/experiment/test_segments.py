@@ -152,8 +152,11 @@ def test_frames_that_are_lost_leave_the_bar_where_it_belongs(late: dict[int, int
             assert still == SWEEP.at(flip["frame"] - 60)
             lost = next((r["lost"] for r in memory.of("late") if r["n"] == flip["n"]), 0)
             assert round((flip["t_s"] - pulse_s) * HZ) == flip["frame"] + lost
+    # the run ends on its planned frame, unless just those flips come late that should have shown its end
     end = memory.of("flip")[-1]
-    assert end["t_s"] - pulse_s == pytest.approx(6.0, abs=(max(late.values(), default=0) + 0.5) / HZ)
+    lost = {record["n"]: record["lost"] for record in memory.of("late")}
+    allowed = lost.get(end["n"], 0) + lost.get(end["n"] - 1, 0)
+    assert -1e-5 <= end["t_s"] - pulse_s - 6.0 <= allowed / HZ + 1e-5
 
 
 # --- self-paced ----------------------------------------------------------------------------------------------------
