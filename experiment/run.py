@@ -129,7 +129,7 @@ def run(
             performance = show.play(lambda: journal_writer(journal_path), rows_to_picture(timeline, screenshots), place)
         if not performance.complete:
             _end_aborted(place, run_id, performance)
-        saved = write_screenshots(place, run_id, performance.snapshots)
+        saved = write_screenshots(place, run_id, performance.snapshots, rig.display)
         hashes = hashing.hashes if hashing else None
         return _written(place, run_id, timeline_path, saved, hashes, set_aside, rig)
 

@@ -29,6 +29,16 @@ def as_sent(pixels: np.ndarray, display: Display) -> np.ndarray:
     return np.ascontiguousarray(np.rot90(pixels, display.rotation_deg // 90))
 
 
+def as_seen(picture: np.ndarray, display: Display) -> np.ndarray:
+    """What is sent, as the participant sees it through the rig's mirrors: the way back from `as_sent`."""
+    picture = np.rot90(picture, -display.rotation_deg // 90)
+    if display.flip_vertical:
+        picture = picture[::-1]
+    if display.flip_horizontal:
+        picture = picture[:, ::-1]
+    return np.ascontiguousarray(picture)
+
+
 def points_as_sent(points: np.ndarray, display: Display) -> np.ndarray:
     """Points as the graphics card must send them (see `as_sent`).
 

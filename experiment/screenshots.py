@@ -9,8 +9,10 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from experiment.screen_geometry import as_seen
 from experiment.timeline import Timeline
 from protocols.folder import REHEARSAL_NOTE, RunId, StudyFolder, atomic_path
+from protocols.rig_display import Display
 
 WAITING = -1
 
@@ -31,10 +33,13 @@ def rows_to_picture(timeline: Timeline, count: int) -> dict[int, str]:
     return {index: f"screen-{number:02d}_{names[index]}" for number, index in enumerate(chosen, start=1)}
 
 
-def write_screenshots(folder: StudyFolder, run: RunId, pictures: Mapping[str, np.ndarray]) -> tuple[Path, ...]:
+def write_screenshots(
+    folder: StudyFolder, run: RunId, pictures: Mapping[str, np.ndarray], display: Display
+) -> tuple[Path, ...]:
     """Write back buffers as PNG, each marked as the rehearsal's that it is (only simulated clocks allow them).
 
-    pictures : name -> (height, width, 3) uint8; empty ones (from no screen) are left out.
+    pictures : name -> (height, width, 3) uint8 as sent; empty ones (from no screen) are left out.
+    display  : its mirrors are undone: the files show what the participant sees.
     """
     written = []
     mark = PngInfo()
@@ -44,6 +49,6 @@ def write_screenshots(folder: StudyFolder, run: RunId, pictures: Mapping[str, np
             continue
         path = folder.derived("screenshots") / f"{run.stem}_{name}.png"
         with atomic_path(path) as temporary:
-            Image.fromarray(pixels).save(temporary, format="PNG", pnginfo=mark)
+            Image.fromarray(as_seen(pixels, display)).save(temporary, format="PNG", pnginfo=mark)
         written.append(path)
     return tuple(written)

@@ -29,6 +29,12 @@ class Rig(Plan):
     abort_key: Text = "escape"
 
     _document: Document | None = PrivateAttr(default=None)
+    _given: str = PrivateAttr(default="")
+
+    @property
+    def argument(self) -> str:
+        """What to give as ``--rig`` to have this rig again."""
+        return self._given or self.name
 
     @property
     def rehearsal(self) -> bool:
@@ -65,4 +71,5 @@ def load_rig(name_or_path: str | Path) -> Rig:
     document = with_presets(read_document(find_file(name_or_path, "rig"), "rig"))
     rig = validated(Rig, document)
     rig._document = document
+    rig._given = str(name_or_path)
     return rig

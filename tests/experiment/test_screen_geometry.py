@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from experiment.drawings import Bar
 from experiment.screen_geometry import (
     PatchCode,
+    as_seen,
     as_sent,
     bar_outline,
     middle_of,
@@ -56,6 +57,12 @@ def test_points_go_where_pixels_go(h: bool, v: bool, deg: int, side: int, column
     half = (side - 1) / 2
     x, y = points_as_sent(np.array([[column - half, half - row]]), display(h, v, deg))[0]
     assert (x, y) == (to_column - half, half - to_row)
+
+
+@pytest.mark.parametrize(("h", "v", "deg"), TURNS)
+def test_through_the_mirrors_the_participant_sees_it_upright(h: bool, v: bool, deg: int):
+    picture = np.arange(24).reshape(4, 6)
+    assert as_seen(as_sent(picture, display(h, v, deg)), display(h, v, deg)).tolist() == picture.tolist()
 
 
 @pytest.mark.parametrize(("h", "v", "deg"), TURNS)
