@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,17 +22,8 @@ def enrol(folder: StudyFolder, sub: str, *, simulated: bool) -> None:
 
     Raises FoolscanError when another command holds the list for longer than `WAIT_S`.
     """
-    path = folder.root / "participants.tsv"
-    until_s = time.monotonic() + WAIT_S
-    while True:
-        try:
-            with exclusive(path, "the list of participants"):
-                _add(folder, sub, simulated)
-            return
-        except FoolscanError:
-            if time.monotonic() > until_s or not path.with_name(path.name + ".lock").exists():
-                raise
-            time.sleep(0.05)
+    with exclusive(folder.root / "participants.tsv", "the list of participants", wait_s=WAIT_S):
+        _add(folder, sub, simulated)
 
 
 def _add(folder: StudyFolder, sub: str, simulated: bool) -> None:
