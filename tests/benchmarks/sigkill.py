@@ -115,7 +115,8 @@ def kill_one(folder: StudyFolder, run_id: RunId, seed: int, age_s: float) -> Kil
         ended = not victim.is_alive()
         victim.kill()
         victim.join()
-        if victim.exitcode not in (0, -signal.SIGKILL):
+        # 255: killed so soon that the process that forks did not yet know of it
+        if victim.exitcode not in (0, -signal.SIGKILL, 255):
             raise RuntimeError(f"{run_id.stem}: the run ended by itself with {victim.exitcode}")
     finally:
         sender.kill()

@@ -220,3 +220,15 @@ def test_an_abort_is_not_recovered_behind_the_operators_back(study: Study, rig: 
     with pytest.raises((RunAborted, KeyboardInterrupt)):
         play(study, rig, folder, stage=stage)
     assert [item.events for item in recover(folder.root)] == [None]
+
+
+def test_participants_of_runs_that_end_at_once_are_all_listed(folder: StudyFolder, project_root: Path) -> None:
+    script = "import sys; from pathlib import Path; from experiment.participants import enrol; "
+    script += "from protocols.folder import StudyFolder; "
+    script += "[enrol(StudyFolder(Path(sys.argv[1])), f'{sys.argv[2]}{n}', simulated=True) for n in range(10)]"
+    people = [
+        subprocess.Popen([sys.executable, "-c", script, str(folder.root), name], cwd=project_root) for name in "abc"
+    ]
+    assert [each.wait(120) for each in people] == [0, 0, 0]
+    rows = (folder.root / "participants.tsv").read_text(encoding="utf-8").splitlines()
+    assert len(rows) == 1 + 30
