@@ -86,9 +86,9 @@ def grey_screen(rig: Rig) -> Iterator[Callable[[int], None]]:
     from experiment.psychopy_stage import open_window
     from experiment.screen_list import chosen_screen
 
-    origin_px = chosen_screen(rig.display).origin_px
+    chosen = chosen_screen(rig.display)
     window = open_window(rig, 0)
-    ramp = GammaRamp(card_of(window, origin_px))
+    ramp = GammaRamp(card_of(window, chosen))
 
     def show(level: int) -> None:
         window.color = (level,) * 3

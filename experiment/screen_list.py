@@ -16,32 +16,26 @@ class Screen:
 
     origin_px : (left, top) on the desktop.
     size_px   : (width, height).
+    x_screen  : number of the desktop, for X servers that do not join their screens to one.
     """
 
     origin_px: tuple[int, int]
     size_px: tuple[int, int]
+    x_screen: int = 0
 
 
 def screens() -> list[Screen]:
     """The screens, in the order of their numbers."""
     import pyglet
 
-    found = pyglet.canvas.get_display().get_screens()
+    display = pyglet.canvas.get_display()
+    found = [(0, screen) for screen in display.get_screens()]
     if sys.platform.startswith("linux") and len(found) == 1:
-        found = [*found, *_further_x_screens()]
-    return [Screen((each.x, each.y), (each.width, each.height)) for each in found]
+        from pyglet.libs.x11 import xlib
 
-
-def _further_x_screens() -> list[object]:
-    """Screens of an X server that does not join them to one desktop: each is a display of its own."""
-    import pyglet
-
-    further: list[object] = []
-    while True:
-        try:
-            further += pyglet.canvas.Display(x_screen=len(further) + 1).get_screens()[:1]
-        except pyglet.canvas.xlib.NoSuchDisplayException:
-            return further
+        for number in range(1, xlib.XScreenCount(display._display)):
+            found += [(number, screen) for screen in pyglet.canvas.Display(x_screen=number).get_screens()[:1]]
+    return [Screen((each.x, each.y), (each.width, each.height), number) for number, each in found]
 
 
 def chosen_screen(display: Display, there: Sequence[Screen] | None = None) -> Screen:

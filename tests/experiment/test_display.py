@@ -213,7 +213,7 @@ def test_in_every_flip_of_a_run_the_patch_names_the_row_and_the_screen_shows_its
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a real screen's gamma ramp is not changed by tests")
 def test_a_linearised_display_has_the_inverse_curve_in_the_card_while_the_window_is_open(opened: Opener):
-    card = XCard((0, 0))
+    card = XCard(screens()[0])
     before = card.read()
     stage = opened(**LINEARISED)
     wanted = Curve(CURVE).inverse_ramp(before.shape[1])
