@@ -20,6 +20,7 @@ from experiment.responses import Press, ResponseSource
 from experiment.stage import Stage
 from experiment.timeline import Segment, Timeline
 from experiment.triggers import Pulse, TriggerSource
+from experiment.urgency import urgent
 from protocols.problems import FoolscanError
 
 # Other threads (journal, serial port) give the interpreter back to the drawing thread within this time.
@@ -102,7 +103,7 @@ def conduct(
     waiting = waiting or Nothing()
     stage.prepare(dict.fromkeys(still for drawing in (waiting, *timeline.drawings) for still in stills_of(drawing)))
     playing = _Playing(timeline, stage, clock, triggers, responses, journal, judge, stop, warnings, dict(pictures_of or {}))
-    with calm_interpreter():
+    with calm_interpreter(), urgent(not clock.virtual):
         try:
             playing.play_all(waiting)
         except _Stopped as stopped:

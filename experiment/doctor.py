@@ -11,9 +11,12 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from importlib.metadata import entry_points
 from pathlib import Path
 
+from experiment.urgency import make_urgent
 from protocols.doctor import Finding, is_installed, not_installed
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge", "firefox")
@@ -185,8 +188,14 @@ def measure_window() -> WindowReport:
 
 
 def ports() -> list[Finding]:
-    """Where a scanner's pulses can come in besides the keyboard: serial, parallel and LSL."""
-    return [serial_ports(), parallel_ports(sorted(Path("/dev").glob("parport*"))), lab_streaming_layer()]
+    """Where a scanner's pulses can come in besides the keyboard, and whether their stamps wait for other programs."""
+    return [
+        serial_ports(),
+        parallel_ports(sorted(Path("/dev").glob("parport*"))),
+        lab_streaming_layer(),
+        foreign_sources(),
+        thread_urgency(),
+    ]
 
 
 def serial_ports() -> Finding:
@@ -229,12 +238,39 @@ def parallel_ports(devices: Sequence[Path]) -> Finding:
 
 
 def lab_streaming_layer() -> Finding:
-    """Whether pulses and markers can travel by the Lab Streaming Layer."""
-    if is_installed("pylsl"):
-        return Finding("LSL", "ok", "pylsl is installed")
-    return Finding(
-        "LSL", "limited", "pylsl is not installed", "only needed if the trigger comes by LSL: pip install pylsl"
+    """Whether pulses and markers can travel by the Lab Streaming Layer: the package, and the library it needs."""
+    if not is_installed("pylsl"):
+        remedy = "only needed if the trigger comes by LSL: pip install 'foolscan[lsl]'"
+        return Finding("LSL", "limited", "pylsl is not installed", remedy)
+    try:
+        import pylsl
+
+        version = pylsl.library_version()
+    except Exception as error:  # pylsl raises RuntimeError without liblsl, and the loader what it likes
+        what = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        return Finding(
+            "LSL", "limited", f"pylsl does not load: {what}", "pip install --upgrade pylsl, or install liblsl"
+        )
+    return Finding("LSL", "ok", f"pylsl with liblsl {version // 100}.{version % 100}")
+
+
+def foreign_sources() -> Finding:
+    """The trigger sources that other packages publish."""
+    names = sorted(point.name for point in entry_points(group="foolscan.triggers"))
+    return Finding("other triggers", "ok", ", ".join(names) if names else "no package publishes one (none is needed)")
+
+
+def thread_urgency() -> Finding:
+    """Whether the system lets the threads that stamp pulses and draw frames run before other programs."""
+    with ThreadPoolExecutor(1) as pool:
+        granted = pool.submit(make_urgent).result()
+    if granted == "realtime":
+        return Finding("urgency", "ok", "pulses are stamped and frames drawn before other programs run")
+    what = "other programs can make stamps and flips late" if granted == "normal" else "raised, but not real-time"
+    remedy = (
+        "Linux: sudo groupadd -f realtime; sudo usermod -aG realtime $USER; then the line '@realtime - rtprio 10' into "
     )
+    return Finding("urgency", "limited", what, remedy + "/etc/security/limits.d/realtime.conf, and log in again")
 
 
 # --- text, browser, validator ---------------------------------------------------------------------------------------

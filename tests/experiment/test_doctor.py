@@ -100,6 +100,17 @@ def test_parallel_ports_need_a_device(tmp_path: Path, monkeypatch: pytest.Monkey
     assert doctor.parallel_ports([tmp_path / "parport0"]).status == "ok"
 
 
+def test_the_devices_are_listed_each_on_its_line():
+    topics = [finding.topic for finding in doctor.ports()]
+    assert topics == ["serial", "parallel", "LSL", "other triggers", "urgency"]
+
+
+def test_a_system_that_grants_no_urgency_is_limited(monkeypatch: pytest.MonkeyPatch):
+    for granted, status in (("realtime", "ok"), ("raised", "limited"), ("normal", "limited")):
+        monkeypatch.setattr(doctor, "make_urgent", lambda granted=granted: granted)
+        assert doctor.thread_urgency().status == status
+
+
 def test_every_probe_that_is_not_ok_has_a_remedy():
     findings = [*doctor.ports(), doctor.fonts(), doctor.browser(), doctor.bids_validator()]
     assert all(finding.remedy for finding in findings if finding.status != "ok")
