@@ -31,8 +31,8 @@ from experiment.screen_geometry import (
     checkerboard,
     fixation_point,
     middle_of,
+    noise_mask,
     points_as_sent,
-    scrambled,
 )
 from experiment.screen_list import chosen_screen
 from protocols.luminance import sent_levels
@@ -54,12 +54,11 @@ LIGHT_TEXT_BELOW = 150
 class Loaded:
     """An image in video memory.
 
-    pixels : (height, width, 3) uint8, upright, as exported.
-    drawn  : what PsychoPy draws.
+    path  : the file it came from.
+    drawn : what PsychoPy draws.
     """
 
     path: Path
-    pixels: np.ndarray
     drawn: Any
 
 
@@ -108,8 +107,7 @@ class PsychoPyStage:
                 continue
             with Image.open(path) as image:
                 pixels = np.asarray(image.convert("RGB"))
-            self._pictures[stim_id] = Loaded(path, pixels, self._drawable(pixels))
-            self._others.pop(Mask(stim_id), None)
+            self._pictures[stim_id] = Loaded(path, self._drawable(pixels))
             self._pictures[stim_id].drawn.draw()
         self._fixation.draw()
         self.window.clearBuffer()
@@ -146,11 +144,8 @@ class PsychoPyStage:
     def _pixels_of(self, still: Words | Mask | Rating) -> np.ndarray:
         """What is drawn once and kept: text with its cover, (height, width, 4); a mask, (height, width, 3)."""
         if isinstance(still, Mask):
-            rng, loaded = generator_for(0, f"mask/{still.key}"), self._pictures.get(still.key)
-            if loaded is not None:
-                return scrambled(loaded.pixels, rng)
-            noise = rng.integers(0, 256, (self._image_px, self._image_px), dtype=np.uint8)
-            return sent_levels(np.repeat(noise[..., None], 3, axis=2), self._display.luminance.mode)
+            noise = noise_mask(self._image_px, generator_for(0, f"mask/{still.key}"))
+            return sent_levels(noise, self._display.luminance.mode)
         width, height = (round(TEXT_SHARE * side) for side in self._display.upright_px)
         page = Page(self._display.px(LETTER_DEG), (width, height))
         if isinstance(still, Words):
