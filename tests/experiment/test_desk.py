@@ -1,0 +1,192 @@
+"""At a desk: self-paced trials with jitter and mask or free viewing, a rating after each answer, events in beh/."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from experiment_study import fill, small_study, stimuli_of
+
+from experiment.bids import validate
+from experiment.compiler import compile_timeline
+from experiment.drawings import Mask, Picture, Rating
+from experiment.journal import read_journal
+from experiment.rigging import open_stage
+from experiment.run import RunResult, run
+from experiment.stage import HashingStage
+from experiment.timeline import Timeline
+from protocols.checks import check
+from protocols.folder import RunId, StudyFolder
+from protocols.rig import load_rig
+from protocols.session import record_for
+from protocols.study import Study, load_study
+
+RUN = RunId("01", "01", "animals", 1)
+DESK = """    pace: self_paced
+    blank_jitter_s: 0.5
+    confidence:
+      question: {en: "How sure?"}
+      labels: {en: [guess, unsure, sure]}
+      buttons: ["1", "2", "3"]
+      timeout_s: 3.0
+"""
+BRIEF = "    image_s: 0.1\n    mask: {duration_s: 0.2, delay_s: 0.05}\n"
+FREE = "    image_until_response: true\n"
+
+
+def desk_study(folder: Path, how: str = "") -> Study:
+    """The small study, self-paced and rated; `how` adds keys to its task, or replaces them."""
+    small_study(folder)
+    path = folder / "small.yaml"
+    replaced = tuple(line.partition(":")[0] + ":" for line in how.splitlines())
+    kept = [
+        line for line in path.read_text(encoding="utf-8").splitlines() if not (replaced and line.startswith(replaced))
+    ]
+    path.write_text("\n".join([*kept, DESK + how]), encoding="utf-8")
+    return load_study(path)
+
+
+def plan(study: Study, run_number: int = 1) -> Timeline:
+    record = record_for(study, "01", "01", "animals", rehearsal=True)
+    run_id = RunId("01", "01", "animals", run_number)
+    return compile_timeline(study, load_rig("rehearsal"), record, stimuli_of(4), run_id)
+
+
+def played(tmp_path: Path, how: str, **more: Any) -> tuple[RunResult, list[dict[str, str]], StudyFolder]:
+    study, rig = desk_study(tmp_path, how), load_rig("rehearsal")
+    folder = fill(tmp_path / "study", study, rig)
+    result = run(study, rig, folder.root, RUN, stage=more.pop("stage", "null"), **more)
+    with result.events.open(encoding="utf-8", newline="") as lines:
+        return result, list(csv.DictReader(lines, delimiter="\t")), folder
+
+
+@pytest.mark.parametrize("rig", ["desk", "rehearsal"])
+def test_the_study_that_comes_with_foolscan_fits_its_rig(rig: str):
+    assert check(load_study("desk"), load_rig(rig)).problems == ()
+
+
+def test_a_self_paced_task_is_refused_where_a_scanner_is_waited_for():
+    (problem,) = [
+        found for found in check(load_study("desk"), load_rig("scanner_example")).problems if "pace" in found.key
+    ]
+    assert problem.key == "tasks.animals.pace"
+
+
+def test_jitter_is_drawn_anew_for_every_trial_and_run_within_its_range_and_is_reproducible(tmp_path: Path):
+    study = desk_study(tmp_path)
+    blanks = {}
+    for number in (1, 2):
+        images = [row for row in plan(study, number).trials if row.stim_id]
+        blanks[number] = [row.onset_s for row in images]
+        assert all(1.0 <= blank_s <= 1.5 for blank_s in blanks[number])
+        assert len(set(blanks[number])) == 12
+        assert blanks[number] == [row.onset_s for row in plan(study, number).trials if row.stim_id]
+    assert blanks[1] != blanks[2]
+
+
+def test_jitter_in_a_scanner_makes_the_longest_run_that_has_to_fit(tmp_path: Path):
+    study = small_study(tmp_path, more="    blank_jitter_s: 1.0\n")
+    assert study.tasks["animals"].run_s == 34 + 12 * 1.0
+    record = record_for(study, "01", "01", "animals", rehearsal=True)
+    timeline = compile_timeline(study, load_rig("rehearsal"), record, stimuli_of(4), RUN)
+    gaps = np.diff([row.onset_s for row in timeline.trials if row.stim_id])
+    assert gaps.min() >= 2.0
+    assert len({round(float(gap), 6) for gap in gaps}) > 8
+    short = small_study(tmp_path, scan="{tr_s: 1.0, volumes: 40}", more="    blank_jitter_s: 1.0\n")
+    assert "scan.volumes" in [problem.key for problem in check(short).problems]
+
+
+def test_a_brief_image_is_followed_by_its_mask_and_the_answer_ends_the_trial(tmp_path: Path):
+    result, events, _ = played(tmp_path, BRIEF)
+    journal = read_journal(result.journal)
+    flips = [flip for flip in journal.of("flip") if "shows" in flip]
+    for image, blank, mask, after in zip(flips, flips[1:], flips[2:], flips[3:], strict=False):
+        if image["shows"].startswith("picture"):
+            stim_id = image["shows"].removeprefix("picture ")
+            assert blank["t_s"] - image["t_s"] == pytest.approx(0.1, abs=1e-5)
+            assert mask["shows"] == Mask(stim_id).name
+            assert mask["t_s"] - image["t_s"] == pytest.approx(0.15, abs=1e-5)
+            assert after["t_s"] - mask["t_s"] == pytest.approx(0.2, abs=1e-5)
+    answered = [row for row in events if row["response"] != "n/a"]
+    begins = {record["name"]: record["t_s"] for record in journal.of("segment")}
+    onsets = {flip["shows"]: flip["t_s"] for flip in flips}
+    for row in answered:
+        pressed_s = onsets[f"picture {row['stim_id']}"] + float(row["response_time"])
+        assert 0 <= begins[f"confidence {row['trial']}"] - pressed_s <= 3 / 60
+        assert row["duration"] == "0.1"
+
+
+def test_in_free_viewing_the_image_stays_until_the_answer_or_the_time_out(tmp_path: Path):
+    _, events, _ = played(tmp_path, FREE + "    response_window_s: 0.7\n")
+    images = [row for row in events if row["stim_id"] != "n/a"]
+    assert {row["response"] == "n/a" for row in images} == {True, False}
+    for row in images:
+        if row["response"] == "n/a":
+            assert float(row["duration"]) == pytest.approx(0.7, abs=1 / 60)
+        else:
+            assert 0 <= float(row["duration"]) - float(row["response_time"]) <= 3 / 60
+
+
+def test_a_rating_follows_every_answer_and_stands_in_the_events(tmp_path: Path):
+    result, events, folder = played(tmp_path, BRIEF)
+    assert result.events.parent.name == "beh"
+    assert result.certificate.passed
+    rated = [row for row in events if row["confidence"] != "n/a"]
+    answered = [row for row in events if row["response"] != "n/a"]
+    assert len(rated) >= 10
+    assert {row["trial"] for row in rated} <= {row["trial"] for row in answered}
+    assert {row["confidence"] for row in rated} <= {"1", "2", "3"}
+    assert all(0 < float(row["confidence_time"]) < 3 for row in rated)
+    assert all(row["late_presses"] == row["extra_presses"] == "0" for row in events)
+    sidecar = json.loads(result.events.with_suffix(".json").read_text(encoding="utf-8"))
+    assert sidecar["confidence"]["Levels"] == {"1": "guess", "2": "unsure", "3": "sure"}
+    assert sidecar["confidence_time"]["Units"] == "s"
+    assert validate(folder.root).errors == ()
+
+
+def test_onsets_are_those_planned_from_each_trials_own_beginning(tmp_path: Path):
+    _, events, _ = played(tmp_path, BRIEF)
+    for row in events:
+        assert float(row["onset"]) == pytest.approx(float(row["planned_onset"]), abs=0.5 / 60 + 1e-5)
+        assert row["expected_volume"] == "n/a"
+
+
+def test_the_same_session_twice_gives_the_same_bytes(tmp_path: Path):
+    texts = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        result, _, _ = played(tmp_path / name, BRIEF)
+        texts.append((result.events.read_bytes(), result.journal.read_bytes(), result.timeline.read_bytes()))
+    assert texts[0] == texts[1]
+
+
+@pytest.fixture(scope="module")
+def window(display: str | None) -> Iterator[Any]:
+    if display is None and sys.platform not in ("win32", "darwin"):
+        pytest.skip("no display and no Xvfb: a window cannot be tested")
+    opened = open_stage("window", load_rig("rehearsal"), load_study("desk").tasks["animals"])
+    yield opened
+    opened.close()
+
+
+def test_in_a_real_window_image_mask_and_scale_are_what_was_planned(window: Any, tmp_path: Path):
+    hashing = HashingStage(window)
+    result, events, _ = played(tmp_path, BRIEF, stage=hashing)
+    journal = read_journal(result.journal)
+    seen: dict[str, set[str]] = {}
+    shows = ""
+    for flip, sha256 in zip(journal.of("flip"), hashing.hashes, strict=True):
+        shows = flip.get("shows", shows)
+        seen.setdefault(shows, set()).add(sha256)
+    assert all(len(hashes) == 1 for hashes in seen.values())  # nothing moved while it was shown
+    drawn = {kind: {name for name in seen if name.startswith(kind)} for kind in ("picture", "mask", "rating")}
+    assert len(drawn["picture"]) == len(drawn["mask"]) == 12
+    assert len(set.union(*seen.values())) == len(seen)  # all of them differ
+    assert {Picture(row["stim_id"]).name for row in events if row["stim_id"] != "n/a"} == drawn["picture"]
+    assert Rating(("1 guess", "2 unsure", "3 sure"), None, "How sure?").name in drawn["rating"]
