@@ -24,7 +24,7 @@ from experiment.urgency import urgent
 from protocols.problems import FoolscanError
 
 # Other threads (journal, serial port) give the interpreter back to the drawing thread within this time.
-SWITCH_INTERVAL_S = 0.001
+SWITCH_INTERVAL_S = 0.0001
 # Half a frame is "nearest"; this much more keeps sums of floats from deciding.
 FRAME_SLACK = 1e-6
 
@@ -198,6 +198,7 @@ class _Playing:
 
     def play_all(self, waiting: Drawing) -> None:
         """The segments in order; the first that is pulse-locked waits for the first pulse."""
+        self.turn_s = time.perf_counter()
         for segment, changes in zip(self.timeline.segments, self.changes, strict=True):
             if segment.only_after_press and self.ended_by is None:
                 continue
