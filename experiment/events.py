@@ -232,6 +232,9 @@ def sidecar_facts(journal: Journal) -> dict[str, Any]:
             "ScreenSize": [width_mm / 1000, round(width_mm * height_px / width_px / 1000, 6)],
         }
     facts: dict[str, Any] = {"StimulusPresentation": presentation}
+    if header["scan"]["end_s"] is None:  # at a desk no image file says it
+        facts |= {"TaskName": header["run"]["task"], "TaskDescription": header["question"]}
+        facts |= {"Instructions": header["instructions"]} if header.get("instructions") else {}
     if header["rehearsal"]:
         facts |= {"Simulated": True, "SimulatedNote": REHEARSAL_NOTE}
     if not journal.complete:

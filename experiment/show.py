@@ -160,6 +160,7 @@ class Show:
             "rig_sha256": sha256_of_bytes(self.rig.model_dump_json().encode()),
             "session": asdict(self.record),
             "question": self.task.question,
+            "instructions": timeline.waiting.text,
             "response_window_s": timeline.response_window_s,
             "rating": timeline.rating,
             "refresh_hz": timeline.refresh_hz,

@@ -145,7 +145,9 @@ def run_one(visit: Visit, row: BoardRow, console: Console, *, sleep: Callable[[f
     aborted = child.status == ABORTED
     said = [line for line in child.last_lines if line.strip()]
     if aborted:
-        console.print(said[-1] if said else f"{row.run.stem}: aborted", style="bold", markup=False, highlight=False)
+        why = [line.removeprefix("foolscan: ") for line in said if line.startswith("foolscan: ")]
+        told = why[-1] if why else f"{row.run.stem}: aborted"
+        console.print(told, style="bold", markup=False, highlight=False, soft_wrap=True)
         return "aborted"
     console.print(f"{row.run.stem}: the run failed (exit status {child.status})", style="bold red", highlight=False)
     for line in said:
