@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -376,3 +377,54 @@ def test_in_a_real_window_every_frame_of_the_sweep_shows_the_bar_in_its_place(wi
     assert centres[1] == pytest.approx(512, abs=px_per_deg / 2)
     assert centres[1] - centres[0] == pytest.approx(8 * px_per_deg, rel=0.15)
     assert centres[2] - centres[1] == pytest.approx(8 * px_per_deg, rel=0.15)
+
+
+# What the interpreter is asked for while a run lasts: one hook for this process, which listens only when it is told to.
+OPENED: list[str] | None = None
+
+
+def _listen(event: str, arguments: tuple[Any, ...]) -> None:
+    if OPENED is not None and event in ("open", "os.listdir", "subprocess.Popen", "import", "socket.connect"):
+        OPENED.append(f"{event} {arguments[0]!r} in {threading.current_thread().name}")
+
+
+sys.addaudithook(_listen)
+
+
+def test_while_a_run_lasts_nothing_is_opened_printed_imported_laid_out_or_uploaded(
+    window: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    global OPENED
+    drawn: list[str] = []
+    uploads: list[Any] = []
+
+    class Watched(HashingStage):
+        def flip(self) -> None:
+            global OPENED
+            super().flip()
+            if OPENED is None:
+                OPENED = []
+                monkeypatch.setattr(window, "_drawable", uploads.append)
+            drawn.append("")
+
+    right, wrong, missed, noted = (Words(word) for word in ("right", "wrong", "missed", "noted"))
+    make = RowMaker("says", load_rig("rehearsal")).row
+    says = Segment(
+        "says",
+        "response_driven",
+        (make(0.0, 0.5, "feedback", drawing=Feedback("left", right, wrong, missed, noted)),),
+        timeout_s=0.5,
+    )
+    scale = Segment(
+        "scale", "response_driven", (make(0.0, 0.5, "confidence", drawing=Rating(("no", "yes"))),), timeout_s=0.5
+    )
+    bars = sweep_after_instructions()
+    timeline = replace(bars, segments=(*bars.segments, instruction("asks", ("left",), timeout_s=1.0), says, scale))
+    try:
+        play(timeline, VirtualClock(HZ), {"ready": ("left", 1.0), "asks": ("left", 0.5)}, Watched(window))
+    finally:
+        opened, OPENED = OPENED, None
+    assert len(drawn) > 240
+    assert opened == []
+    assert uploads == []
+    assert capfd.readouterr() == ("", "")
