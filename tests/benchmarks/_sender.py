@@ -1,8 +1,8 @@
 """A scanner and a button box on two pseudo-terminals, in a process of their own with a log of their own.
 
 python _sender.py LOG JOURNAL SEED TR_S: prints the two ports, waits for the waiting screen in a new journal, then sends a
-pulse each TR and presses at random, until it is ended. Each thing is logged, with the system-wide monotonic clock, just
-before it is sent. Nothing but the standard library is loaded: it must start at once.
+pulse each TR and presses at random, until it is ended. Each thing is logged, with the system-wide monotonic clock just
+before and after it is sent. Nothing but the standard library is loaded: it must start at once.
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ def port() -> tuple[int, str]:
 
 
 def send(log: int, to: int, content: bytes) -> None:
-    """Log what is sent, then send it."""
-    os.write(log, f"{content.decode()}\t{time.perf_counter():.6f}\n".encode())
+    """Send it; log the times just before and just after."""
+    before_s = time.perf_counter()
     os.write(to, content)
+    os.write(log, f"{content.decode()}\t{before_s:.6f}\t{time.perf_counter():.6f}\n".encode())
 
 
 def file_of(path: Path) -> int | None:

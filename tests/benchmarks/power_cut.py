@@ -93,7 +93,8 @@ def lags_of_run(work: Path, seed: int) -> tuple[list[float], list[float], list[f
             result = run(study, rig, folder.root, run_id, stage="null", journal_writer=partial(writer, files))
         finally:
             sender.kill()
-    sent = [(name, float(t_s)) for name, t_s in (line.split("\t") for line in log.read_text().splitlines())]
+    lines = [line.split("\t") for line in log.read_text().splitlines()]
+    sent = [(name, float(before_s)) for name, before_s, _ in lines]
     content, file = result.journal.read_bytes(), files[0]
     arrived = list(arrivals(content, sent))
     ends = [length for _, length in file.safe]

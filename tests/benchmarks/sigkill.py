@@ -127,22 +127,23 @@ def kill_one(folder: StudyFolder, run_id: RunId, seed: int, age_s: float) -> Kil
 def compared(folder: StudyFolder, run_id: RunId, log: Path, killed_s: float, age_s: float) -> Kill:
     """What was sent against what the journal holds."""
     journal = journal_of(folder, run_id)
-    sent = [line.split("\t") for line in log.read_text().splitlines()] if log.exists() else []
+    lines = [line.split("\t") for line in log.read_text().splitlines()] if log.exists() else []
+    sent = [(name, float(before_s), float(after_s)) for name, before_s, after_s in lines]
     until_s = killed_s
     if journal is not None and journal.end is not None:
         until_s = min(until_s, journal.end["t_s"])  # the run had ended: nobody listens any more
     lost, oldest_s = 0, 0.0
     for wanted in (["t"], ["l", "r"]):
-        mine = [(name, float(t_s)) for name, t_s in sent if name in wanted and float(t_s) <= until_s]
+        mine = [item for item in sent if item[0] in wanted and item[2] <= until_s]
         there = [] if journal is None else journal.of("pulse" if wanted == ["t"] else "press")
-        for number, (name, t_s) in enumerate(mine):
+        for number, (name, before_s, t_s) in enumerate(mine):
             found = there[number] if number < len(there) else None
-            if found is not None and (found.get("button", "") != BUTTON_OF.get(name, "") or found["t_s"] < t_s):
-                raise RuntimeError(f"{run_id.stem}: {found} in the journal, {name} was sent at {t_s}")
+            if found is not None and (found.get("button", "") != BUTTON_OF.get(name, "") or found["t_s"] < before_s):
+                raise RuntimeError(f"{run_id.stem}: {found} in the journal, {name} was sent at {before_s}")
             if found is None:
                 oldest_s = max(oldest_s, until_s - t_s)
                 lost += t_s <= until_s - age_s
-    old = sum(float(t_s) <= until_s - age_s for _, t_s in sent)
+    old = sum(t_s <= until_s - age_s for _, _, t_s in sent)
     shown = 0 if journal is None else len(events_of(journal))
     return Kill(run_id.stem, phase_of(folder, run_id, journal), old, lost, oldest_s, shown)
 
