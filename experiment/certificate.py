@@ -48,6 +48,7 @@ class Certificate:
     timing          : whether the times say anything about a display.
     onset_error_*_s : actual minus planned onset of the trials, absolute, s; None when no trial was shown.
     frames_dropped  : frames that passed unseen; `late_flips` is in how many flips.
+    self_paced      : the participant set the pace: the length has no plan beyond its lead-in.
     tr_estimate_s   : slope of the pulses' times over their number, s; None with fewer than two.
     missed          : stimulus trials without a response in the window.
     pulses          : the pulses, judged together.
@@ -73,6 +74,7 @@ class Certificate:
     flips: int
     late_flips: int
     frames_dropped: int
+    self_paced: bool
     planned_length_s: float
     length_s: float
     pulses_expected: int
@@ -138,6 +140,7 @@ def certificate_of(journal: Journal, bids: BidsVerdict = NOT_ASKED) -> Certifica
         flips=len(journal.of("flip")),
         late_flips=len(late),
         frames_dropped=sum(record["lost"] for record in late),
+        self_paced=is_self_paced(journal),
         planned_length_s=_rounded(header["length_s"]),
         length_s=_rounded(_length_s(journal)),
         pulses_expected=header["scan"]["pulses"],
@@ -163,12 +166,23 @@ def certificate_of(journal: Journal, bids: BidsVerdict = NOT_ASKED) -> Certifica
     )
 
 
+def is_self_paced(journal: Journal) -> bool:
+    """Whether the participant set the pace of the trials: then each is a segment of its own."""
+    rows = journal.header["timeline"]["rows"]
+    return len({row.get("segment", "") for row in rows if row["trial"] is not None}) > 1
+
+
 def _length_s(journal: Journal) -> float:
-    """From the first pulse to the last flip of the schedule (what is shown afterwards, until a button, is no part of it)."""
+    """From the first pulse to the last flip of the trials: a screen that stands afterwards, until a button, is no part of it."""
     if origin_s(journal) is None:
         return 0.0
-    scheduled = [flip["t_s"] for flip in journal.of("flip") if "frame" in flip] or [journal.of("flip")[-1]["t_s"]]
-    return float(scheduled[-1] - journal.of("pulse")[0]["t_s"])
+    first_s, last_s, counts, paced = float(journal.of("pulse")[0]["t_s"]), 0.0, True, is_self_paced(journal)
+    for record in journal.records:
+        if record["kind"] == "segment":
+            counts = record["mode"] == "pulse_locked" or paced
+        elif record["kind"] == "flip" and counts:
+            last_s = float(record["t_s"])
+    return max(0.0, last_s - first_s)
 
 
 def _sets(images: Sequence[Event]) -> tuple[SetResponses, ...]:

@@ -47,14 +47,15 @@ def page_of(certificate: Certificate, journal: Journal, hashes: Mapping[str, str
     header, events = journal.header, events_of(journal)
     frame_s = 1.0 / header["refresh_hz"]
     cells = pulse_cells(journal)
+    length_s = max(certificate.length_s, certificate.planned_length_s)
     return environment.get_template("certificate.html.j2").render(
         certificate=certificate,
         run=header["run"],
         figures=figures_of(certificate, frame_s),
-        onsets=onset_plot(events, frame_s, certificate.planned_length_s),
+        onsets=onset_plot(events, frame_s, length_s),
         intervals=interval_plot(journal, frame_s),
         pulses=pulse_plot(cells) if 1 < len(cells) <= MANY_CELLS else None,
-        responses=response_plot(events, float(header["response_window_s"]), certificate.planned_length_s),
+        responses=response_plot(events, float(header["response_window_s"]), length_s),
         question=header["question"],
         hashes=hashes,
         versions=header["versions"],
@@ -92,11 +93,11 @@ def figures_of(certificate: Certificate, frame_s: float) -> list[Figure]:
         Figure(
             "run length",
             f"{certificate.length_s:.3f} s",
-            f"planned {certificate.planned_length_s:.3f} s",
-            abs(off_s) <= 1.5 * frame_s,
+            "at the participant's pace" if certificate.self_paced else f"planned {certificate.planned_length_s:.3f} s",
+            certificate.self_paced or abs(off_s) <= 1.5 * frame_s,
         ),
         Figure(
-            "pulses",
+            "pulses" if certificate.pulses_expected > 1 else "start signal",
             f"{certificate.pulses_seen} of {certificate.pulses_expected}",
             f"{pulses.missed + pulses.lacking} missing · {pulses.extra} extra · {pulses.early + pulses.late} off time",
             certificate.pulses_seen == certificate.pulses_expected,

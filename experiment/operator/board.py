@@ -165,10 +165,11 @@ def certificate_panel(certificate: Mapping[str, Any], page: str) -> RenderableTy
     if certificate["onset_error_median_s"] is not None:
         median, p99, worst = (1000 * certificate[f"onset_error_{name}_s"] for name in ("median", "p99", "max"))
         onsets = f"median {median:.2f} ms, p99 {p99:.2f} ms, max {worst:.2f} ms off the plan"
+    length = "at the participant's pace" if certificate.get("self_paced") else "planned {planned_length_s:.3f} s"
     facts = {
         "onsets": onsets,
         "dropped frames": f"{certificate['frames_dropped']} in {certificate['late_flips']} flips",
-        "run length": f"{certificate['length_s']:.3f} s (planned {certificate['planned_length_s']:.3f} s)",
+        "run length": f"{certificate['length_s']:.3f} s ({length.format(**certificate)})",
         "pulses": scanner,
         "responses": f"{certificate['responses']} of {certificate['stimulus_trials']}, {certificate['missed']} missed",
         "BIDS": str(bids.get("note", "not validated")),

@@ -213,7 +213,7 @@ def plain_line(state: RunState, silent_s: float = 0.0) -> str:
     parts = [
         f"{plan.run}: {state.phase}",
         f"trial {state.trial}/{plan.n_trials}",
-        f"{minutes(state.left_s)} left",
+        *([f"{minutes(state.left_s)} left"] if plan.length_s else []),
         f"pulses {state.pulses.seen}/{plan.pulses}",
         f"dropped {state.frames_dropped}",
         f"no response {state.missed}",
