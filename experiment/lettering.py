@@ -13,6 +13,8 @@ from experiment.fonts import font_for
 from protocols.problems import FoolscanError
 
 LINE_SPACING = 1.45
+PARAGRAPH_GAP = 0.45
+"""Between paragraphs, in lines."""
 LEAST_PX = 12
 """Smaller letters are not read through a mirror: a text that needs them is refused."""
 
@@ -43,9 +45,10 @@ def lettered(text: str, page: Page, *, right_to_left: bool = False) -> np.ndarra
         line_px = round(letter_px * LINE_SPACING)
         if _length(text.replace("\n", " "), font, right_to_left) > width * (height // line_px):
             continue  # too much however it is broken
-        lines = [line for paragraph in text.split("\n") for line in _broken(paragraph, font, width, right_to_left)]
-        if line_px * len(lines) <= height and max(_length(line, font, right_to_left) for line in lines) <= width:
-            return _drawn(lines, font, line_px, right_to_left)
+        paragraphs = [_balanced(paragraph, font, width, right_to_left) for paragraph in text.strip("\n").split("\n")]
+        lines, height_px = _placed(paragraphs, line_px)
+        if height_px <= height and max(_length(line, font, right_to_left) for line, _ in lines) <= width:
+            return _drawn(lines, height_px, font, right_to_left)
     raise FoolscanError(
         f"text {text[:40]!r}…: its {len(text)} characters do not fit on {width} × {height} px at {LEAST_PX} px; shorten it"
     )
@@ -142,12 +145,39 @@ def _pieces(paragraph: str) -> list[str]:
     return [*pieces, piece]
 
 
-def _drawn(lines: list[str], font: ImageFont.FreeTypeFont, line_px: int, right_to_left: bool) -> np.ndarray:
-    width = max(1, *(int(np.ceil(_length(line, font, right_to_left))) + 2 for line in lines))
-    image = Image.new("L", (width, line_px * len(lines)), 0)
+def _balanced(paragraph: str, font: ImageFont.FreeTypeFont, width: int, right_to_left: bool) -> list[str]:
+    """The fewest lines that fit, of about the same length: no word is left alone on the last one."""
+    lines = _broken(paragraph, font, width, right_to_left)
+    low, high = width // 2, width
+    while len(lines) > 1 and high - low > font.size / 2:
+        middle = (low + high) // 2
+        tried = _broken(paragraph, font, middle, right_to_left)
+        if len(tried) > len(lines):
+            low = middle
+        else:
+            lines, high = tried, middle
+    return lines
+
+
+def _placed(paragraphs: list[list[str]], line_px: int) -> tuple[list[tuple[str, float]], int]:
+    """Every line with the height of its middle, px from the top, and the height of all."""
+    placed, top = [], 0.0
+    for number, paragraph in enumerate(paragraphs):
+        if number and paragraph != [""] and paragraphs[number - 1] != [""]:
+            top += PARAGRAPH_GAP * line_px
+        for line in paragraph:
+            placed.append((line, top + line_px / 2))
+            top += line_px
+    return placed, round(top)
+
+
+def _drawn(
+    lines: list[tuple[str, float]], height_px: int, font: ImageFont.FreeTypeFont, right_to_left: bool
+) -> np.ndarray:
+    width = max(1, *(int(np.ceil(_length(line, font, right_to_left))) + 2 for line, _ in lines))
+    image = Image.new("L", (width, height_px), 0)
     draw = ImageDraw.Draw(image)
-    for number, line in enumerate(lines):
+    for line, middle in lines:
         text, direction = _ready(line, right_to_left)
-        at = (width / 2, (number + 0.5) * line_px)
-        draw.text(at, text, fill=255, font=font, anchor="mm", direction=direction)
+        draw.text((width / 2, middle), text, fill=255, font=font, anchor="mm", direction=direction)
     return np.asarray(image)

@@ -43,7 +43,7 @@ from protocols.seeds import generator_for
 from protocols.study import ImagesTask
 
 FLIPS_MEASURED = 60
-LETTER_DEG = 0.7
+LETTER_DEG = 0.85
 TEXT_SHARE = 0.8
 """How much of the screen's width and height text may fill."""
 LIGHT_TEXT_BELOW = 150
