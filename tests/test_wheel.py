@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("protocols", "stimuli", "experiment", "analysis")
+PACKAGES = ("protocols", "stimuli", "experiment", "analysis", "stimulus_pc")
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 MODULES = [f"{name}.py" for name in PYPROJECT["tool"]["setuptools"]["py-modules"]]
 
