@@ -138,15 +138,16 @@ class JournalWriter:
 
     def _sync_behind(self) -> None:
         more = True
-        while more:
-            more = self._written.get()
-            while more and not self._written.empty():
+        with urgent():  # put off by other programs while it holds the interpreter, it would put off all threads
+            while more:
                 more = self._written.get()
-            if self.failure is None:
-                try:
-                    self._sync(self._file)
-                except OSError as error:
-                    self.failure = error
+                while more and not self._written.empty():
+                    more = self._written.get()
+                if self.failure is None:
+                    try:
+                        self._sync(self._file)
+                    except OSError as error:
+                        self.failure = error
 
 
 def line_of(record: Record) -> bytes:

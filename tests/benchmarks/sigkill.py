@@ -131,7 +131,7 @@ def compared(folder: StudyFolder, run_id: RunId, log: Path, killed_s: float, age
     sent = [(name, float(before_s), float(after_s)) for name, before_s, after_s in lines]
     until_s = killed_s
     if journal is not None and journal.end is not None:
-        until_s = min(until_s, journal.end["t_s"])  # the run had ended: nobody listens any more
+        until_s = min(until_s, journal.of("flip")[-1]["t_s"])  # after its last flip nobody listens any more
     lost, oldest_s = 0, 0.0
     for wanted in (["t"], ["l", "r"]):
         mine = [item for item in sent if item[0] in wanted and item[2] <= until_s]
