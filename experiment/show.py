@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import AbstractContextManager, closing
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
@@ -18,7 +18,6 @@ from experiment.faults import Faults, FaultyTriggers, StormyResponses, value_of
 from experiment.gaze_log import with_gaze
 from experiment.journal import JOURNAL_FORMAT, JournalWriter, Record
 from experiment.ports import Ports
-from experiment.priority import high_priority
 from experiment.pulse_judge import PulseJudge
 from experiment.responses import ResponseSource
 from experiment.rigging import interruptible, open_responses, open_triggers, stopper
@@ -61,10 +60,9 @@ class Show:
             performance = None
             reason = "an error"
             try:
-                with nullcontext("ordinary") if self.clock.virtual else high_priority() as priority:
-                    journal.put(self.header(triggers, responses, folder) | {"priority": priority})
-                    with self.with_gaze(journal, folder) as log:
-                        performance = self.conduct(triggers, responses, log, pictures_of, ports.news)
+                journal.put(self.header(triggers, responses, folder))
+                with self.with_gaze(journal, folder) as log:
+                    performance = self.conduct(triggers, responses, log, pictures_of, ports.news)
                 reason = performance.reason
             except Exception as error:
                 reason = str(error)
@@ -134,6 +132,7 @@ class Show:
         end: Record = {"kind": "end", "status": "complete" if complete else "aborted", "reason": reason}
         end["t_s"] = round(self.clock.now_s(), 6)
         if performance is not None and not self.clock.virtual:
+            end["urgency"] = performance.urgency
             cost_s = performance.loop_cost_s
             for name, value in (
                 ("median", np.median(cost_s)),
