@@ -26,6 +26,19 @@ PREFERRED = (
     "malgun.ttf",
     "PingFang.ttc",
 )
+# Letters by which it is told whether a script can be written.
+SAMPLES = {
+    "Latin": "Aeßøž",
+    "Greek": "Αω",
+    "Cyrillic": "Жя",
+    "Hebrew": "את",
+    "Arabic": "اللغة",
+    "Chinese": "动物動",
+    "Japanese": "どうぶつ",
+    "Korean": "동물",
+    "Devanagari": "पशु",
+    "Thai": "สัตว์",
+}
 # A text without these is the same text: marks of direction, joiners, the byte order mark.
 UNSEEN = {"Cc", "Cf", "Zs", "Zl", "Zp"}
 

@@ -38,6 +38,14 @@ def screens() -> list[Screen]:
     return [Screen((each.x, each.y), (each.width, each.height), number) for number, each in found]
 
 
+def listed(there: Sequence[Screen]) -> tuple[str, ...]:
+    """Number, size and place of each screen, in words."""
+    return tuple(
+        f"{number}: {screen.size_px[0]} × {screen.size_px[1]} at {screen.origin_px[0]}, {screen.origin_px[1]}"
+        for number, screen in enumerate(there)
+    )
+
+
 def chosen_screen(display: Display, there: Sequence[Screen] | None = None) -> Screen:
     """The screen that a rig means.
 
@@ -48,11 +56,7 @@ def chosen_screen(display: Display, there: Sequence[Screen] | None = None) -> Sc
     there = screens() if there is None else there
     if display.screen < len(there):
         return there[display.screen]
-    listed = "; ".join(
-        f"{number}: {screen.size_px[0]} × {screen.size_px[1]} at {screen.origin_px[0]}, {screen.origin_px[1]}"
-        for number, screen in enumerate(there)
-    )
     raise FoolscanError(
-        f"display.screen: the rig says screen {display.screen}; this computer has {listed}. Counted from 0: mend the rig "
+        f"display.screen: the rig says screen {display.screen}; this computer has {'; '.join(listed(there))}. Counted from 0: mend the rig "
         "file, or connect the screen before foolscan starts"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import asdict, replace
+from dataclasses import asdict, replace, replace
 from pathlib import Path
 
 import pytest
@@ -71,6 +71,20 @@ def test_a_real_window_reports_its_flips(display: str | None):
     assert len(report.flip_intervals_s) == FLIPS
     assert min(report.size_px) > 0
     assert report.keyboard_backend in ("ptb", "iohub", "event")
+    assert report.screens[0].startswith("0: ")
+
+
+def test_several_screens_are_listed_by_the_numbers_that_a_rig_gives():
+    two = replace(regular(60), screens=("0: 1920 × 1080 at 0, 0", "1: 1024 × 768 at 1920, 0"))
+    assert "1: 1024 × 768 at 1920, 0" in doctor.display(two).what
+
+
+def test_the_scripts_that_can_be_written_are_named(monkeypatch: pytest.MonkeyPatch):
+    from experiment import fonts
+
+    assert "Latin" in doctor.fonts().what
+    monkeypatch.setattr(fonts, "_fonts", lambda: ())
+    assert doctor.fonts().status == "missing"
 
 
 def test_a_window_that_cannot_open_is_a_finding(monkeypatch: pytest.MonkeyPatch):
@@ -106,7 +120,7 @@ def test_the_devices_are_listed_each_on_its_line():
 
 
 def test_a_system_that_grants_no_urgency_is_limited(monkeypatch: pytest.MonkeyPatch):
-    for granted, status in (("realtime", "ok"), ("raised", "limited"), ("normal", "limited")):
+    for granted, status in (("realtime", "ok"), ("normal", "limited")):
         monkeypatch.setattr(doctor, "make_urgent", lambda granted=granted: granted)
         assert doctor.thread_urgency().status == status
 
