@@ -12,6 +12,7 @@ import random
 import sys
 import time
 import tty
+from contextlib import suppress
 from pathlib import Path
 
 PULSE, BUTTON = 1 << 4, 1 << 0
@@ -27,6 +28,9 @@ def wait_until(t_s: float) -> None:
 
 def main(log_path: str, journal_path: str, pulses: str, tr_s: str, width_s: str) -> None:
     """Send them all, and stay until ended."""
+    # It stands for a box, which no other program on this computer can hold up.
+    with suppress(OSError, AttributeError):
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
     box, computer = os.openpty()
     tty.setraw(computer)
     print(os.ttyname(computer), flush=True)
