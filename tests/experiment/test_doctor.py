@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import asdict, replace, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
