@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 import statistics
 import sys
@@ -300,11 +301,17 @@ class Checks:
         gl.glTexEnvi(gl.GL_TEXTURE_ENV, gl.GL_TEXTURE_ENV_MODE, gl.GL_REPLACE)
         gl.glDisable(gl.GL_DEPTH_TEST)
         gl.glDisable(gl.GL_BLEND)  # the checks have no alpha: they would take that of whatever was drawn last
-        gl.glBegin(gl.GL_TRIANGLE_FAN)
-        for (s, t), (x, y) in zip((outline / self._period_px).tolist(), corners.tolist(), strict=True):
-            gl.glTexCoord2f(s, t)
-            gl.glVertex2f(x, y)
-        gl.glEnd()
+        floats = np.concatenate([corners, outline / self._period_px], axis=1).astype(np.float32)
+        first, row = floats.ctypes.data, floats.strides[0]
+        gl.glPushClientAttrib(gl.GL_CLIENT_VERTEX_ARRAY_BIT)
+        gl.glBindBuffer(gl.GL_ARRAY_BUFFER, 0)
+        gl.glClientActiveTexture(gl.GL_TEXTURE0)
+        gl.glEnableClientState(gl.GL_VERTEX_ARRAY)
+        gl.glEnableClientState(gl.GL_TEXTURE_COORD_ARRAY)
+        gl.glVertexPointer(2, gl.GL_FLOAT, row, ctypes.c_void_p(first))
+        gl.glTexCoordPointer(2, gl.GL_FLOAT, row, ctypes.c_void_p(first + 2 * floats.itemsize))
+        gl.glDrawArrays(gl.GL_TRIANGLE_FAN, 0, len(floats))
+        gl.glPopClientAttrib()
         for mode in (gl.GL_MODELVIEW, gl.GL_PROJECTION):
             gl.glMatrixMode(mode)
             gl.glPopMatrix()

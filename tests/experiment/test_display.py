@@ -127,6 +127,22 @@ def test_a_bar_is_a_checkerboard_inside_its_outline_under_the_fixation_point(ope
     assert (shown(stage, Nothing()) == shown(stage, Bar(0.0, 30.0, 2.0, 12.0))).all()  # outside the aperture
 
 
+def test_what_was_drawn_before_leaves_no_trace(opened: Opener, tmp_path: Path):
+    stage = opened(patch={"corner": "top_left", "size_px": 24, "bits": 4})
+    stage.load({"noise": noise(tmp_path, 300)[0]})
+    stills = [
+        Picture("noise"),
+        Bar(20.0, 1.0, 2.0, 12.0),
+        Words("Read this."),
+        Nothing(),
+        Mask("m"),
+        Rating(("a", "b")),
+    ]
+    alone = [shown(stage, still) for still in stills]
+    order = [0, 1, 0, 2, 1, 3, 1, 4, 1, 5, 0, 3, 2, 4, 0]
+    assert all((shown(stage, stills[k]) == alone[k]).all() for k in order)
+
+
 def test_a_mask_covers_exactly_its_image_under_the_fixation_point(opened: Opener):
     stage = opened()
     stage.prepare([Mask("RE-otter"), Mask("AN-otter")])
