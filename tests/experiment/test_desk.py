@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
+import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -31,8 +35,8 @@ RUN = RunId("01", "01", "animals", 1)
 DESK = """    pace: self_paced
     blank_jitter_s: 0.5
     confidence:
-      question: {en: "How sure?"}
-      labels: {en: [guess, unsure, sure]}
+      question: {en: "How sure?", de: "Wie sicher?"}
+      labels: {en: [guess, unsure, sure], de: [geraten, unsicher, sicher]}
       buttons: ["1", "2", "3"]
       timeout_s: 3.0
 """
@@ -190,3 +194,80 @@ def test_in_a_real_window_image_mask_and_scale_are_what_was_planned(window: Any,
     assert len(set.union(*seen.values())) == len(seen)  # all of them differ
     assert {Picture(row["stim_id"]).name for row in events if row["stim_id"] != "n/a"} == drawn["picture"]
     assert Rating(("1 guess", "2 unsure", "3 sure"), None, "How sure?").name in drawn["rating"]
+
+
+KEYS_RIG = """format: 1
+name: keys
+display: {width_mm: 400.0, distance_mm: 800.0, size_px: [1024, 768], refresh_hz: 60.0, full_screen: false}
+trigger: {kind: start_key, key: space}
+buttons: {kind: keyboard, keys: {left: f, right: j, "1": "1", "2": "2", "3": "3"}}
+"""
+INTRODUCED = """    lead_in_s: 0.2
+    lead_out_s: 0.1
+    blank_s: 0.2
+    blank_jitter_s: 0.1
+    blank_trial_s: 0.2
+    image_s: 0.1
+    screens:
+      instructions: {en: ["Press {animal}."], de: ["Drücken Sie {animal}."]}
+"""
+
+
+def journal_has(folder: StudyFolder, text: str) -> bool:
+    return any(text in path.read_text(encoding="utf-8") for path in folder.journals.glob("*.jsonl"))
+
+
+def type_keys(folder: StudyFolder, done: threading.Event) -> None:
+    """A participant who reads, tries the start key too early, starts, and then answers whatever comes."""
+    end_s = time.monotonic() + 60
+
+    def key(name: str) -> None:
+        subprocess.run(["xdotool", "key", name], timeout=10, check=True)
+
+    for seen, keys in (
+        ("instructions 1", ("space", "1", "f")),
+        ("button test", ("j", "f", "j", "f")),
+        ("waiting", ("space",)),
+    ):
+        while not journal_has(folder, f'"{seen}' if seen != "button test" else '"button test'):
+            if time.monotonic() > end_s or done.is_set():
+                return
+            time.sleep(0.02)
+        for name in keys:
+            time.sleep(0.25)
+            key(name)
+    while not done.is_set() and time.monotonic() < end_s:
+        for name in ("f", "2"):
+            key(name)
+            time.sleep(0.15)
+
+
+def test_a_person_at_the_keyboard_goes_through_a_whole_session(window: Any, tmp_path: Path):
+    if shutil.which("xdotool") is None:
+        pytest.skip("xdotool is not installed: keys cannot be pressed from outside")
+    (tmp_path / "keys.yaml").write_text(KEYS_RIG, encoding="utf-8")
+    study = desk_study(tmp_path, INTRODUCED.replace("    blank_jitter_s: 0.1\n", ""))
+    rig = load_rig(tmp_path / "keys.yaml")
+    folder = fill(tmp_path / "people", study, rig)
+    done = threading.Event()
+    typist = threading.Thread(target=type_keys, args=(folder, done))
+    typist.start()
+    try:
+        result = run(study, rig, folder.root, RUN, stage=window)
+    finally:
+        done.set()
+        typist.join()
+    journal = read_journal(result.journal)
+    names = [record["name"] for record in journal.of("segment")]
+    assert names[0] == "instructions 1"
+    assert names.index("lead-in") > names.index("button test not_animal")
+    assert len(journal.of("pulse")) == 1  # the start key counts only when it is waited for
+    assert journal.header["rehearsal"] is False
+    with result.events.open(encoding="utf-8", newline="") as lines:
+        events = [row for row in csv.DictReader(lines, delimiter="\t") if row["stim_id"] != "n/a"]
+    assert result.events.parent.name == "beh"
+    assert len(events) == 12
+    assert {row["button"] for row in events} <= {"left", "2"}
+    assert {row["confidence"] for row in events} <= {"2", "n/a"}
+    assert sum(row["confidence"] == "2" for row in events) >= 6
+    assert validate(folder.root).errors == ()
