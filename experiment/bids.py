@@ -59,12 +59,15 @@ def verdict(root: Path, timeout_s: float = VERDICT_TIMEOUT_S) -> BidsVerdict:
 
 
 def kinds_of(issues: Sequence[str]) -> list[str]:
-    """The kinds of issues, each once, and in how many files it was found.
+    """The kinds of issues, each once, and in how many files it was found; keys that are only recommended in one item.
 
     issues : as in `BidsVerdict`: a code, what it is about, and the file (from its first ``/`` on).
     """
     counts = Counter(issue.split(" /")[0] for issue in issues)
-    return [kind if count == 1 else f"{kind} (in {count} files)" for kind, count in counts.items()]
+    recommended = [kind.split(" ", 1)[1] for kind in counts if "_KEY_RECOMMENDED " in kind]
+    kinds = [kind if count == 1 else f"{kind} (in {count} files)" for kind, count in counts.items()]
+    found = [kind for kind in kinds if "_KEY_RECOMMENDED " not in kind]
+    return found + ([f"recommended: {', '.join(recommended)}"] if recommended else [])
 
 
 def validate(root: Path, timeout_s: float = TIMEOUT_S) -> BidsIssues:

@@ -18,6 +18,8 @@ from protocols.provenance import sha256_of
 CERTIFICATE_FORMAT = 1
 MEASURED = "measured on this display"
 NOT_MEASURED = "simulated clock or virtual display: nothing is claimed about a real display"
+# Letters of the longest note: the certificate has one page.
+LONGEST_NOTE = 240
 # A run is wanting when more than this share of its stimulus trials has no response.
 MISSED_SHARE = 0.1
 # ... or when its pulses are farther from the study's TR than this share: over ten minutes onsets would be off by a second.
@@ -270,9 +272,10 @@ def _notes(
     found = [f"{_count(number, what)} {where}".strip() for number, what, where in counts if number]
     if journal.cut:
         found.append("the journal's last line was cut off, and with it one record")
-    kinds = kinds_of(bids.warnings)
-    more = ", …" if len(kinds) > 4 else ""
-    return [*found, *([f"BIDS warnings: {', '.join(kinds[:4])}{more}"] if kinds else [])]
+    warned = "; ".join(kinds_of(bids.warnings))
+    if len(warned) > LONGEST_NOTE:
+        warned = f"{warned[:LONGEST_NOTE].rsplit(' ', 1)[0]} and more, in the JSON"
+    return [*found, *([f"BIDS warnings: {warned}"] if warned else [])]
 
 
 def _count(number: int, what: str) -> str:

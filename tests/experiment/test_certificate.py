@@ -108,6 +108,7 @@ def test_without_the_validator_the_verdict_says_so(tmp_path: Path, monkeypatch: 
 
 def test_warnings_are_told_by_kind():
     assert kinds_of(("A b /x", "A b /y", "C /z")) == ["A b (in 2 files)", "C"]
+    assert kinds_of(("X_KEY_RECOMMENDED a /x", "C /z", "X_KEY_RECOMMENDED b /x")) == ["C", "recommended: a, b"]
 
 
 def pages() -> list[Journal]:
