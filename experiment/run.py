@@ -17,6 +17,7 @@ from experiment.design_file import write_design
 from experiment.events import write_events
 from experiment.eyetracker import EyeTracker, open_eye_tracker
 from experiment.faults import Faults, LateClock, late_flips
+from experiment.fonts import check_texts
 from experiment.frames import write_frames
 from experiment.journal import JournalWriter, check_room, read_journal
 from experiment.participants import enrol
@@ -101,6 +102,8 @@ def run(
     place = StudyFolder(Path(folder))
     stimuli = read_manifest(place)
     check_stimuli(place, stimuli)
+    if stage != "null" and not isinstance(stage, NullStage):
+        check_texts(task)
     if stage == "window":
         ensure_display(rig.display.size_px)  # where there can be none, nothing is written
     open_folder(folder, study.title, rehearsal=rig.rehearsal)

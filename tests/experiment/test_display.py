@@ -324,6 +324,17 @@ def test_images_exported_for_another_light_are_refused(tmp_path: Path, rig: Rig,
         run(study, place, folder.root, RunId("01", "01", "animals", 1), stage=opened(**LINEARISED))
 
 
+def test_a_run_whose_text_no_font_can_write_leaves_nothing_behind(opened: Opener, tmp_path: Path, rig: Rig):
+    study = small_study(tmp_path)
+    task = study.tasks["animals"].model_copy(update={"instructions": {"en": "Press \ue0ff."}, "screens": None})
+    unwritten = study.model_copy(update={"tasks": {"animals": task}})
+    folder, run_id, stage = fill(tmp_path / "study", study, rig), RunId("01", "01", "animals", 1), opened()
+    with pytest.raises(FoolscanError, match=r"no font on this computer has .* \(U\+E0FF\); install one"):
+        run(unwritten, rig, folder.root, run_id, stage=stage)
+    assert not folder.journals.exists()
+    assert run(study, rig, folder.root, run_id, stage=stage).certificate.passed
+
+
 # --- screens, refresh, a window that does not open --------------------------------------------------------------------
 
 
