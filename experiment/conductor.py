@@ -191,7 +191,7 @@ class _Playing:
     ended_by: str | None = None
     snapshots: dict[str, np.ndarray] = field(default_factory=dict)
     costs_s: list[float] = field(default_factory=list)
-    turn_s: float = field(default_factory=time.perf_counter)
+    turn_s: float = 0.0
     urgency: Urgency = "normal"
 
     def __post_init__(self) -> None:
