@@ -2,7 +2,9 @@
 
 The sender is another process with a log of its own; both read the same monotonic clock. The run is a real one (journal,
 timeline, 60 frames per second, no screen); its trigger and buttons are one box of state bytes, read by pyserial in a thread.
-A pseudo-terminal has no wire: what a USB adapter adds (1 to 16 ms, by its latency timer) is not in these figures.
+A pseudo-terminal has no wire: what a USB adapter adds (1 to 16 ms, by its latency timer) is not in these figures. But its
+bytes are handed on by an ordinary thread of the kernel, which other programs hold up: `line_*` is what a process that only
+reads and stamps finds on a second such line at the same moments. Measure on a computer that does nothing else.
 """
 
 from __future__ import annotations
@@ -63,11 +65,16 @@ def measure() -> dict[str, float]:
             run(study, rig, folder.root, RUN, stage="null")
             sender.stdin.close()
         sent = [line.split("\t") for line in log.read_text(encoding="utf-8").splitlines()]
+        bare = [line.split("\t") for line in (place / "sent.tsv.line").read_text(encoding="utf-8").splitlines()]
         found = read_journal(folder.journal(RUN))
     pulses, presses = found.of("pulse"), found.of("press")
-    sent_s = {what: np.array([float(t_s) for name, t_s in sent if name == what]) for what in ("pulse", "press")}
+    sent_s = {what: np.array([float(t_s) for name, t_s, _ in sent if name == what]) for what in ("pulse", "press")}
     late_ms = errors_ms(sent_s["pulse"], np.array([pulse["t_s"] for pulse in pulses]))
     press_ms = errors_ms(sent_s["press"], np.array([press["t_s"] for press in presses]))
+    line_ms = errors_ms(
+        np.array([float(again_s) for _, _, again_s in sent]),
+        np.array([float(t_s) for bits, t_s in bare if bits != "0"]),
+    )
     return {
         "pulses_sent": float(len(sent_s["pulse"])),
         "lost": float(len(sent_s["pulse"]) - len(pulses)),
@@ -75,6 +82,9 @@ def measure() -> dict[str, float]:
         "median_ms": float(np.median(late_ms)),
         "p99_ms": float(np.percentile(late_ms, 99)),
         "max_ms": float(late_ms.max()),
+        "line_median_ms": float(np.median(line_ms)),
+        "line_p99_ms": float(np.percentile(line_ms, 99)),
+        "line_max_ms": float(line_ms.max()),
         "presses_sent": float(len(sent_s["press"])),
         "presses_lost": float(len(sent_s["press"]) - len(presses)),
         "press_median_ms": float(np.median(press_ms)),
