@@ -37,6 +37,38 @@ def luminance(
         typer.echo(out)
 
 
+def photodiode(
+    rig: Annotated[str, typer.Option("--rig", help="the file of your rig")],
+    flashes: Annotated[int, typer.Option(help="how often the patch is flashed, at least 500")] = 500,
+    null_stage: Annotated[bool, typer.Option("--null-stage", help="no window (emulated photodiode only)")] = False,
+) -> None:
+    """Flash the photodiode patch, read it back, and write the offset, SD and missed frames of the light into the rig file.
+
+    Example: foolscan experiment photodiode --rig my_scanner.yaml --flashes 500
+    """
+    import numpy as np
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from experiment.photodiode import photodiode as measure
+    from experiment.photodiode import summary
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task("flashes", total=flashes)
+        timing, measured = measure(
+            rig,
+            flashes,
+            stage="null" if null_stage else "window",
+            rng=np.random.default_rng(),
+            told=lambda done, n: progress.update(bar, completed=done, total=n),
+        )
+    for line in summary(timing):
+        typer.echo(line)
+    emulated = "" if measured.real else " (emulated: nothing was measured)"
+    typer.echo(f"{rig}: display.measured is written{emulated}")
+
+
 def mount(app: typer.Typer) -> None:
     """Add these commands to the experiment room's."""
     app.command()(luminance)
+    app.command()(photodiode)

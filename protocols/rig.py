@@ -11,6 +11,7 @@ from protocols.problems import Problem
 from protocols.rig_devices import Buttons, KeyboardButtons, SerialButtons, Trigger
 from protocols.rig_display import Display
 from protocols.rig_eyetracker import EyeTrackerPlan
+from protocols.rig_photodiode import Photodiode
 from protocols.rig_presets import with_presets
 from protocols.schema import Plan, Text, validated
 from protocols.yamlfile import Document, find_file, read_document
@@ -26,6 +27,7 @@ class Rig(Plan):
     trigger: Trigger
     buttons: Buttons
     eye_tracker: EyeTrackerPlan | None = None
+    photodiode: Photodiode | None = None
     abort_key: Text = "escape"
 
     _document: Document | None = PrivateAttr(default=None)
