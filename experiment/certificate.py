@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,8 @@ from protocols.folder import StudyFolder, write_json, write_text
 from protocols.provenance import sha256_of
 
 CERTIFICATE_FORMAT = 1
-MEASURED = "measured on this display"
+FLIPS_MEASURED = "flips measured on this display"
+LIGHT_NOT_MEASURED = "its light is not measured yet (foolscan experiment photodiode)"
 NOT_MEASURED = "simulated clock or virtual display: nothing is claimed about a real display"
 # Letters of the longest note: the certificate has one page.
 LONGEST_NOTE = 240
@@ -135,7 +137,7 @@ def certificate_of(journal: Journal, bids: BidsVerdict = NOT_ASKED) -> Certifica
         passed=not remarks,
         remarks=tuple(remarks),
         notes=tuple(_notes(journal, events, pulses, breaks, bids)),
-        timing=MEASURED if measured else NOT_MEASURED,
+        timing=timing_of(header["stage"]) if measured else NOT_MEASURED,
         onset_error_median_s=_rounded(np.median(errors_s)) if len(errors_s) else None,
         onset_error_p99_s=_rounded(np.percentile(errors_s, 99)) if len(errors_s) else None,
         onset_error_max_s=_rounded(errors_s.max()) if len(errors_s) else None,
@@ -172,6 +174,19 @@ def is_self_paced(journal: Journal) -> bool:
     """Whether the participant set the pace of the trials: then each is a segment of its own."""
     rows = journal.header["timeline"]["rows"]
     return len({row.get("segment", "") for row in rows if row["trial"] is not None}) > 1
+
+
+def timing_of(stage: Mapping[str, Any]) -> str:
+    """What the times of a run on a real display say.
+
+    stage : the journal's facts of it; what a photodiode found of its light is among them, if one was there.
+    """
+    light = stage.get("light")
+    if light is None or light["method"] == "emulated":
+        return f"{FLIPS_MEASURED}; {LIGHT_NOT_MEASURED}"
+    share = f"{light['missed']} of {light['flashes']} flashes missed their frame"
+    found = f"{light['onset_offset_ms']:g} ms after the flip, SD {light['sd_ms']:g} ms, {share}"
+    return f"{FLIPS_MEASURED}; its light too, by a photodiode ({light['method']}, {light['date']}): {found}"
 
 
 def _length_s(journal: Journal) -> float:

@@ -238,6 +238,7 @@ class PsychoPyStage:
                 "rotation_deg": display.rotation_deg,
             },
             "patch": None if display.patch is None else display.patch.model_dump(exclude_none=True),
+            "light": None if display.measured is None else display.measured.model_dump(),
             "keyboard": self.keys.backend,
         }
 

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from serial_cable import Cable, serial_cable
 
+from experiment.certificate import timing_of as certified
 from experiment.clock import WallClock
 from experiment.light_sensors import AudioIn, EyeLinkInput, open_sensor
 from experiment.photodiode import Flashes, flash, photodiode, summary, timing_of
@@ -134,6 +135,13 @@ def test_too_few_flashes_no_patch_and_a_shipped_rig_are_refused(tmp_path: Path):
         measured(path)
     with pytest.raises(FoolscanError, match="comes with foolscan"):
         photodiode("rehearsal", rng=np.random.default_rng(0))
+
+
+def test_the_certificate_says_whether_the_light_was_measured():
+    light = MeasuredLight(onset_offset_ms=8.1, sd_ms=0.2, missed=1, flashes=500, date="2026-11-21", method="audio")
+    assert "8.1 ms after the flip, SD 0.2 ms, 1 of 500" in certified({"light": light.model_dump()})
+    for stage in ({}, {"light": None}, {"light": {**light.model_dump(), "method": "emulated"}}):
+        assert "light is not measured yet" in certified(stage)
 
 
 # --- real inputs -----------------------------------------------------------------------------------------------------
