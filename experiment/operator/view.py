@@ -141,8 +141,12 @@ def _figures(state: RunState) -> RenderableType:
         _tile("drift", f"{drift:+.0f} ppm" if drift is not None and pulses.seen > 9 else "-"),
         _tile("dropped frames", str(state.frames_dropped), AMBER if state.frames_dropped else ""),
     )
-    names = dict.fromkeys(row.trial_type for row in plan.rows if row.expected_answer) if plan else {}
-    right = {name: state.accuracy.get(name, (0, 0)) for name in names}
+    names = (
+        dict.fromkeys(row.trial_type for row in plan.rows if row.trial is not None and row.expected_answer)
+        if plan
+        else {}
+    )
+    right = {name: state.accuracy.get(name, (0, 0)) for name in sorted(names, reverse=True)}  # RE before AI
     shown = [
         _tile(f"{name} right", f"{hits}/{of}  {100 * hits / of:.0f} %" if of else "-")
         for name, (hits, of) in right.items()

@@ -115,10 +115,12 @@ def pages() -> list[Journal]:
     wall = changed(list(FROZEN.records), clock={"kind": "wall"}, rehearsal=False)
     cut = changed(list(FROZEN.records[:30]))
     nothing = changed([])
-    return [FROZEN, without("pulse", 0, 20, 59), wall, cut, nothing]
+    fault = {"kind": "fault", "t_s": 9.0, "what": "trigger: the port was lost, and this is why and what to do: " * 20}
+    many = changed([*without("pulse", *range(20, 40), 59).records, *[{**fault, "n": n} for n in range(9)]])
+    return [FROZEN, without("pulse", 0, 20, 59), wall, cut, nothing, many]
 
 
-@pytest.mark.parametrize("journal", pages(), ids=["good", "pulses", "wall", "cut", "nothing"])
+@pytest.mark.parametrize("journal", pages()[:5], ids=["good", "pulses", "wall", "cut", "nothing"])
 def test_the_page_needs_nothing_but_itself_and_names_every_remark(journal: Journal):
     certificate = certificate_of(journal)
     page = page_of(certificate, journal, HASHES)
@@ -147,7 +149,7 @@ def test_plots_hold_a_mark_for_every_trial():
 
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium to print with")
-@pytest.mark.parametrize("journal", pages()[1:4:2], ids=["pulses", "cut"])
+@pytest.mark.parametrize("journal", [pages()[1], pages()[5]], ids=["pulses", "faults"])
 def test_it_prints_on_one_page(tmp_path: Path, journal: Journal):
     page, printed = tmp_path / "page.html", tmp_path / "page.pdf"
     page.write_text(page_of(certificate_of(journal), journal, HASHES), encoding="utf-8")
