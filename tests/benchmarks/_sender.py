@@ -11,7 +11,6 @@ import os
 import random
 import sys
 import time
-import tty
 from pathlib import Path
 
 PULSE, BUTTONS = b"t", (b"l", b"r")
@@ -22,6 +21,8 @@ SETTLE_S = 0.15
 
 def port() -> tuple[int, str]:
     """A pseudo-terminal: where we write, and the name that pyserial opens."""
+    import tty  # not there on Windows, where this file is imported too
+
     ours, theirs = os.openpty()
     tty.setraw(theirs)
     return ours, os.ttyname(theirs)
@@ -36,7 +37,15 @@ def send(log: int, to: int, content: bytes) -> None:
 
 def file_of(path: Path) -> int | None:
     """Which file has this name; None when none has."""
-    return path.stat().st_ino if path.exists() else None
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return None
+
+
+def has_flips(journal: Path, earlier: int | None) -> bool:
+    """Whether there is a journal, another than the earlier one, of a run that shows something."""
+    return file_of(journal) not in (None, earlier) and b'"kind": "flip"' in journal.read_bytes()
 
 
 def main(log_path: str, journal_path: str, seed: str, tr_s: str) -> None:
@@ -46,7 +55,7 @@ def main(log_path: str, journal_path: str, seed: str, tr_s: str) -> None:
     pulses, buttons = port(), port()
     log = os.open(log_path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o644)
     print(pulses[1], buttons[1], flush=True)
-    while file_of(journal) in (None, earlier) or b'"kind": "flip"' not in journal.read_bytes():
+    while not has_flips(journal, earlier):
         time.sleep(0.005)
     time.sleep(SETTLE_S)
     pulse_s = press_s = time.perf_counter()

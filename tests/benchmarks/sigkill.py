@@ -1,7 +1,7 @@
 """Random SIGKILLs during runs: what another process had sent before the kill must be in the journal that is left.
 
 Each kill is a run of its own process (no screen, real time, pulses and presses over two pseudo-terminals), killed at a
-random moment from its start to beyond its end. Then the folder is recovered and validated. Kills come in batches, each
+random moment from its start to its end. Then the folder is recovered and validated. Kills come in batches, each
 with a study folder of its own; a batch that was finished at this commit is not repeated. `--kills N` makes fewer.
 """
 
@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from _record import commit_now, measure_once
+from _sender import file_of, has_flips
 from _small_study import fill, small_study
 
 from experiment.attempts import is_done, status_of
@@ -43,8 +44,10 @@ AT_ONCE = 3
 TR_S = 0.1
 # What was sent this long before the kill must be there.
 AGE_S = 0.05
-# From the start of the process to its end, about: the moment of the kill is drawn from a little more than that.
-LENGTH_S = 3.2
+# From a run's first flip to the end of its process, about: the moment of the kill is drawn from that.
+LENGTH_S = 2.8
+# A share of the kills comes earlier, as long after the process was started.
+EARLY, START_S = 0.1, 0.8
 # Kills in a row that are tried again because the run had ended before.
 PATIENCE = 20
 RIG = """format: 1
@@ -109,8 +112,14 @@ def kill_one(folder: StudyFolder, run_id: RunId, seed: int, age_s: float) -> Kil
         rig.write_text(RIG.replace("PULSES", pulses).replace("BUTTONS", buttons), encoding="utf-8")
         arguments = (str(work / "small.yaml"), str(rig), str(folder.root), run_id)
         victim = processes().Process(target=play, args=arguments, daemon=True)
+        earlier = file_of(folder.journal(run_id))
         victim.start()
-        victim.join(chance.uniform(0.0, 1.1 * LENGTH_S))
+        if chance.random() < EARLY:
+            victim.join(chance.uniform(0.0, START_S))
+        else:
+            while victim.is_alive() and not has_flips(folder.journal(run_id), earlier):
+                time.sleep(0.005)
+            victim.join(chance.uniform(0.0, LENGTH_S))
         killed_s = time.perf_counter()
         ended = not victim.is_alive()
         victim.kill()
@@ -129,9 +138,7 @@ def compared(folder: StudyFolder, run_id: RunId, log: Path, killed_s: float, age
     journal = journal_of(folder, run_id)
     lines = [line.split("\t") for line in log.read_text().splitlines()] if log.exists() else []
     sent = [(name, float(before_s), float(after_s)) for name, before_s, after_s in lines]
-    until_s = killed_s
-    if journal is not None and journal.end is not None:
-        until_s = min(until_s, journal.of("flip")[-1]["t_s"])  # after its last flip nobody listens any more
+    until_s = min(killed_s, heard_until_s(journal))
     lost, oldest_s = 0, 0.0
     for wanted in (["t"], ["l", "r"]):
         mine = [item for item in sent if item[0] in wanted and item[2] <= until_s]
@@ -148,6 +155,15 @@ def compared(folder: StudyFolder, run_id: RunId, log: Path, killed_s: float, age
     return Kill(run_id.stem, phase_of(folder, run_id, journal), old, lost, oldest_s, shown)
 
 
+def heard_until_s(journal: Journal | None) -> float:
+    """When the run had come to its planned end (nobody listens after its last flip); ``inf`` when it had not."""
+    if journal is None:
+        return float("inf")
+    last = round(journal.header["length_s"] * journal.header["refresh_hz"])
+    ends_s = [flip["t_s"] for flip in journal.of("flip") if flip.get("frame", -1) >= last]
+    return float(ends_s[0]) if ends_s else float("inf")
+
+
 def journal_of(folder: StudyFolder, run_id: RunId) -> Journal | None:
     """The journal that was left; None when there is none, or none of its header."""
     try:
@@ -160,7 +176,7 @@ def phase_of(folder: StudyFolder, run_id: RunId, journal: Journal | None) -> str
     """What the run was at."""
     if journal is None:
         return "before the first flip"
-    if journal.end is not None:
+    if heard_until_s(journal) < float("inf"):
         return "events written" if is_done(folder, run_id) else "after the end"
     return "trials" if journal.of("pulse") else "waiting"
 
