@@ -10,12 +10,15 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from experiment_study import fill, small_study, stimuli_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from experiment.bids import validate
 from experiment.compiler import compile_timeline
@@ -28,6 +31,7 @@ from experiment.timeline import Timeline
 from protocols.checks import check
 from protocols.folder import RunId, StudyFolder
 from protocols.rig import load_rig
+from protocols.screens import MaskPlan
 from protocols.session import record_for
 from protocols.study import Study, load_study
 
@@ -271,3 +275,31 @@ def test_a_person_at_the_keyboard_goes_through_a_whole_session(window: Any, tmp_
     assert {row["confidence"] for row in events} <= {"2", "n/a"}
     assert sum(row["confidence"] == "2" for row in events) >= 6
     assert validate(folder.root).errors == ()
+
+
+@settings(max_examples=60)
+@given(
+    hz=st.sampled_from([59.94, 60.0, 75.0, 85.0, 100.0, 120.0, 143.9]),
+    image_s=st.floats(0.02, 0.5),
+    mask_s=st.floats(0.02, 0.5),
+    blank_s=st.floats(0.0, 1.0),
+    paced=st.booleans(),
+)
+def test_at_any_refresh_the_mask_follows_the_image_without_a_gap_or_an_overlap(
+    hz: float, image_s: float, mask_s: float, blank_s: float, paced: bool
+):
+    study, rig = load_study("desk"), load_rig("rehearsal")
+    rig = rig.model_copy(update={"display": rig.display.model_copy(update={"refresh_hz": hz})})
+    plain = study.tasks["animals"]
+    times = {"image_s": image_s, "mask": MaskPlan(duration_s=mask_s), "blank_s": blank_s + mask_s}
+    task = plain.model_copy(update={**times, "pace": "self_paced" if paced else "fixed", "stimulus_trials": 12})
+    study = study.model_copy(update={"tasks": {"animals": task}})
+    record = record_for(study, "01", "01", "animals", rehearsal=True)
+    timeline = compile_timeline(study, rig, record, stimuli_of(4), RUN)
+    for segment in timeline.segments:
+        for image, mask in pairwise(segment.rows):
+            if mask.trial_type == "mask":
+                assert mask.frame == image.frame + image.n_frames
+                assert abs(mask.n_frames / hz - mask_s) <= 0.5 / hz + 1e-9
+            if image.stim_id:
+                assert abs(image.frame / hz - image.onset_s) <= 0.5 / hz + 1e-9
