@@ -125,3 +125,23 @@ def test_paragraphs_stand_apart_more_than_lines():
     line_px = round(24 * lettering.LINE_SPACING)
     assert lettered("one\ntwo", PAGE).shape[0] > 2 * line_px
     assert lettered("one\n\ntwo", PAGE).shape[0] == 3 * line_px
+
+
+def test_the_labels_of_a_rating_have_one_size_and_whole_words():
+    drawn: list[str] = []
+    labels = ("completely unsure", "a little", "sure")
+    cover = rating_scale(Rating(labels, None, "How sure?"), Page(30, (330, 300)))
+    assert cover.shape[1] <= 330
+    assert cover[:, 0].max() == cover[:, -1].max() == 0
+    for label in labels:
+        _, lines, _ = lettering._laid_out(label, Page(30, (105, 100)), False)
+        drawn += [line for line, _ in lines]
+    assert drawn == ["completely", "unsure", "a little", "sure"]
+
+
+def test_east_asian_text_is_broken_without_spaces():
+    try:
+        font_for("動物が見えますか")
+    except FoolscanError:
+        pytest.skip("no font with Japanese on this computer")
+    assert lettered("動物が見えますか" * 8, PAGE).shape[0] >= 2 * round(24 * lettering.LINE_SPACING)
