@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -25,8 +26,8 @@ from stimulus_pc.wheels import Gather, Wheels, gather, look_up
 
 BUNDLE_FORMAT = 1
 STUDY_FOLDER = "study"
-# What the study folder's own bookkeeping changes with the first run.
-NOT_CHECKED = (f"{STUDY_FOLDER}/dataset_description.json", f"{STUDY_FOLDER}/README")
+# What the first run changes, and what the room may: ports, and what a photodiode finds there.
+NOT_CHECKED = re.compile(rf"{STUDY_FOLDER}/(dataset_description\.json|README)|rig-[^/]*\.yaml")
 TEXT = {".yaml", ".json", ".tsv", ".txt", ".py", ""}
 
 
@@ -52,7 +53,7 @@ def bundle(
     target: Target,
     *,
     gather: Gather = gather,
-    extra: str = "experiment",
+    extra: str | None = None,
     beside: Sequence[str] = (),
     told: Callable[[str], None] = lambda what: None,
 ) -> Bundle:
@@ -63,13 +64,15 @@ def bundle(
     out        : the new folder.
     target     : the computer that it is for.
     gather     : where the wheels come from.
-    extra      : of foolscan's extras, the one that is installed there; `beside`: further packages.
+    extra      : of foolscan's extras, those that are installed there (None: what this rig needs; empty: none).
+    beside     : further packages.
     told       : progress, in words.
 
     Raises FoolscanError or NotReady, with nothing at `out`, when something is missing or would not fit there.
     """
     plan, place = load_study(study), load_rig(rig)
     source = StudyFolder(folder)
+    extra = _extras_for(place) if extra is None else extra
     read_manifest(source)
     _refuse_occupied(out)
     told("images at the rig's pixels")
@@ -122,6 +125,13 @@ def _export(study: str, rig: str, folder: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", errors="replace")
     if done.returncode != 0:
         raise FoolscanError(f"the images could not be exported for this rig: {done.stderr.strip()}")
+
+
+def _extras_for(place: Rig) -> str:
+    """A run in a window, and the Lab Streaming Layer where the rig's devices speak it."""
+    devices = (place.trigger, place.photodiode, place.eye_tracker)
+    streams = any(device is not None and device.kind in ("lsl", "pupil") for device in devices)
+    return "experiment,lsl" if streams else "experiment"
 
 
 def _requirement(extra: str) -> str:
@@ -216,4 +226,4 @@ def _refuse_this_machine(root: Path, folders: Sequence[Path]) -> None:
 def _checksums(root: Path) -> str:
     """The files of the bundle as `sha256sum` lists them."""
     names = sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
-    return "".join(f"{sha256_of(root / name)}  {name}\n" for name in names if name not in NOT_CHECKED)
+    return "".join(f"{sha256_of(root / name)}  {name}\n" for name in names if not NOT_CHECKED.fullmatch(name))

@@ -87,6 +87,13 @@ def made(study_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     )
 
 
+@pytest.fixture
+def built_already(made: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The wheel of this foolscan that another test has built."""
+    wheel = next(made.root.glob("wheels/foolscan-*.whl"))
+    monkeypatch.setattr("stimulus_pc.bundle.own_wheel", lambda to: Path(shutil.copy(wheel, to)))
+
+
 def hashes(root: Path) -> dict[str, str]:
     paths = (path for path in sorted(root.rglob("*")) if path.is_file())
     return {path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
@@ -182,8 +189,11 @@ def test_a_file_that_changed_on_the_way_is_named(made: Bundle, tmp_path: Path):
     picture = next(there.joinpath("study", "stimuli").rglob("*.png"))
     picture.write_bytes(picture.read_bytes()[:-1])
     there.joinpath("README.txt").unlink()
+    rig = next(there.glob("rig-*.yaml"))
+    rig.write_text(rig.read_text(encoding="utf-8") + "# measured here\n", encoding="utf-8")
     done = offline([sys.executable, "install.py"], there)
     assert done.returncode == 2
+    assert "2 files are not" in done.stderr, "the rig file is the room's to change"
     assert f"{picture.relative_to(there).as_posix()}: has changed" in done.stderr
     assert "README.txt: is missing" in done.stderr
     assert not there.joinpath("environment").exists()
@@ -202,12 +212,29 @@ def test_another_computer_than_the_bundles_is_refused(made: Bundle, tmp_path: Pa
     assert "this bundle needs Python 3.9" in done.stderr
 
 
+@pytest.mark.usefixtures("built_already")
+def test_a_rig_that_listens_to_lab_streams_takes_their_package_along(study_file: Path, tmp_path: Path):
+    asked: list[str] = []
+
+    def ask(target: Target, requirements: Sequence[str], to: Path) -> Wheels:
+        asked.extend(requirements)
+        return Wheels((), ())
+
+    text = "format: 1\nextends: rehearsal\nname: rehearsal\nphotodiode: {kind: lsl, stream: light}\n"
+    (tmp_path / "rig.yaml").write_text(text, encoding="utf-8")
+    bundle(str(study_file), str(tmp_path / "rig.yaml"), study_file.parent / "study", tmp_path / "b", TARGET, gather=ask)
+    assert asked[0].endswith(".whl[experiment,lsl]")
+    facts = json.loads((tmp_path / "b" / "bundle.json").read_text(encoding="utf-8"))
+    assert facts["install"][0].startswith("foolscan[experiment,lsl]==")
+
+
 def test_a_folder_with_something_in_it_is_refused(study_file: Path, tmp_path: Path):
     (tmp_path / "other").write_text("mine", encoding="utf-8")
     with pytest.raises(FoolscanError, match="exists already"):
         bundle(str(study_file), "rehearsal", study_file.parent / "study", tmp_path, TARGET, gather=none)
 
 
+@pytest.mark.usefixtures("built_already")
 def test_what_fails_leaves_nothing_behind(study_file: Path, tmp_path: Path):
     def broken(target: Target, requirements: Sequence[str], to: Path) -> Wheels:
         raise FoolscanError("no network")
