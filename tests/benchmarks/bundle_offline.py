@@ -23,11 +23,13 @@ from stimulus_pc.bundle import bundle, packages_for
 from stimulus_pc.merge import merge
 from stimulus_pc.target import Target
 
-ELSEWHERE = (Target("windows", "3.11"), Target("windows", "3.12"), Target("macos", "3.11"), Target("macos", "3.12"))
+ELSEWHERE = (Target("windows", "3.11"), Target("macos", "3.11"), Target("macos", "3.12"), Target("linux", "3.12"))
+WITHOUT = Target("windows", "3.12")
 HERE = Target("linux", "3.12" if sys.version_info[:2] == (3, 12) else "3.11")
 
 TARGETS = {
     "systems_for_which_a_package_has_no_wheel": f"0 of {len(ELSEWHERE)}",
+    "Python_3.12_on_Windows_possible": "stated (pywinhook)",
     "network_was_cut": "1",
     "runs_shown_in_a_window_without_a_network": "4",
     "run_files_that_differ_after_merging": "0",
@@ -48,16 +50,23 @@ def alone(command: Sequence[str], folder: Path, *, cut: bool) -> None:
     subprocess.run([*(["unshare", "--net"] if cut else []), *command], cwd=folder, env=environment, check=True)
 
 
+def has_wheels(target: Target) -> bool:
+    """Whether every package can be had for a system; which not is printed."""
+    try:
+        wheels = packages_for(target)
+    except FoolscanError as error:
+        print(error)
+        return False
+    print(f"{target.platform} {target.python}: {len(wheels.files)} wheels, built from source: {wheels.built}")
+    return True
+
+
 def measure() -> dict[str, float]:
     """Look wheels up for the other systems; make a bundle for this one, install it, run it, bring the runs back."""
-    figures: dict[str, float] = {"systems_for_which_a_package_has_no_wheel": 0.0}
-    for target in ELSEWHERE:
-        try:
-            wheels = packages_for(target)
-            print(f"{target.platform} {target.python}: {len(wheels.files)} wheels, built from source: {wheels.built}")
-        except FoolscanError as error:
-            print(error)
-            figures["systems_for_which_a_package_has_no_wheel"] += 1
+    figures = {
+        "systems_for_which_a_package_has_no_wheel": float(sum(not has_wheels(target) for target in ELSEWHERE)),
+        "Python_3.12_on_Windows_possible": float(has_wheels(WITHOUT)),
+    }
     cut = shutil.which("unshare") is not None and subprocess.run(["unshare", "--net", "true"]).returncode == 0
     with tempfile.TemporaryDirectory() as new:
         lab, there = Path(new) / "lab", Path(new) / "there"
