@@ -15,11 +15,11 @@ from experiment.run import RunResult, run
 from experiment.screen_segments import practice_stimuli
 from experiment.timeline import Timeline
 from protocols.checks import check
-from protocols.folder import RunId
+from protocols.folder import RunId, StudyFolder
 from protocols.problems import FoolscanError
 from protocols.rig import Rig, load_rig
 from protocols.screens import runs_right_to_left
-from protocols.session import record_for
+from protocols.session import open_session, record_for
 from protocols.study import Study, load_study
 
 HEBREW = "הַבֵּט בַּנְּקֻדָּה."
@@ -188,3 +188,15 @@ def test_pulses_do_not_count_until_the_screens_are_over(tmp_path: Path):
     waiting_s = next(flip["t_s"] for flip in journal.of("flip") if flip.get("shows") == "waiting")
     assert journal.of("pulse")[0]["t_s"] > waiting_s
     assert waiting_s > 20  # instructions were read and practice was done
+
+
+def test_a_session_keeps_the_language_it_began_in(tmp_path: Path):
+    study, folder = load_study("demo"), StudyFolder(tmp_path)
+    visit = ("01", "01", "animals")
+    assert open_session(folder, study, *visit, rehearsal=True, language="de").language == "de"
+    assert open_session(folder, study, *visit, rehearsal=True).language == "de"
+    with pytest.raises(FoolscanError, match="this visit began in language 'de', found --language en"):
+        open_session(folder, study, *visit, rehearsal=True, language="en")
+    with pytest.raises(FoolscanError, match="found 'fr'"):
+        open_session(folder, study, "02", *visit[1:], rehearsal=True, language="fr")
+    assert not folder.session_record("02", "01").exists()
