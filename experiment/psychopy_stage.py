@@ -243,7 +243,9 @@ class PsychoPyStage:
         }
 
     def _luminance_facts(self) -> dict[str, Any]:
-        light, identity = self._display.luminance, self._ramp.is_identity()
+        light = self._display.luminance
+        # a virtual display's table is whatever stood in its memory
+        identity = self._ramp.is_identity() if self.holds_flips else None
         native = {True: "identity", False: "not the identity: the system has put its own in", None: "not known"}
         found = self._display.background_luminance_cd_m2(self._background)
         return {

@@ -27,9 +27,7 @@ FORBIDDEN = {
     "stimulus_pc": ("torch", "psychopy", "nilearn", "pandas", "scipy", "matplotlib"),
     "foolscan": ("torch", "psychopy", "nilearn", "pandas", "scipy", "matplotlib"),
 }
-MODULES = sorted(
-    path for room in MAY_IMPORT for path in (ROOT / room).rglob("*.py") if "__pycache__" not in path.parts
-)
+MODULES = sorted(path for room in MAY_IMPORT for path in (ROOT / room).rglob("*.py") if "__pycache__" not in path.parts)
 
 
 def name_of(path: Path) -> str:
