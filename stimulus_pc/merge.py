@@ -106,11 +106,13 @@ def _refuse_strangers(theirs: StudyFolder, ours: StudyFolder) -> bool | None:
 
 def _planned(theirs: StudyFolder, ours: StudyFolder, files: RunFiles) -> RunPlan:
     copies, conflicts = [], []
+    corrections = (ours.root / "sourcedata" / "corrections").glob(f"{files.run.stem}_*")
+    corrected_here = {sha256_of(path) for path in corrections}  # the events as they were are kept there
     for path in (*([files.session] if files.session else []), *files.files):
         target = ours.root / theirs.relative(path)
         if not target.exists():
             copies.append(Copy(path, target))
-        elif sha256_of(target) != sha256_of(path):
+        elif (sent := sha256_of(path)) != sha256_of(target) and sent not in corrected_here:
             conflicts.append(target)
     return RunPlan(files, tuple(copies), tuple(conflicts))
 

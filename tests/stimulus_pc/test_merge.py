@@ -120,6 +120,20 @@ def test_every_difference_is_listed_before_anything_is_written(lab: Path):
     assert hashes(lab) == before
 
 
+def test_events_that_were_corrected_here_meanwhile_stay_corrected(lab: Path):
+    there = recorded(lab, "there", RUNS[:1])
+    merge(there, lab)
+    events = lab / "sub-01" / "ses-01" / "func" / f"{stem('01', 1)}_events.tsv"
+    kept = lab / "sourcedata" / "corrections" / f"{stem('01', 1)}_events_before-1.tsv"
+    write(kept, events.read_text(encoding="utf-8"))
+    write(events, "corrected\n")
+    assert merge(there, lab).files_copied == 0
+    assert events.read_text(encoding="utf-8") == "corrected\n"
+    write(kept, "something else\n")
+    with pytest.raises(FoolscanError, match="other contents"):
+        merge(there, lab)
+
+
 def test_a_run_that_cannot_come_whole_does_not_come(lab: Path, monkeypatch: pytest.MonkeyPatch):
     there = recorded(lab, "there", RUNS[:2])
     copied, number = merging._copied, iter(range(100))
