@@ -17,13 +17,16 @@ from hypothesis import strategies as st
 from serial_cable import Cable, serial_cable
 
 from experiment.certificate import timing_of as certified
-from experiment.clock import WallClock
+from experiment.clock import VirtualClock, WallClock
 from experiment.light_sensors import AudioIn, EyeLinkInput, open_sensor
 from experiment.photodiode import Flashes, flash, photodiode, summary, timing_of
+from experiment.rigging import opened_stage
+from experiment.screen_geometry import read_patch
 from experiment.stage import NullStage
 from protocols.problems import FoolscanError, WorkWanting
 from protocols.rig import Rig, load_rig
 from protocols.rig_photodiode import AudioDiode, EyeLinkDiode, MeasuredLight
+from protocols.study import load_study
 
 HZ = 60.0
 FRAME_S = 1 / HZ
@@ -142,6 +145,24 @@ def test_the_certificate_says_whether_the_light_was_measured():
     assert "8.1 ms after the flip, SD 0.2 ms, 1 of 500" in certified({"light": light.model_dump()})
     for stage in ({}, {"light": None}, {"light": {**light.model_dump(), "method": "emulated"}}):
         assert "light is not measured yet" in certified(stage)
+
+
+def test_in_a_window_the_square_in_the_corner_is_white_while_a_flash_lasts_and_black_else(tmp_path: Path):
+    rig, study = load_rig(rig_file(tmp_path)), load_study("demo")
+    with opened_stage("window", rig, study.tasks[study.analysis.task]) as window:
+        seen: list[tuple[bool, bool]] = []
+
+        class Watched(NullStage):
+            def draw(self, still: Any, code: int = 0) -> None:
+                window.draw(still, code)
+                seen.append((code > 0, read_patch(window.snapshot(), rig.display)[0]))
+
+        clock = VirtualClock(rig.display.refresh_hz, "every")
+        sensor = open_sensor(rig, clock.now_s, np.random.default_rng(0))
+        timing = timing_of(flash(Watched(), clock, sensor, rig, 4, np.random.default_rng(0)), rig.display.refresh_hz)
+    assert timing.flashes == 4
+    assert {lit for lit, _ in seen} == {True, False}
+    assert all(lit == white for lit, white in seen)
 
 
 # --- real inputs -----------------------------------------------------------------------------------------------------
