@@ -95,7 +95,7 @@ def install(facts: dict[str, list[str]], environment: Path) -> int:
     done = subprocess.run([*pip, "--find-links", str(HERE / "wheels"), *facts["install"]], env=clean)
     if done.returncode != 0:
         return stop("pip could not install the wheels; its message is above")
-    looked = subprocess.run([str(programs / "foolscan"), "doctor"], cwd=HERE, env=clean)
+    looked = subprocess.run([str(python), "-I", "-X", "utf8", "-m", "foolscan", "doctor"], cwd=HERE, env=clean)
     if looked.returncode != 0:
         return stop("foolscan is installed and does not run; its message is above")
     print(f"\nInstalled. Next, in this folder:\n\n    {facts['next']}\n")

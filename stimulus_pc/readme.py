@@ -24,9 +24,12 @@ RUN        In the same folder, with the participant's labels in place of 01:
 
 The board shows which runs are done, aborted and pending. A run writes into study/; nothing is ever overwritten.
 
-BEFORE THE FIRST PARTICIPANT
-  {foolscan} check {study_file} --rig {rig_file}
-  {foolscan} experiment photodiode --rig {rig_file}      (when the light of this display has not been measured yet)
+BEFORE THE FIRST PARTICIPANT  Edit {rig_file} if ports or screen differ here, measure the light of this
+display with a photodiode, and rehearse with nobody there in rehearsal/, a copy of study/:
+
+    {foolscan} experiment photodiode --rig {rig_file}
+    {foolscan} stimuli export {study_file} --rig rehearsal --to rehearsal
+    {foolscan} experiment rehearse {study_file} --to rehearsal
 
 AFTERWARDS  Bring the folder study/ back (a stick will do) to the computer that has the study folder:
 
