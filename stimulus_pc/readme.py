@@ -37,7 +37,7 @@ AFTERWARDS  Bring the folder study/ back (a stick will do) to the computer that 
     foolscan merge study --to THE-STUDY-FOLDER
 
 It copies what is new, leaves what is there, and refuses, with a list and before anything is written, what differs.
-Change neither {study_file} nor the images here: runs of a changed study do not go back.
+Change neither {study_file} nor the images here: runs that showed other images do not go back.
 {linux}"""
 
 LINUX = """
