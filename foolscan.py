@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +21,22 @@ app = typer.Typer(
 )
 for _room in ("stimuli", "experiment", "analysis"):
     app.add_typer(importlib.import_module(f"{_room}.command_line").app, name=_room)
+
+
+class PlatformOption(StrEnum):
+    """What a stimulus PC runs."""
+
+    windows = "windows"
+    linux = "linux"
+    macos = "macos"
+
+
+class PythonOption(StrEnum):
+    """The Pythons that PsychoPy runs on."""
+
+    py311 = "3.11"
+    py312 = "3.12"
+
 
 INTERRUPTED = 130  # what typer makes of Ctrl-C, as shells do
 
@@ -76,6 +93,55 @@ def rehearse(study: StudyArgument, to: FolderOption) -> None:
 
     report = whole_study(study, to)
     Console().print(f"\nReport: [b]{report}[/b]", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def bundle(
+    study: StudyArgument,
+    to: FolderOption,
+    rig: Annotated[str, typer.Option(help="a rig that comes with foolscan (rehearsal, desk) or a file")],
+    out: Annotated[Path | None, typer.Option(metavar="BUNDLE", help="the new folder")] = None,
+    platform: Annotated[PlatformOption, typer.Option(help="of the stimulus PC")] = PlatformOption.windows,
+    python: Annotated[PythonOption, typer.Option(help="of the stimulus PC")] = PythonOption.py311,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only say which packages there would be")] = False,
+) -> None:
+    """Make one folder that installs and runs a study on a computer without a network.
+
+    Example: foolscan bundle demo --rig rehearsal --to demo-study --out bundle --platform linux
+    """
+    from stimulus_pc.bundle import bundle as make
+    from stimulus_pc.bundle import packages_for
+    from stimulus_pc.target import Target
+
+    target, console = Target(platform.value, python.value), Console()
+    if dry_run or out is None:
+        if not dry_run:
+            raise FoolscanError("--out: found nothing; name the new folder, or look with --dry-run")
+        wheels, where = packages_for(target), ""
+    else:
+        made = make(study, rig, to, out, target, told=lambda what: console.print(what, style="dim"))
+        wheels, where = made.wheels, f", {made.mib:.0f} MiB: {out}"
+    built = f" (built here, from source: {', '.join(wheels.built)})" if wheels.built else ""
+    said = f"{len(wheels.files)} wheels for {target.platform}, Python {target.python}{built}{where}"
+    console.print(said, highlight=False, soft_wrap=True)
+    if not dry_run:
+        console.print(f"on the stimulus PC, in that folder: {target.launcher} install.py", highlight=False)
+
+
+@app.command()
+def merge(
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="the study folder that comes from the stimulus PC")],
+    to: FolderOption,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would be done")] = False,
+) -> None:
+    """Bring the runs of another copy of a study folder into this one; nothing that differs is overwritten.
+
+    Example: foolscan merge bundle/study --to demo-study
+    """
+    from stimulus_pc.merge import merge as bring
+
+    for line in bring(source, to, dry_run=dry_run).lines:
+        Console().print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def main() -> None:

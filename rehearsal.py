@@ -29,22 +29,28 @@ class Step:
     arguments: tuple[str, ...]
 
 
-def steps(study: str, rig: str, to: Path) -> tuple[Step, ...]:
+def steps(study: str, rig: str, to: Path, *, at_desk: bool = False) -> tuple[Step, ...]:
     """The commands that take a study from its file to its report.
 
     study, rig : names that come with foolscan, or paths.
     to         : the study folder.
+    at_desk    : whether it is done without a scanner: then it ends with the table of behaviour.
     """
 
     def step(title: str, room: str, verb: str, *options: str) -> Step:
         return Step(title, (room, verb, study, *options, "--to", str(to)))
 
-    return (
+    shown = (
         step("Images: regular, adversarial noise, adversarial interference", "stimuli", "make"),
         step("Images for people to look at", "stimuli", "contact-sheet"),
         step("What the network makes of them", "stimuli", "activations"),
         step("Images at the exact pixels of the rig", "stimuli", "export", "--rig", rig),
         step("Every run of every subject, in the participant's window", "experiment", "rehearse", "--rig", rig),
+    )
+    if at_desk:
+        return (*shown, step("Accuracy, d', reaction times and confidence", "analysis", "behaviour"))
+    return (
+        *shown,
         step("A brain whose truth is known", "analysis", "simulate-bold"),
         step("Betas", "analysis", "betas"),
         step("Representational dissimilarity matrices", "analysis", "rdms"),
@@ -63,20 +69,22 @@ def rehearse(study: str, to: Path, rig: str = "rehearsal") -> Path:
     to    : the study folder.
     rig   : a rig whose scanner and participant are emulated.
 
-    Returns the path of the report. Raises FoolscanError before anything is written when study and rig do not fit.
+    Returns the path of the report (at a desk: of the table of behaviour). Raises FoolscanError before anything is written
+    when study and rig do not fit.
     """
     plan, place = load_study(study), load_rig(rig)
+    at_desk = plan.tasks[plan.analysis.task].self_paced
     _refuse_what_does_not_fit(plan, place)
     console = Console()
     begin = time.monotonic()
     with exclusive(to, f"the rehearsal into {to}"):
         folder = open_folder(to, plan.title, rehearsal=True)
-        for number, step in enumerate(steps(study, rig, to), start=1):
+        for number, step in enumerate(steps(study, rig, to, at_desk=at_desk), start=1):
             console.print(f"\n[b]{number}. {step.title}[/b]", highlight=False)
             console.print(f"   $ foolscan {' '.join(step.arguments)}", style="dim", highlight=False, markup=False)
             _run(step)
     console.print(f"\n{plan.title}: done in {time.monotonic() - begin:.0f} s", highlight=False)
-    return folder.derived("report") / "report.html"
+    return folder.derived("behaviour") / "behaviour.tsv" if at_desk else folder.derived("report") / "report.html"
 
 
 def _refuse_what_does_not_fit(study: Study, rig: Rig) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import NormalDist
 
 import numpy as np
 
-from analysis.events import read_events, shown_images
-from protocols.folder import RunId, StudyFolder
+from analysis.events import Event, read_events, shown_images
+from protocols.folder import Modality, RunId, StudyFolder
 from protocols.manifest import Stimulus
 from protocols.problems import FoolscanError
 from protocols.study import Study
@@ -24,12 +25,14 @@ class Response:
 
     said_animal : the answer; None without one.
     rt_s        : from image onset to the press; None without an answer.
+    confidence  : step of the scale of confidence, 1 the least sure; None where none was asked for, or given.
     """
 
     run: RunId
     stimulus: Stimulus
     said_animal: bool | None
     rt_s: float | None
+    confidence: int | None = None
 
 
 @dataclass(frozen=True)
@@ -66,16 +69,20 @@ COLUMNS: dict[str, str] = {
 }
 
 
-def load_responses(study: Study, folder: StudyFolder, stimuli: Sequence[Stimulus]) -> list[Response]:
+def load_responses(
+    study: Study, folder: StudyFolder, stimuli: Sequence[Stimulus], at: Modality = "func"
+) -> list[Response]:
     """The stimulus trials of the analysed task, in order of subject, session, run and onset.
+
+    at : those in a scanner, or those at a desk.
 
     Raises FoolscanError with file, line and column for an answer or a time that is not readable.
     """
     plan = study.tasks[study.analysis.task]
     of_id = {stimulus.stim_id: stimulus for stimulus in stimuli}
     found = []
-    for run in folder.runs(study.analysis.task):
-        path = folder.events(run)
+    for run in folder.runs(study.analysis.task, at):
+        path = folder.events(run, at)
         for event in shown_images(read_events(path)):
             stimulus = of_id.get(event.stim_id or "")
             if stimulus is None:
@@ -90,8 +97,16 @@ def load_responses(study: Study, folder: StudyFolder, stimuli: Sequence[Stimulus
             except ValueError:
                 raise FoolscanError(f"{path}:{event.line}: response_time: found {rt!r}, expected seconds") from None
             said_animal = None if answer is None else answer == plan.answers[0]
-            found.append(Response(run, stimulus, said_animal, rt_s if answer is not None else None))
+            rt_s = rt_s if answer is not None else None
+            found.append(Response(run, stimulus, said_animal, rt_s, _confidence(path, event)))
     return found
+
+
+def _confidence(path: Path, event: Event) -> int | None:
+    text = event.text("confidence")
+    if text is not None and not (text.isascii() and text.isdigit()):
+        raise FoolscanError(f"{path}:{event.line}: confidence: found {text!r}, expected a whole number or n/a")
+    return None if text is None else int(text)
 
 
 def behaviour(study: Study, responses: Sequence[Response]) -> list[BehaviourRow]:

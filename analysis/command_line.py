@@ -115,6 +115,16 @@ def report(study: StudyArgument, to: FolderOption) -> None:
 
 
 @app.command()
+def behaviour(study: StudyArgument, to: FolderOption) -> None:
+    """Tabulate accuracy, d', reaction times and confidence. Example: foolscan analysis behaviour desk --to desk-study"""
+    from analysis.behaviour_table import write_behaviour
+    from protocols.folder import StudyFolder
+    from protocols.study import load_study
+
+    _say_written([write_behaviour(load_study(study), StudyFolder(to))], "tables")
+
+
+@app.command()
 def trace(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="a derived file, such as .../rdms/similarity_brain.tsv")],
     to: Annotated[

@@ -131,7 +131,10 @@ def _simulate_run(
         amplitudes = {stim_id: truth.amplitudes_pct[i] for stim_id, i in row.items()}
         signal[roi] = responses_pct(rng, images, amplitudes, subject.hrfs[roi], scan, parameters["image_s"])
     volumes, motion = run_volumes(rng, subject.head, signal, scan, study.rehearsal.brain)
-    write_confounds(folder, run, motion)
+    seed = seed_for(study.seed, f"brain/run/{run.stem}")
+    table = write_confounds(folder, run, motion)
+    marked = {"Simulated": True, "Description": REHEARSAL_NOTE}
+    write_sidecar(folder, table, inputs=inputs, parameters=parameters, packages=PACKAGES, seed=seed, more=marked)
     write_nifti(
         path,
         np.moveaxis(volumes, 0, -1),
@@ -145,10 +148,8 @@ def _simulate_run(
         "TaskName": run.task,
         "RepetitionTime": study.scan.tr_s,
         "StartTime": study.scan.tr_s / 2,
-        "Simulated": True,
-        "Description": REHEARSAL_NOTE,
+        **marked,
     }
-    seed = seed_for(study.seed, f"brain/run/{run.stem}")
     write_sidecar(folder, path, inputs=inputs, parameters=parameters, packages=PACKAGES, seed=seed, more=facts)
     return True
 

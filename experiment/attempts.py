@@ -24,7 +24,8 @@ class Attempt:
 
     complete : whether it came to its planned end.
     reason   : why not (empty when it did); ``cut off`` when nothing could be written any more.
-    seen     : whether the participant has seen a trial of it, and thereby a part of its order.
+    seen     : whether a person has seen a trial of it, and thereby a part of its order (the emulated observer of a
+               rehearsal learns nothing: a rehearsal that was interrupted ends like one that was not).
     """
 
     journal: Path
@@ -74,7 +75,7 @@ def attempts_of(folder: StudyFolder, run_id: RunId) -> tuple[Attempt, ...]:
 
 
 def order_number(folder: StudyFolder, run_id: RunId) -> int:
-    """Which of its orders a run has: 1, and one more for each earlier attempt of which the participant saw a trial.
+    """Which of its orders a run has: 1, and one more for each earlier attempt of which a person saw a trial.
 
     A person who has seen the begin of an order would meet it a second time: learnt, and with answers ready. An attempt
     that ended before its first trial costs nothing, and its order is used.
@@ -155,7 +156,8 @@ def _attempt(path: Path) -> Attempt:
     except FoolscanError:
         # Cut off in its header, before anything was shown; or damaged, and then nobody knows what was seen.
         return Attempt(path, False, "cut off", seen=b"\n" in path.read_bytes())
-    seen = any(item.row.trial is not None for item in rows_shown(journal))
+    person = journal.header.get("responses", {}).get("kind") != "emulated"
+    seen = person and any(item.row.trial is not None for item in rows_shown(journal))
     end = journal.end
     reason = "cut off" if end is None else str(end.get("reason", ""))
     return Attempt(path, journal.complete, "" if journal.complete else reason, seen)

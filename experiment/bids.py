@@ -6,6 +6,8 @@ import json
 import shutil
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,6 +58,18 @@ def verdict(root: Path, timeout_s: float = VERDICT_TIMEOUT_S) -> BidsVerdict:
     return BidsVerdict(True, note, issues.errors, issues.warnings)
 
 
+def kinds_of(issues: Sequence[str]) -> list[str]:
+    """The kinds of issues, each once, and in how many files it was found; keys that are only recommended in one item.
+
+    issues : as in `BidsVerdict`: a code, what it is about, and the file (from its first ``/`` on).
+    """
+    counts = Counter(issue.split(" /")[0] for issue in issues)
+    recommended = [kind.split(" ", 1)[1] for kind in counts if "_KEY_RECOMMENDED " in kind]
+    kinds = [kind if count == 1 else f"{kind} (in {count} files)" for kind, count in counts.items()]
+    found = [kind for kind in kinds if "_KEY_RECOMMENDED " not in kind]
+    return found + ([f"recommended: {', '.join(recommended)}"] if recommended else [])
+
+
 def validate(root: Path, timeout_s: float = TIMEOUT_S) -> BidsIssues:
     """Run bids-validator-deno over a folder; it works offline and takes a few seconds.
 
@@ -90,8 +104,11 @@ def validate(root: Path, timeout_s: float = TIMEOUT_S) -> BidsIssues:
 
 
 def _of(issues: list[dict], severity: str) -> tuple[str, ...]:
+    """One line per issue; the validator's explanations run over many, of which the first says it."""
     found = [issue for issue in issues if issue.get("severity") == severity]
-    return tuple(
-        " ".join(str(issue[key]) for key in ("code", "subCode", "location", "issueMessage") if issue.get(key))
-        for issue in found
-    )
+    lines = []
+    for issue in found:
+        parts = [str(issue[key]) for key in ("code", "subCode", "location") if issue.get(key)]
+        message = str(issue.get("issueMessage") or "").strip().splitlines()[:1]
+        lines.append(" ".join([*parts, *message]))
+    return tuple(lines)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from experiment.bids import NOT_ASKED, BidsVerdict
+from experiment.bids import NOT_ASKED, BidsVerdict, kinds_of
 from experiment.events import Event, events_of, origin_s, plans_of, run_of
 from experiment.journal import Journal
 from experiment.pulse_report import PulseReport, pulse_report
@@ -16,8 +17,11 @@ from protocols.folder import StudyFolder, write_json, write_text
 from protocols.provenance import sha256_of
 
 CERTIFICATE_FORMAT = 1
-MEASURED = "measured on this display"
+FLIPS_MEASURED = "flips measured on this display"
+LIGHT_NOT_MEASURED = "its light is not measured yet (foolscan experiment photodiode)"
 NOT_MEASURED = "simulated clock or virtual display: nothing is claimed about a real display"
+# Letters of the longest note: the certificate has one page.
+LONGEST_NOTE = 240
 # A run is wanting when more than this share of its stimulus trials has no response.
 MISSED_SHARE = 0.1
 # ... or when its pulses are farther from the study's TR than this share: over ten minutes onsets would be off by a second.
@@ -48,10 +52,11 @@ class Certificate:
     timing          : whether the times say anything about a display.
     onset_error_*_s : actual minus planned onset of the trials, absolute, s; None when no trial was shown.
     frames_dropped  : frames that passed unseen; `late_flips` is in how many flips.
+    self_paced      : the participant set the pace: the length has no plan beyond its lead-in.
     tr_estimate_s   : slope of the pulses' times over their number, s; None with fewer than two.
     missed          : stimulus trials without a response in the window.
     pulses          : the pulses, judged together.
-    fixation_breaks : None without an eye tracker.
+    fixation_breaks : while an image was shown; None without an eye tracker. `share_on_fixation` is of the samples then.
     loop_cost_p99_s : what the drawing loop cost beside the flip, s; None under a simulated clock.
     bids            : the BIDS validator's judgement of the folder at the end of the run.
     """
@@ -73,6 +78,7 @@ class Certificate:
     flips: int
     late_flips: int
     frames_dropped: int
+    self_paced: bool
     planned_length_s: float
     length_s: float
     pulses_expected: int
@@ -88,6 +94,7 @@ class Certificate:
     extra_presses: int
     sets: tuple[SetResponses, ...]
     fixation_breaks: int | None
+    share_on_fixation: float | None
     refresh_rig_hz: float
     refresh_measured_hz: float | None
     loop_cost_p99_s: float | None
@@ -118,8 +125,7 @@ def certificate_of(journal: Journal, bids: BidsVerdict = NOT_ASKED) -> Certifica
         *(fault["what"] for fault in journal.of("fault")),
         *(f"not valid BIDS: {error}" for error in bids.errors[:3]),
     ]
-    gaze = journal.of("gaze")
-    breaks = sum(record.get("what") == "fixation break" for record in gaze) if gaze else None
+    breaks, on_fixation = _gaze(journal)
     return Certificate(
         format=CERTIFICATE_FORMAT,
         run=run_of(journal).stem,
@@ -131,13 +137,14 @@ def certificate_of(journal: Journal, bids: BidsVerdict = NOT_ASKED) -> Certifica
         passed=not remarks,
         remarks=tuple(remarks),
         notes=tuple(_notes(journal, events, pulses, breaks, bids)),
-        timing=MEASURED if measured else NOT_MEASURED,
+        timing=timing_of(header["stage"]) if measured else NOT_MEASURED,
         onset_error_median_s=_rounded(np.median(errors_s)) if len(errors_s) else None,
         onset_error_p99_s=_rounded(np.percentile(errors_s, 99)) if len(errors_s) else None,
         onset_error_max_s=_rounded(errors_s.max()) if len(errors_s) else None,
         flips=len(journal.of("flip")),
         late_flips=len(late),
         frames_dropped=sum(record["lost"] for record in late),
+        self_paced=is_self_paced(journal),
         planned_length_s=_rounded(header["length_s"]),
         length_s=_rounded(_length_s(journal)),
         pulses_expected=header["scan"]["pulses"],
@@ -153,6 +160,7 @@ def certificate_of(journal: Journal, bids: BidsVerdict = NOT_ASKED) -> Certifica
         extra_presses=sum(event.extra_presses for event in events),
         sets=_sets(images),
         fixation_breaks=breaks,
+        share_on_fixation=on_fixation,
         refresh_rig_hz=header["refresh_hz"],
         refresh_measured_hz=header["stage"].get("refresh_measured_hz"),
         loop_cost_p99_s=(journal.end or {}).get("loop_cost_p99_s"),
@@ -162,12 +170,36 @@ def certificate_of(journal: Journal, bids: BidsVerdict = NOT_ASKED) -> Certifica
     )
 
 
+def is_self_paced(journal: Journal) -> bool:
+    """Whether the participant set the pace of the trials: then each is a segment of its own."""
+    rows = journal.header["timeline"]["rows"]
+    return len({row.get("segment", "") for row in rows if row["trial"] is not None}) > 1
+
+
+def timing_of(stage: Mapping[str, Any]) -> str:
+    """What the times of a run on a real display say.
+
+    stage : the journal's facts of it; what a photodiode found of its light is among them, if one was there.
+    """
+    light = stage.get("light")
+    if light is None or light["method"] == "emulated":
+        return f"{FLIPS_MEASURED}; {LIGHT_NOT_MEASURED}"
+    share = f"{light['missed']} of {light['flashes']} flashes missed their frame"
+    found = f"{light['onset_offset_ms']:g} ms after the flip, SD {light['sd_ms']:g} ms, {share}"
+    return f"{FLIPS_MEASURED}; its light too, by a photodiode ({light['method']}, {light['date']}): {found}"
+
+
 def _length_s(journal: Journal) -> float:
-    """From the first pulse to the last flip of the schedule (what is shown afterwards, until a button, is no part of it)."""
+    """From the first pulse to the last flip of the trials: a screen that stands afterwards, until a button, is no part of it."""
     if origin_s(journal) is None:
         return 0.0
-    scheduled = [flip["t_s"] for flip in journal.of("flip") if "frame" in flip] or [journal.of("flip")[-1]["t_s"]]
-    return float(scheduled[-1] - journal.of("pulse")[0]["t_s"])
+    first_s, last_s, counts, paced = float(journal.of("pulse")[0]["t_s"]), 0.0, True, is_self_paced(journal)
+    for record in journal.records:
+        if record["kind"] == "segment":
+            counts = record["mode"] == "pulse_locked" or paced
+        elif record["kind"] == "flip" and counts:
+            last_s = float(record["t_s"])
+    return max(0.0, last_s - first_s)
 
 
 def _sets(images: Sequence[Event]) -> tuple[SetResponses, ...]:
@@ -187,6 +219,19 @@ def _sets(images: Sequence[Event]) -> tuple[SetResponses, ...]:
             )
         )
     return tuple(found)
+
+
+def _gaze(journal: Journal) -> tuple[int | None, float | None]:
+    """Fixation breaks during images, and the share of samples on the fixation point; None where there is no gaze."""
+    rows = journal.header["timeline"]["rows"]
+    records = [gaze for gaze in journal.of("gaze") if gaze.get("what") == "row" and rows[gaze["row"]]["stim_id"]]
+    if not records:
+        return None, None
+    seen = [gaze for gaze in records if gaze["share_on_fixation"] is not None]
+    weights = np.array([gaze["samples"] * (1.0 - gaze["share_lost"]) for gaze in seen])
+    shares = np.array([gaze["share_on_fixation"] for gaze in seen])
+    on_fixation = _rounded(np.average(shares, weights=weights)) if weights.sum() > 0 else None
+    return sum(gaze["breaks"] for gaze in records), on_fixation
 
 
 def _remarks_on_showing(
@@ -209,6 +254,7 @@ def _remarks_on_pulses(journal: Journal, pulses: PulseReport) -> list[str]:
     expected = journal.header["scan"]["pulses"]
     if journal.complete and pulses.seen != expected:
         why = "; ".join(hypothesis.sentence for hypothesis in pulses.hypotheses)
+        why += " (once the images are there: foolscan experiment correct-onsets)" if why else ""
         gaps = f"{pulses.missed} lacking in between" if pulses.missed else ""
         reason = (
             "; ".join(part for part in (gaps, why) if part) or "was the first missed, or did the scanner stop early?"
@@ -241,7 +287,10 @@ def _notes(
     found = [f"{_count(number, what)} {where}".strip() for number, what, where in counts if number]
     if journal.cut:
         found.append("the journal's last line was cut off, and with it one record")
-    return found + [f"BIDS: {line}" for line in bids.warnings[:2]]
+    warned = "; ".join(kinds_of(bids.warnings))
+    if len(warned) > LONGEST_NOTE:
+        warned = f"{warned[:LONGEST_NOTE].rsplit(' ', 1)[0]} and more, in the JSON"
+    return [*found, *([f"BIDS warnings: {warned}"] if warned else [])]
 
 
 def _count(number: int, what: str) -> str:

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from experiment.certificate_plots import interval_plot, onset_plot, pulse_cells, pulse_plot, response_plot
+from experiment.certificate_plots import (
+    interval_plot,
+    onset_plot,
+    pulse_cells,
+    pulse_plot,
+    response_plot,
+    rows_of_cells,
+)
 from experiment.events import events_of
 from experiment.journal import Journal
 from protocols.folder import REHEARSAL_NOTE
@@ -16,7 +23,11 @@ if TYPE_CHECKING:
     from experiment.certificate import Certificate
 
 TEMPLATE = Path(__file__).parent / "certificate_template"
-MANY_CELLS = 1200
+# What is told on the page: so many remarks, letters of each, and squares; the JSON beside it has all.
+MOST_REMARKS, LONGEST_REMARK, MANY_CELLS = 5, 300, 1200
+# The page's height inside its border, px, and what stands on every page; heights of what comes on top, px.
+PAGE_PX, ALWAYS_PX, REMARKS_PX, LINE_PX, NOTE_PX = 1052, 830, 40, 18, 15
+LETTERS_OF_A_LINE, LETTERS_OF_A_NOTE = 80, 58
 
 
 @dataclass(frozen=True)
@@ -47,14 +58,17 @@ def page_of(certificate: Certificate, journal: Journal, hashes: Mapping[str, str
     header, events = journal.header, events_of(journal)
     frame_s = 1.0 / header["refresh_hz"]
     cells = pulse_cells(journal)
+    length_s = max(certificate.length_s, certificate.planned_length_s)
     return environment.get_template("certificate.html.j2").render(
         certificate=certificate,
+        remarks=[_shortened(remark) for remark in certificate.remarks[:MOST_REMARKS]],
+        scale=scale_of(certificate, len(cells)),
         run=header["run"],
         figures=figures_of(certificate, frame_s),
-        onsets=onset_plot(events, frame_s, certificate.planned_length_s),
+        onsets=onset_plot(events, frame_s, length_s),
         intervals=interval_plot(journal, frame_s),
         pulses=pulse_plot(cells) if 1 < len(cells) <= MANY_CELLS else None,
-        responses=response_plot(events, float(header["response_window_s"]), certificate.planned_length_s),
+        responses=response_plot(events, float(header["response_window_s"]), length_s),
         question=header["question"],
         hashes=hashes,
         versions=header["versions"],
@@ -92,11 +106,11 @@ def figures_of(certificate: Certificate, frame_s: float) -> list[Figure]:
         Figure(
             "run length",
             f"{certificate.length_s:.3f} s",
-            f"planned {certificate.planned_length_s:.3f} s",
-            abs(off_s) <= 1.5 * frame_s,
+            "at the participant's pace" if certificate.self_paced else f"planned {certificate.planned_length_s:.3f} s",
+            certificate.self_paced or abs(off_s) <= 1.5 * frame_s,
         ),
         Figure(
-            "pulses",
+            "pulses" if certificate.pulses_expected > 1 else "start signal",
             f"{certificate.pulses_seen} of {certificate.pulses_expected}",
             f"{pulses.missed + pulses.lacking} missing · {pulses.extra} extra · {pulses.early + pulses.late} off time",
             certificate.pulses_seen == certificate.pulses_expected,
@@ -109,6 +123,23 @@ def figures_of(certificate: Certificate, frame_s: float) -> list[Figure]:
             not any("no response" in remark for remark in certificate.remarks),
         ),
     ]
+
+
+def _shortened(remark: str) -> str:
+    return remark if len(remark) <= LONGEST_REMARK else f"{remark[:LONGEST_REMARK].rsplit(' ', 1)[0]} …"
+
+
+def scale_of(certificate: Certificate, n_cells: int) -> float:
+    """By how much everything is made smaller so that it stays on one page, 1 or less.
+
+    n_cells : squares of the pulses' grid.
+    """
+    remarks = [_shortened(remark) for remark in certificate.remarks[:MOST_REMARKS]]
+    lines = sum(-(-len(remark) // LETTERS_OF_A_LINE) for remark in remarks)
+    notes = sum(-(-len(note) // LETTERS_OF_A_NOTE) for note in certificate.notes)
+    height_px = ALWAYS_PX + lines * LINE_PX + (REMARKS_PX + 5 * len(remarks) if remarks else 0)
+    height_px += max(0, notes - 5) * NOTE_PX + (rows_of_cells(n_cells) + 3) * 12 + (42 if certificate.rehearsal else 0)
+    return min(1.0, int(100 * PAGE_PX / height_px) / 100)
 
 
 def _ms(seconds: float | None) -> str:

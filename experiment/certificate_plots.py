@@ -30,7 +30,7 @@ class Frame:
     x: tuple[float, float]
     y: tuple[float, float]
     width: float = 340.0
-    height: float = 136.0
+    height: float = 124.0
     left: float = 44.0
     bottom: float = 26.0
     top: float = 6.0
@@ -53,11 +53,18 @@ def onset_plot(events: Sequence[Event], frame_s: float, length_s: float) -> str:
     frame = Frame((0.0, max(length_s, 1.0)), (-reach, reach))
     upper, lower = frame.at(0, half_ms), frame.at(frame.x[1], -half_ms)
     parts = [_rect(upper[0], upper[1], lower[0] - upper[0], lower[1] - upper[1], BAND)]
-    parts += _axes(frame, "time in the run (s)", (-half_ms, 0.0, half_ms), "ms")
+    tick_ms = half_ms if reach < 3 * half_ms else _round_below(reach)
+    parts += _axes(frame, "time in the run (s)", (-tick_ms, 0.0, tick_ms), "ms")
     for event, error_ms in zip(events, errors_ms, strict=True):
         x, y = frame.at(event.planned_onset, error_ms)
         parts.append(_dot(x, y, WRONG if abs(error_ms) > 2 * half_ms else INK, 1.7))
     return _svg(frame, parts)
+
+
+def _round_below(value: float) -> float:
+    """The largest of 1, 2, 5, 10, 20, 50 … that is not above a value."""
+    power = 10.0 ** np.floor(np.log10(value))
+    return float(power * max(step for step in (1, 2, 5) if step * power <= value * (1 + 1e-9)))
 
 
 def interval_plot(journal: Journal, frame_s: float) -> str | None:
@@ -97,9 +104,18 @@ def pulse_cells(journal: Journal) -> list[Cell]:
     return cells
 
 
+def rows_of_cells(n_cells: int) -> int:
+    """How many rows the grid of the pulses has."""
+    return -(-n_cells // _per_row(n_cells))
+
+
+def _per_row(n_cells: int) -> int:
+    return 60 if n_cells <= 420 else 100
+
+
 def pulse_plot(cells: Sequence[Cell]) -> str:
     """The volumes as a grid, in reading order; longer rows when there are many."""
-    per_row = 60 if len(cells) <= 420 else 100
+    per_row = _per_row(len(cells))
     size, gap = 9.8, 1.9
     rows = -(-len(cells) // per_row)
     parts = []
@@ -124,7 +140,7 @@ def response_plot(events: Sequence[Event], window_s: float, length_s: float) -> 
     images = [event for event in events if event.stim_id is not None]
     times_s = [event.response_time for event in images if event.response_time is not None]
     top_s = min(window_s, max([1.0, *(1.15 * time_s for time_s in times_s)]))
-    frame = Frame((0.0, max(length_s, 1.0)), (-0.12 * top_s, top_s), width=520.0, height=150.0)
+    frame = Frame((0.0, max(length_s, 1.0)), (-0.12 * top_s, top_s), width=520.0, height=140.0)
     ticks = tuple(float(tick) for tick in np.arange(0, top_s + 1e-9, 0.5 if top_s <= 2.5 else 1.0))
     parts = _axes(frame, "time in the run (s)", ticks, "s")
     for event in images:

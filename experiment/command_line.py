@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from experiment import pulse_verbs
+from experiment import display_verbs, pulse_verbs
 from experiment.operator import verbs
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Show the images to a participant and log every flip, pulse and key.")
 verbs.mount(app)
 pulse_verbs.mount(app)
+display_verbs.mount(app)
 
 StudyArgument = Annotated[str, typer.Argument(metavar="STUDY", help="a study that comes with foolscan, or a file")]
 FolderOption = Annotated[Path, typer.Option("--to", metavar="FOLDER", help="the study folder")]

@@ -20,10 +20,11 @@ from experiment.responses import Press, ResponseSource
 from experiment.stage import Stage
 from experiment.timeline import Segment, Timeline
 from experiment.triggers import Pulse, TriggerSource
+from experiment.urgency import Urgency, urgent
 from protocols.problems import FoolscanError
 
 # Other threads (journal, serial port) give the interpreter back to the drawing thread within this time.
-SWITCH_INTERVAL_S = 0.001
+SWITCH_INTERVAL_S = 0.0001
 # Half a frame is "nearest"; this much more keeps sums of floats from deciding.
 FRAME_SLACK = 1e-6
 
@@ -62,6 +63,7 @@ class Performance:
     end_s       : the run's clock at its last flip.
     snapshots   : name -> back buffer, (height, width, 3) uint8, for those that were asked for.
     loop_cost_s : (n_flips,) what the loop cost beside the flip itself, s; real time even under a simulated clock.
+    urgency     : whether the system let the run's threads go before other programs (see `urgent`).
     """
 
     complete: bool
@@ -69,6 +71,7 @@ class Performance:
     end_s: float
     snapshots: Mapping[str, np.ndarray]
     loop_cost_s: np.ndarray
+    urgency: Urgency = "normal"
 
 
 def conduct(
@@ -101,8 +104,10 @@ def conduct(
     """
     waiting = waiting or Nothing()
     stage.prepare(dict.fromkeys(still for drawing in (waiting, *timeline.drawings) for still in stills_of(drawing)))
-    playing = _Playing(timeline, stage, clock, triggers, responses, journal, judge, stop, warnings, dict(pictures_of or {}))
-    with calm_interpreter():
+    playing = _Playing(
+        timeline, stage, clock, triggers, responses, journal, judge, stop, warnings, dict(pictures_of or {})
+    )
+    with calm_interpreter(), urgent(not clock.virtual) as playing.urgency:
         try:
             playing.play_all(waiting)
         except _Stopped as stopped:
@@ -186,7 +191,8 @@ class _Playing:
     ended_by: str | None = None
     snapshots: dict[str, np.ndarray] = field(default_factory=dict)
     costs_s: list[float] = field(default_factory=list)
-    turn_s: float = field(default_factory=time.perf_counter)
+    turn_s: float = 0.0
+    urgency: Urgency = "normal"
 
     def __post_init__(self) -> None:
         """Work out every change of the screen before the first flip."""
@@ -197,6 +203,7 @@ class _Playing:
 
     def play_all(self, waiting: Drawing) -> None:
         """The segments in order; the first that is pulse-locked waits for the first pulse."""
+        self.turn_s = time.perf_counter()
         for segment, changes in zip(self.timeline.segments, self.changes, strict=True):
             if segment.only_after_press and self.ended_by is None:
                 continue
@@ -350,7 +357,8 @@ class _Playing:
 
     def result(self, reason: str) -> Performance:
         """The run as it stands now."""
-        return Performance(not reason, reason, self.now_s, self.snapshots, np.array(self.costs_s))
+        costs_s = np.array(self.costs_s)
+        return Performance(not reason, reason, self.now_s, self.snapshots, costs_s, self.urgency)
 
 
 class _Silence:

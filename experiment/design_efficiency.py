@@ -83,7 +83,7 @@ def design_of(
     place = {name: column for column, name in enumerate(names)}
     regressors = np.zeros((len(volumes_s), len(names)))
     for onset_s, duration_s, name in zip(onsets_s, durations_s, stim_ids, strict=True):
-        regressors[:, place[name]] += response(volumes_s - onset_s, duration_s)
+        regressors[:, place[name]] += response(np.asarray(volumes_s - onset_s, dtype=np.float64), duration_s)
     nuisance = cosines(len(volumes_s), scan.tr_s, high_pass_hz)
     own = regressors - nuisance @ (nuisance.T @ regressors)
     power = np.square(own).sum(axis=0)

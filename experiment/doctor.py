@@ -11,9 +11,12 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from importlib.metadata import entry_points
 from pathlib import Path
 
+from experiment.urgency import make_urgent
 from protocols.doctor import Finding, is_installed, not_installed
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge", "firefox")
@@ -32,12 +35,14 @@ class WindowReport:
     size_px          : (width, height) of the window.
     flip_intervals_s : time between successive flips, in order.
     keyboard_backend : PsychoPy's name for what reads the keys.
+    screens          : the screens that a rig may name, in the order of their numbers.
     """
 
     renderer: str
     size_px: tuple[int, int]
     flip_intervals_s: tuple[float, ...]
     keyboard_backend: str
+    screens: tuple[str, ...] = ()
 
 
 def probes() -> list[Finding]:
@@ -87,6 +92,8 @@ def display(report: WindowReport) -> Finding:
     """The display's size and refresh, from the flips of a window; a software renderer has no refresh to measure."""
     width, height = report.size_px
     what = f"{width} × {height} px, {report.renderer}"
+    if len(report.screens) > 1:
+        what = f"screens {'; '.join(report.screens)} (looked at one: {what})"
     if any(name in report.renderer.lower() for name in SOFTWARE_RENDERERS):
         return Finding(
             "display",
@@ -156,6 +163,7 @@ def parse_report(text: str) -> WindowReport:
         size_px=(int(fields["size_px"][0]), int(fields["size_px"][1])),
         flip_intervals_s=tuple(float(interval) for interval in fields["flip_intervals_s"]),
         keyboard_backend=str(fields["keyboard_backend"]),
+        screens=tuple(fields.get("screens", ())),
     )
 
 
@@ -164,6 +172,8 @@ def measure_window() -> WindowReport:
     from psychopy import core, visual
     from psychopy.hardware.keyboard import Keyboard
     from pyglet.gl import gl_info
+
+    from experiment.screen_list import listed, screens
 
     window = visual.Window(fullscr=True, units="pix", color=0, allowGUI=False, waitBlanking=True, checkTiming=False)
     clock = core.Clock()
@@ -178,15 +188,21 @@ def measure_window() -> WindowReport:
     renderer = str(gl_info.get_renderer())
     window.close()
     intervals_s = tuple(later - earlier for earlier, later in itertools.pairwise(times_s))
-    return WindowReport(renderer, (width, height), intervals_s, backend)
+    return WindowReport(renderer, (width, height), intervals_s, backend, listed(screens()))
 
 
 # --- triggers -------------------------------------------------------------------------------------------------------
 
 
 def ports() -> list[Finding]:
-    """Where a scanner's pulses can come in besides the keyboard: serial, parallel and LSL."""
-    return [serial_ports(), parallel_ports(sorted(Path("/dev").glob("parport*"))), lab_streaming_layer()]
+    """Where a scanner's pulses can come in besides the keyboard, and whether their stamps wait for other programs."""
+    return [
+        serial_ports(),
+        parallel_ports(sorted(Path("/dev").glob("parport*"))),
+        lab_streaming_layer(),
+        foreign_sources(),
+        thread_urgency(),
+    ]
 
 
 def serial_ports() -> Finding:
@@ -229,28 +245,66 @@ def parallel_ports(devices: Sequence[Path]) -> Finding:
 
 
 def lab_streaming_layer() -> Finding:
-    """Whether pulses and markers can travel by the Lab Streaming Layer."""
-    if is_installed("pylsl"):
-        return Finding("LSL", "ok", "pylsl is installed")
-    return Finding(
-        "LSL", "limited", "pylsl is not installed", "only needed if the trigger comes by LSL: pip install pylsl"
+    """Whether pulses and markers can travel by the Lab Streaming Layer: the package, and the library it needs."""
+    if not is_installed("pylsl"):
+        remedy = "only needed if the trigger comes by LSL: pip install 'foolscan[lsl]'"
+        return Finding("LSL", "limited", "pylsl is not installed", remedy)
+    try:
+        import pylsl
+
+        version = pylsl.library_version()
+    except Exception as error:  # pylsl raises RuntimeError without liblsl, and the loader what it likes
+        what = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        return Finding(
+            "LSL", "limited", f"pylsl does not load: {what}", "pip install --upgrade pylsl, or install liblsl"
+        )
+    return Finding("LSL", "ok", f"pylsl with liblsl {version // 100}.{version % 100}")
+
+
+def foreign_sources() -> Finding:
+    """The trigger sources that other packages publish."""
+    names = sorted(point.name for point in entry_points(group="foolscan.triggers"))
+    return Finding("other triggers", "ok", ", ".join(names) if names else "no package publishes one (none is needed)")
+
+
+def thread_urgency() -> Finding:
+    """Whether the system lets the threads that stamp pulses and draw frames run before other programs."""
+    with ThreadPoolExecutor(1) as pool:
+        granted = pool.submit(make_urgent).result()
+    if granted == "realtime":
+        return Finding("urgency", "ok", "pulses are stamped and frames drawn before other programs run")
+    if sys.platform == "darwin":
+        return Finding("urgency", "limited", "macOS grants none to ask for", "close other programs during a session")
+    what = "other programs can make stamps and flips late"
+    remedy = (
+        "Linux: sudo groupadd -f realtime; sudo usermod -aG realtime $USER; then the line '@realtime - rtprio 10' into "
     )
+    return Finding("urgency", "limited", what, remedy + "/etc/security/limits.d/realtime.conf, and log in again")
 
 
 # --- text, browser, validator ---------------------------------------------------------------------------------------
 
 
 def fonts() -> Finding:
-    """The font that text in the window falls to."""
-    if sys.platform in ("win32", "darwin"):
-        return Finding("fonts: window", "ok", "the system's own")
-    if shutil.which("fc-match") is None:
-        remedy = "sudo apt-get install --no-install-recommends fontconfig fonts-dejavu-core"
-        return Finding("fonts: window", "limited", "fontconfig is not installed: PsychoPy uses its own font", remedy)
-    matched = subprocess.run(["fc-match", "--format=%{family}", "sans"], capture_output=True, text=True).stdout.strip()
-    if matched:
-        return Finding("fonts: window", "ok", matched)
-    return Finding("fonts: window", "missing", "fontconfig knows no font", "sudo apt-get install fonts-dejavu-core")
+    """The scripts in which text can be written in the window."""
+    if not is_installed("freetype"):
+        return not_installed("fonts: window", "freetype-py", "experiment")
+    from experiment.fonts import SAMPLES, font_for
+    from protocols.problems import FoolscanError
+
+    lacking = []
+    for script, sample in SAMPLES.items():
+        try:
+            font_for(sample)
+        except FoolscanError:
+            lacking.append(script)
+    there = ", ".join(script for script in SAMPLES if script not in lacking)
+    remedy = "sudo apt-get install --no-install-recommends fonts-dejavu-core fonts-wqy-microhei fonts-noto-core"
+    if "Latin" in lacking:
+        return Finding("fonts: window", "missing", "no font with Latin letters", remedy)
+    if lacking:
+        return Finding("fonts: window", "limited", f"{there}; not {', '.join(lacking)}", f"only for those: {remedy}")
+    return Finding("fonts: window", "ok", there)
 
 
 def browser() -> Finding:

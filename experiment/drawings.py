@@ -239,10 +239,10 @@ class Chosen(_Still):
 
 
 def stills_of(drawing: Drawing) -> tuple[Still, ...]:
-    """The stills that a drawing may show, as far as they have to be made ready before a run (moving ones are not)."""
+    """The stills that a drawing may show and that are made ready before a run; of a moving one the first stands for all."""
     if isinstance(drawing, Awaiting):
         return tuple(still for outcome in drawing.outcomes for still in stills_of(outcome))
-    return () if drawing.moves else (drawing.at(0),)
+    return (drawing.at(0),)
 
 
 def escaped(text: str) -> str:

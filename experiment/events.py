@@ -215,14 +215,26 @@ def sidecar_facts(journal: Journal) -> dict[str, Any]:
     """The BIDS part of the sidecar: how it was presented, and what each column means."""
     header = journal.header
     software = header["stage"].get("software", "foolscan")
-    presentation = {
+    presentation: dict[str, Any] = {
         "OperatingSystem": header["system"],
         "SoftwareName": software,
         "SoftwareVersion": header["versions"].get(software.lower(), header["versions"].get("foolscan", "n/a")),
     }
     if software == "PsychoPy":
         presentation["SoftwareRRID"] = "RRID:SCR_006571"
+    display = header.get("display")
+    if display is not None:
+        width_mm, (width_px, height_px) = display["width_mm"], display["size_px"]
+        presentation |= {
+            "ScreenDistance": display["distance_mm"] / 1000,
+            "ScreenRefreshRate": header["refresh_hz"],
+            "ScreenResolution": [width_px, height_px],
+            "ScreenSize": [width_mm / 1000, round(width_mm * height_px / width_px / 1000, 6)],
+        }
     facts: dict[str, Any] = {"StimulusPresentation": presentation}
+    if header["scan"]["end_s"] is None:  # at a desk no image file says it
+        facts |= {"TaskName": header["run"]["task"], "TaskDescription": header["question"]}
+        facts |= {"Instructions": header["instructions"]} if header.get("instructions") else {}
     if header["rehearsal"]:
         facts |= {"Simulated": True, "SimulatedNote": REHEARSAL_NOTE}
     if not journal.complete:

@@ -11,6 +11,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 
 from protocols.problems import FoolscanError
+from protocols.study import ImagesTask
 
 # Tried in this order, then every other font of the computer: plain faces without serifs that participants read easily.
 PREFERRED = (
@@ -26,6 +27,21 @@ PREFERRED = (
     "malgun.ttf",
     "PingFang.ttc",
 )
+# Letters by which it is told whether a script can be written.
+SAMPLES = {
+    "Latin": "Aeßøž",
+    "Greek": "Αω",
+    "Cyrillic": "Жя",
+    "Hebrew": "את",
+    "Arabic": "اللغة",
+    "Chinese": "动物動",
+    "Japanese": "どうぶつ",
+    "Korean": "동물",
+    "Devanagari": "पशु",
+    "Thai": "สัตว์",
+}
+# The parts of a task that a participant reads.
+TEXTS = {"question", "answers", "instructions", "screens", "practice", "confidence"}
 # A text without these is the same text: marks of direction, joiners, the byte order mark.
 UNSEEN = {"Cc", "Cf", "Zs", "Zl", "Zp"}
 
@@ -48,6 +64,26 @@ def font_for(text: str) -> Path:
         f"text {text[:40]!r}: no font on this computer has {lacking}; install one that does (Debian: fonts-noto-core, "
         "fonts-noto-cjk or fonts-droid-fallback)"
     )
+
+
+def check_texts(task: ImagesTask) -> None:
+    """Check, before anything is written or shown, that every text of a task can be written, in every language.
+
+    Raises FoolscanError as `font_for` does.
+    """
+    for text in _texts(task.model_dump(include=TEXTS)):
+        font_for(text)
+
+
+def _texts(found: object) -> Iterator[str]:
+    if isinstance(found, str):
+        yield found
+    elif isinstance(found, Mapping):
+        for value in found.values():
+            yield from _texts(value)
+    elif isinstance(found, list | tuple):
+        for value in found:
+            yield from _texts(value)
 
 
 @lru_cache(maxsize=1)
@@ -92,8 +128,10 @@ def _plainness(path: Path) -> tuple[bool, bool, str]:
 
 @cache
 def _characters(path: Path) -> frozenset[int]:
-    import freetype
-
+    try:
+        import freetype
+    except ImportError as error:
+        raise FoolscanError(f"text needs freetype-py ({error}); remedy: pip install 'foolscan[experiment]'") from error
     try:
         return frozenset(code for code, _ in freetype.Face(str(path)).get_chars())
     except freetype.FT_Exception:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from experiment.screen_list import Screen
 from protocols.problems import FoolscanError
 
 # A card with an 8-bit table keeps the upper 8 bits of what it is given.
@@ -115,38 +116,34 @@ def _refused(what: str) -> FoolscanError:
     )
 
 
-def card_of(window: Any, origin_px: tuple[int, int]) -> Card:
+def card_of(window: Any, screen: Screen) -> Card:
     """The table of the screen on which a window is.
 
-    window    : PsychoPy's.
-    origin_px : (left, top) of that screen on the desktop.
+    window : PsychoPy's.
     """
     if sys.platform == "win32":
         return WindowsCard(int(window.winHandle._dc))
     if sys.platform == "darwin":
         return MacCard(window)
-    return XCard(origin_px)
+    return XCard(screen)
 
 
 class XCard:
-    """A screen of an X server, through its RandR extension (PsychoPy's own way on Linux knows one screen only).
+    """A screen of an X server, through its RandR extension (PsychoPy's own way on Linux knows one screen only)."""
 
-    origin_px : (left, top) of the screen on the desktop.
-    """
-
-    def __init__(self, origin_px: tuple[int, int]) -> None:
-        self._origin_px = origin_px
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
 
     def read(self) -> np.ndarray:
         """The table, (3, size) in 0–1."""
         with _Server() as server:
-            found = server.table(self._origin_px)
+            found = server.table(self._screen)
         return np.array(found, dtype=np.float64) / 65535.0
 
     def write(self, ramp: np.ndarray) -> None:
         """Put a table, (3, size) in 0–1, in."""
         with _Server() as server:
-            server.put(self._origin_px, np.rint(np.clip(ramp, 0.0, 1.0) * 65535.0).astype(int).tolist())
+            server.put(self._screen, np.rint(np.clip(ramp, 0.0, 1.0) * 65535.0).astype(int).tolist())
 
 
 class _Server:
@@ -165,38 +162,38 @@ class _Server:
     def __exit__(self, *error: object) -> None:
         self._display.close()
 
-    def table(self, origin_px: tuple[int, int]) -> list[list[int]]:
+    def table(self, screen: Screen) -> list[list[int]]:
         """Red, green, blue of the screen at a place."""
         from Xlib.error import XError
 
         try:
-            found = self._display.xrandr_get_crtc_gamma(self._crtc(origin_px))
+            found = self._display.xrandr_get_crtc_gamma(self._crtc(screen))
         except XError as error:
             raise OSError(f"X server: {error}") from error
         if not found.red:
             raise OSError("its table has no entries")
         return [list(found.red), list(found.green), list(found.blue)]
 
-    def put(self, origin_px: tuple[int, int], ramp: list[list[int]]) -> None:
+    def put(self, screen: Screen, ramp: list[list[int]]) -> None:
         """Red, green, blue, 0–65535."""
         from Xlib.error import XError
 
         try:
-            self._display.xrandr_set_crtc_gamma(self._crtc(origin_px), len(ramp[0]), *ramp)
+            self._display.xrandr_set_crtc_gamma(self._crtc(screen), len(ramp[0]), *ramp)
             self._display.sync()
         except XError as error:
             raise OSError(f"X server: {error}") from error
 
-    def _crtc(self, origin_px: tuple[int, int]) -> int:
+    def _crtc(self, screen: Screen) -> int:
         if not self._display.has_extension("RANDR"):
             raise OSError("the X server has no RandR extension")
-        resources = self._display.screen().root.xrandr_get_screen_resources_current()
+        left, top = screen.origin_px
+        resources = self._display.screen(screen.x_screen).root.xrandr_get_screen_resources_current()
         for crtc in resources.crtcs:
             where = self._display.xrandr_get_crtc_info(crtc, resources.config_timestamp)
-            inside_x = where.x <= origin_px[0] < where.x + where.width
-            if inside_x and where.y <= origin_px[1] < where.y + where.height:
+            if where.x <= left < where.x + where.width and where.y <= top < where.y + where.height:
                 return int(crtc)
-        raise OSError(f"the X server lights no screen at {origin_px}")
+        raise OSError(f"the X server lights no screen at {left}, {top}")
 
 
 class WindowsCard:

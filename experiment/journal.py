@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from experiment.urgency import urgent
 from protocols.problems import FoolscanError
 
 JOURNAL_FORMAT = 1
@@ -116,14 +117,15 @@ class JournalWriter:
 
     def _write_all(self) -> None:
         ended = False
-        while not ended:
-            batch = [self._records.get()]
-            while not self._records.empty():
-                batch.append(self._records.get())
-            ended = None in batch
-            if self.failure is None:
-                self._append(b"".join(line_of(record) for record in batch if record is not None))
-            self._written.put(not ended)
+        with urgent():  # what waits here is lost when the process is killed, however busy the computer is
+            while not ended:
+                batch = [self._records.get()]
+                while not self._records.empty():
+                    batch.append(self._records.get())
+                ended = None in batch
+                if self.failure is None:
+                    self._append(b"".join(line_of(record) for record in batch if record is not None))
+                self._written.put(not ended)
 
     def _append(self, content: bytes) -> None:
         left = memoryview(content)
@@ -136,15 +138,16 @@ class JournalWriter:
 
     def _sync_behind(self) -> None:
         more = True
-        while more:
-            more = self._written.get()
-            while more and not self._written.empty():
+        with urgent():  # put off by other programs while it holds the interpreter, it would put off all threads
+            while more:
                 more = self._written.get()
-            if self.failure is None:
-                try:
-                    self._sync(self._file)
-                except OSError as error:
-                    self.failure = error
+                while more and not self._written.empty():
+                    more = self._written.get()
+                if self.failure is None:
+                    try:
+                        self._sync(self._file)
+                    except OSError as error:
+                        self.failure = error
 
 
 def line_of(record: Record) -> bytes:

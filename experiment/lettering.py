@@ -13,8 +13,13 @@ from experiment.fonts import font_for
 from protocols.problems import FoolscanError
 
 LINE_SPACING = 1.45
+PARAGRAPH_GAP = 0.45
+"""Between paragraphs, in lines."""
 LEAST_PX = 12
 """Smaller letters are not read through a mirror: a text that needs them is refused."""
+
+WITHOUT_SPACES = "\u2e80"
+"""From here on Unicode has the scripts of East Asia, which are broken between any two characters."""
 
 
 @dataclass(frozen=True)
@@ -37,15 +42,26 @@ def lettered(text: str, page: Page, *, right_to_left: bool = False) -> np.ndarra
     Returns how much of each pixel is covered, (height, width) uint8. Raises FoolscanError when it does not fit at a size
     that can be read, or no font has its characters.
     """
+    font, lines, height_px = _laid_out(text, page, right_to_left)
+    return _drawn(lines, height_px, font, right_to_left)
+
+
+def _laid_out(
+    text: str, page: Page, right_to_left: bool
+) -> tuple[ImageFont.FreeTypeFont, list[tuple[str, float]], int]:
+    """The font at the largest size that fits, the lines with the heights of their middles, and the height of all."""
     path, (width, height) = font_for(text), page.size_px
     for letter_px in range(max(page.letter_px, LEAST_PX), LEAST_PX - 1, -1):
         font = _font(path, letter_px)
         line_px = round(letter_px * LINE_SPACING)
         if _length(text.replace("\n", " "), font, right_to_left) > width * (height // line_px):
             continue  # too much however it is broken
-        lines = [line for paragraph in text.split("\n") for line in _broken(paragraph, font, width, right_to_left)]
-        if line_px * len(lines) <= height and max(_length(line, font, right_to_left) for line in lines) <= width:
-            return _drawn(lines, font, line_px, right_to_left)
+        if letter_px > LEAST_PX and _longest_word(text, font, right_to_left) > width:
+            continue  # rather smaller than cut in two
+        paragraphs = [_balanced(paragraph, font, width, right_to_left) for paragraph in text.strip("\n").split("\n")]
+        lines, height_px = _placed(paragraphs, line_px)
+        if height_px <= height and max(_length(line, font, right_to_left) for line, _ in lines) <= width:
+            return font, lines, height_px
     raise FoolscanError(
         f"text {text[:40]!r}…: its {len(text)} characters do not fit on {width} × {height} px at {LEAST_PX} px; shorten it"
     )
@@ -58,16 +74,18 @@ def rating_scale(rating: Rating, page: Page) -> np.ndarray:
     """
     width, height = page.size_px
     n, gap = len(rating.labels), page.letter_px
-    cell = min((width - gap * (n - 1)) // n, 8 * page.letter_px)
+    cell = min((width - gap * n) // n, 8 * page.letter_px)
     box = max(8, round(1.6 * page.letter_px))
     words = Page(page.letter_px, (cell + gap // 2, height // 3))
+    sizes = [_laid_out(label, words, rating.right_to_left)[0].size for label in rating.labels]
+    words = Page(int(min(sizes)), words.size_px)  # all labels in one size
     labels = [lettered(label, words, right_to_left=rating.right_to_left) for label in rating.labels]
     question = Page(page.letter_px, (width, height // 2))
     above = lettered(rating.question, question, right_to_left=rating.right_to_left) if rating.question else None
     total = n * cell + (n - 1) * gap
     top = 0 if above is None else above.shape[0] + round(1.5 * page.letter_px)
     size = (
-        max(total, 0 if above is None else above.shape[1]),
+        max(total + gap, 0 if above is None else above.shape[1]),  # labels may reach into the gaps
         top + box + gap + max(label.shape[0] for label in labels),
     )
     image = Image.new("L", size, 0)
@@ -84,7 +102,7 @@ def rating_scale(rating: Rating, page: Page) -> np.ndarray:
             inset = 2 * rim
             draw.rectangle((square[0] + inset, square[1] + inset, square[2] - inset, square[3] - inset), fill=255)
         at = (middle - label.shape[1] // 2, top + box + gap // 2)
-        image.paste(Image.fromarray(label), at, Image.fromarray(label))
+        image.paste(255, at, Image.fromarray(label))
     return np.asarray(image)
 
 
@@ -131,6 +149,12 @@ def _broken(paragraph: str, font: ImageFont.FreeTypeFont, width: int, right_to_l
     return [*lines, line.rstrip()]
 
 
+def _longest_word(text: str, font: ImageFont.FreeTypeFont, right_to_left: bool) -> float:
+    """The length of the longest word, px; scripts that are written without spaces may be broken anywhere."""
+    words = [word for word in text.split() if not any(mark >= WITHOUT_SPACES for mark in word)]
+    return max((_length(word, font, right_to_left) for word in words), default=0.0)
+
+
 def _pieces(paragraph: str) -> list[str]:
     """Words, each with the spaces after it."""
     pieces, piece = [], ""
@@ -142,12 +166,39 @@ def _pieces(paragraph: str) -> list[str]:
     return [*pieces, piece]
 
 
-def _drawn(lines: list[str], font: ImageFont.FreeTypeFont, line_px: int, right_to_left: bool) -> np.ndarray:
-    width = max(1, *(int(np.ceil(_length(line, font, right_to_left))) + 2 for line in lines))
-    image = Image.new("L", (width, line_px * len(lines)), 0)
+def _balanced(paragraph: str, font: ImageFont.FreeTypeFont, width: int, right_to_left: bool) -> list[str]:
+    """The fewest lines that fit, of about the same length: no word is left alone on the last one."""
+    lines = _broken(paragraph, font, width, right_to_left)
+    low, high = max(width // 2, int(_longest_word(paragraph, font, right_to_left))), width
+    while len(lines) > 1 and high - low > font.size / 2:
+        middle = (low + high) // 2
+        tried = _broken(paragraph, font, middle, right_to_left)
+        if len(tried) > len(lines):
+            low = middle
+        else:
+            lines, high = tried, middle
+    return lines
+
+
+def _placed(paragraphs: list[list[str]], line_px: int) -> tuple[list[tuple[str, float]], int]:
+    """Every line with the height of its middle, px from the top, and the height of all."""
+    placed, top = [], 0.0
+    for number, paragraph in enumerate(paragraphs):
+        if number and paragraph != [""] and paragraphs[number - 1] != [""]:
+            top += PARAGRAPH_GAP * line_px
+        for line in paragraph:
+            placed.append((line, top + line_px / 2))
+            top += line_px
+    return placed, round(top)
+
+
+def _drawn(
+    lines: list[tuple[str, float]], height_px: int, font: ImageFont.FreeTypeFont, right_to_left: bool
+) -> np.ndarray:
+    width = max(1, *(int(np.ceil(_length(line, font, right_to_left))) + 2 for line, _ in lines))
+    image = Image.new("L", (width, height_px), 0)
     draw = ImageDraw.Draw(image)
-    for number, line in enumerate(lines):
+    for line, middle in lines:
         text, direction = _ready(line, right_to_left)
-        at = (width / 2, (number + 0.5) * line_px)
-        draw.text(at, text, fill=255, font=font, anchor="mm", direction=direction)
+        draw.text((width / 2, middle), text, fill=255, font=font, anchor="mm", direction=direction)
     return np.asarray(image)

@@ -4,33 +4,26 @@ from __future__ import annotations
 
 import csv
 import io
-import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
-from protocols.folder import StudyFolder, exclusive, write_json, write_text
+from protocols.folder import StudyFolder, exclusive, read_json, write_json, write_text
 from protocols.problems import FoolscanError
 
 WAIT_S = 10.0
 
 
 def enrol(folder: StudyFolder, sub: str, *, simulated: bool) -> None:
-    """Add a subject to ``participants.tsv`` if it is not there; other rows and columns stay as they are.
+    """Add a subject to ``participants.tsv`` if it is not there; other rows, columns and descriptions stay as they are.
 
     sub       : BIDS label without ``sub-``.
     simulated : whether the participant is emulated.
 
     Raises FoolscanError when another command holds the list for longer than `WAIT_S`.
     """
-    path = folder.root / "participants.tsv"
-    until_s = time.monotonic() + WAIT_S
-    while True:
-        try:
-            with exclusive(path, "the list of participants"):
-                _add(folder, sub, simulated)
-            return
-        except FoolscanError:
-            if time.monotonic() > until_s or not path.with_name(path.name + ".lock").exists():
-                raise
-            time.sleep(0.05)
+    with exclusive(folder.root / "participants.tsv", "the list of participants", wait_s=WAIT_S):
+        _add(folder, sub, simulated)
 
 
 def _add(folder: StudyFolder, sub: str, simulated: bool) -> None:
@@ -57,13 +50,19 @@ def _add(folder: StudyFolder, sub: str, simulated: bool) -> None:
     writer.writeheader()
     writer.writerows(sorted(rows, key=lambda row: row["participant_id"]))
     write_text(path, text.getvalue())
-    description = path.with_suffix(".json")
-    if not description.exists():
-        levels = {"true": "emulated by foolscan in a rehearsal", "false": "a person"}
-        write_json(
-            description,
-            {
-                "participant_id": {"Description": "Identifier of the participant."},
-                "simulated": {"Description": "Whether the participant was a person.", "Levels": levels},
-            },
-        )
+    _describe(path.with_suffix(".json"), columns)
+
+
+def _describe(path: Path, columns: Sequence[str]) -> None:
+    """Add what is said of foolscan's own columns; what the lab has written of these and others stays."""
+    own: dict[str, Any] = {
+        "participant_id": {"Description": "Identifier of the participant."},
+        "simulated": {
+            "Description": "Whether the participant was a person.",
+            "Levels": {"true": "emulated by foolscan in a rehearsal", "false": "a person"},
+        },
+    }
+    said = read_json(path) if path.exists() else {}
+    lacking = {name: facts for name, facts in own.items() if name in columns and name not in said}
+    if lacking:
+        write_json(path, {**said, **lacking})

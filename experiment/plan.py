@@ -69,7 +69,7 @@ def timeline_table(planned: PlannedRun) -> Table:
         ("volume", "right"),
     ):
         table.add_column(name, justify=justify)  # type: ignore[arg-type]
-    for name in ("type", "image", "expected answer"):
+    for name in ("type", "image", "expected answer", "segment"):
         table.add_column(name)
     for row in timeline.rows:
         table.add_row(
@@ -77,10 +77,11 @@ def timeline_table(planned: PlannedRun) -> Table:
             f"{row.onset_s:.3f}",
             str(row.frame),
             f"{row.duration_s:.3f}",
-            str(row.expected_volume),
+            "" if row.expected_volume is None else str(row.expected_volume),
             f"[{COLOURS.get(row.trial_type, OTHER)}]{row.trial_type}[/]",
             row.stim_id or "",
             row.expected_answer or "",
+            row.segment,
         )
     return table
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from experiment.urgency import Urgency, make_urgent
 from protocols.problems import FoolscanError
 from protocols.rig import Rig
 from protocols.rig_devices import (
@@ -95,9 +96,15 @@ class PortReader:
         self._meant = self._strange = 0
         self._examples: dict[str, None] = {}
         self._told = False
-        self._closing = threading.Event()
+        self.urgency: Urgency = "normal"
+        self._begun, self._closing = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._listen, name=f"port {port.name}", daemon=True)
         self._thread.start()
+        self._begun.wait(timeout=1.0)
+
+    def facts(self) -> dict[str, Any]:
+        """What the journal says of the port and of the thread that reads it."""
+        return {**self.port.facts(), "urgency": self.urgency}
 
     def queue_of(self, codes: Collection[str] | None) -> deque[Arrived]:
         """A queue that everything with these codes (None: whatever comes) will be put into, in order."""
@@ -128,6 +135,8 @@ class PortReader:
         self.port.close()
 
     def _listen(self) -> None:
+        self.urgency = make_urgent()
+        self._begun.set()
         while not self._closing.is_set():
             try:
                 samples = self.port.wait()

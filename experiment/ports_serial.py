@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from experiment.edges import Edges
@@ -32,7 +33,9 @@ class SerialPort:
         """The bytes that have come; the first is stamped as it is read."""
         received = self._serial.read(1)
         if received:
-            received += self._serial.read(self._serial.in_waiting)
+            # A port that vanishes here has still given its last byte; the next look says that it is gone.
+            with suppress(Exception):
+                received += self._serial.read(self._serial.in_waiting)
         if self._coding == "bytes":
             return [Sample(chr(byte)) for byte in received]
         return [Sample(str(bit)) for byte in received for bit in self._newly_set(byte)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 import statistics
 import sys
@@ -31,8 +32,8 @@ from experiment.screen_geometry import (
     checkerboard,
     fixation_point,
     middle_of,
+    noise_mask,
     points_as_sent,
-    scrambled,
 )
 from experiment.screen_list import chosen_screen
 from protocols.luminance import sent_levels
@@ -43,7 +44,7 @@ from protocols.seeds import generator_for
 from protocols.study import ImagesTask
 
 FLIPS_MEASURED = 60
-LETTER_DEG = 0.7
+LETTER_DEG = 0.85
 TEXT_SHARE = 0.8
 """How much of the screen's width and height text may fill."""
 LIGHT_TEXT_BELOW = 150
@@ -54,12 +55,11 @@ LIGHT_TEXT_BELOW = 150
 class Loaded:
     """An image in video memory.
 
-    pixels : (height, width, 3) uint8, upright, as exported.
-    drawn  : what PsychoPy draws.
+    path  : the file it came from.
+    drawn : what PsychoPy draws.
     """
 
     path: Path
-    pixels: np.ndarray
     drawn: Any
 
 
@@ -80,8 +80,8 @@ class PsychoPyStage:
         self._background = display.background(task.background_grey)
         self._image_px = display.px(task.image_deg)
         chosen = chosen_screen(display)
-        self.window = _open_window(rig, self._background)
-        self._ramp = GammaRamp(card_of(self.window, chosen.origin_px))
+        self.window = open_window(rig, self._background)
+        self._ramp = GammaRamp(card_of(self.window, chosen))
         try:
             if display.luminance.mode == "linearised" and display.luminance.curve is not None:
                 self._ramp.put(display.luminance.curve.inverse_ramp(self._ramp.size()))
@@ -108,8 +108,7 @@ class PsychoPyStage:
                 continue
             with Image.open(path) as image:
                 pixels = np.asarray(image.convert("RGB"))
-            self._pictures[stim_id] = Loaded(path, pixels, self._drawable(pixels))
-            self._others.pop(Mask(stim_id), None)
+            self._pictures[stim_id] = Loaded(path, self._drawable(pixels))
             self._pictures[stim_id].drawn.draw()
         self._fixation.draw()
         self.window.clearBuffer()
@@ -146,11 +145,8 @@ class PsychoPyStage:
     def _pixels_of(self, still: Words | Mask | Rating) -> np.ndarray:
         """What is drawn once and kept: text with its cover, (height, width, 4); a mask, (height, width, 3)."""
         if isinstance(still, Mask):
-            rng, loaded = generator_for(0, f"mask/{still.key}"), self._pictures.get(still.key)
-            if loaded is not None:
-                return scrambled(loaded.pixels, rng)
-            noise = rng.integers(0, 256, (self._image_px, self._image_px), dtype=np.uint8)
-            return sent_levels(np.repeat(noise[..., None], 3, axis=2), self._display.luminance.mode)
+            noise = noise_mask(self._image_px, generator_for(0, f"mask/{still.key}"))
+            return sent_levels(noise, self._display.luminance.mode)
         width, height = (round(TEXT_SHARE * side) for side in self._display.upright_px)
         page = Page(self._display.px(LETTER_DEG), (width, height))
         if isinstance(still, Words):
@@ -242,11 +238,14 @@ class PsychoPyStage:
                 "rotation_deg": display.rotation_deg,
             },
             "patch": None if display.patch is None else display.patch.model_dump(exclude_none=True),
+            "light": None if display.measured is None else display.measured.model_dump(),
             "keyboard": self.keys.backend,
         }
 
     def _luminance_facts(self) -> dict[str, Any]:
-        light, identity = self._display.luminance, self._ramp.is_identity()
+        light = self._display.luminance
+        # a virtual display's table is whatever stood in its memory
+        identity = self._ramp.is_identity() if self.holds_flips else None
         native = {True: "identity", False: "not the identity: the system has put its own in", None: "not known"}
         found = self._display.background_luminance_cd_m2(self._background)
         return {
@@ -304,18 +303,31 @@ class Checks:
         gl.glBindTexture(gl.GL_TEXTURE_2D, self._texture)
         gl.glTexEnvi(gl.GL_TEXTURE_ENV, gl.GL_TEXTURE_ENV_MODE, gl.GL_REPLACE)
         gl.glDisable(gl.GL_DEPTH_TEST)
-        gl.glBegin(gl.GL_TRIANGLE_FAN)
-        for (s, t), (x, y) in zip((outline / self._period_px).tolist(), corners.tolist(), strict=True):
-            gl.glTexCoord2f(s, t)
-            gl.glVertex2f(x, y)
-        gl.glEnd()
+        gl.glDisable(gl.GL_BLEND)  # the checks have no alpha: they would take that of whatever was drawn last
+        floats = np.concatenate([corners, outline / self._period_px], axis=1).astype(np.float32)
+        first, row = floats.ctypes.data, floats.strides[0]
+        gl.glPushClientAttrib(gl.GL_CLIENT_VERTEX_ARRAY_BIT)
+        gl.glBindBuffer(gl.GL_ARRAY_BUFFER, 0)
+        gl.glClientActiveTexture(gl.GL_TEXTURE0)
+        gl.glEnableClientState(gl.GL_VERTEX_ARRAY)
+        gl.glEnableClientState(gl.GL_TEXTURE_COORD_ARRAY)
+        gl.glVertexPointer(2, gl.GL_FLOAT, row, ctypes.c_void_p(first))
+        gl.glTexCoordPointer(2, gl.GL_FLOAT, row, ctypes.c_void_p(first + 2 * floats.itemsize))
+        gl.glDrawArrays(gl.GL_TRIANGLE_FAN, 0, len(floats))
+        gl.glPopClientAttrib()
         for mode in (gl.GL_MODELVIEW, gl.GL_PROJECTION):
             gl.glMatrixMode(mode)
             gl.glPopMatrix()
         gl.glPopAttrib()
 
 
-def _open_window(rig: Rig, background: int) -> Any:
+def open_window(rig: Rig, background: int) -> Any:
+    """A PsychoPy window on the rig's screen.
+
+    background : grey level that is sent.
+
+    Raises FoolscanError when the driver refuses it, or it comes out at another size than the rig's.
+    """
     display = rig.display
     monitor = monitors.Monitor(f"foolscan {rig.name}", width=display.width_mm / 10, distance=display.distance_mm / 10)
     monitor.setSizePix(display.size_px)

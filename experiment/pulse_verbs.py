@@ -58,7 +58,31 @@ def correct_onsets(
         typer.echo(path)
 
 
+def listen(
+    rig: Annotated[str, typer.Option("--rig", help="a rig that comes with foolscan, or a file")],
+    seconds: Annotated[float, typer.Option(min=0.1, max=3600, help="how long")] = 30.0,
+) -> None:
+    """Show what the trigger box and the button box of a rig send, and what it means; nothing is recorded.
+
+    Example: foolscan experiment listen --rig my_scanner.yaml
+    """
+    from experiment.listening import Heard
+    from experiment.listening import listen as hear
+    from protocols.rig import load_rig
+
+    def say(heard: Heard) -> None:
+        since = "" if heard.since_s is None else f"{heard.since_s * 1000:.1f} ms after the last"
+        typer.echo(f"{heard.t_s:9.3f} s  {heard.what:8}{heard.meaning}{since}")
+
+    loaded = load_rig(rig)
+    typer.echo(f"listening to rig {loaded.name} for {seconds:g} s; Ctrl-C ends it")
+    if hear(loaded, seconds, say) == 0:
+        typer.echo("nothing came in that the rig gives a meaning", err=True)
+        raise typer.Exit(1)
+
+
 def mount(app: typer.Typer) -> None:
     """Put these commands into the room's."""
+    app.command()(listen)
     app.command()(pulses)
     app.command(name="correct-onsets")(correct_onsets)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,7 +43,10 @@ def recover(root: Path, journal: Path | None = None) -> list[Recovered]:
     paths = [journal] if journal is not None else sorted(folder.journals.glob("*_journal.jsonl"))
     if not paths:
         raise FoolscanError(f"{folder.journals}: found no journals; is {root} the study folder?")
-    return [_recover_named(folder, paths[0])] if journal is not None else [_recover(folder, path) for path in paths]
+    if journal is not None:
+        return [_recover_named(folder, journal)]
+    _sweep(folder)
+    return [_recover(folder, path) for path in paths]
 
 
 def _recover(folder: StudyFolder, path: Path) -> Recovered:
@@ -80,7 +85,6 @@ def _recover_named(folder: StudyFolder, path: Path) -> Recovered:
 def _finish(folder: StudyFolder, journal: Journal) -> Recovered:
     """Write what a run lacks; what there is stays as it is."""
     run = run_of(journal)
-    _sweep(folder, run)
     existing = _events_there(folder, run)
     certificate = folder.derived("certificates") / f"{run.stem}_certificate.json"
     shown = events_of(journal)
@@ -116,9 +120,14 @@ def _is_from(events: Path, journal: Path) -> bool:
     return any(Path(name).name == journal.name for name in inputs)
 
 
-def _sweep(folder: StudyFolder, run: RunId) -> None:
-    """Remove the half-written temporary files that a killed process left of this run."""
-    places = [folder.func(run), folder.func(run).with_name("beh"), folder.derived("certificates")]
-    for place in (*places, folder.derived("timeline")):
-        for path in place.glob(f".{run.stem}_*.tmp*"):
-            path.unlink()
+def _sweep(folder: StudyFolder) -> None:
+    """Remove the half-written temporary files that killed processes left of runs; those of a run that lasts stay."""
+    for path in folder.root.rglob(".sub-*_task-*_run-*.tmp*"):
+        form = re.match(
+            r"\.sub-([^_]+)_ses-([^_]+)_task-([^_]+)_run-([0-9]+)_(?:events|timeline|design|certificate)\b", path.name
+        )
+        if form is None:
+            continue
+        run = RunId(form[1], form[2], form[3], int(form[4]))
+        with suppress(FoolscanError), exclusive(folder.journal(run), run.stem):
+            path.unlink(missing_ok=True)

@@ -110,4 +110,4 @@ class DeviceResponses:
     def facts(self) -> dict[str, Any]:
         """The port and the codes."""
         codes = {button: code for code, button in self._button_of.items()}
-        return {"kind": "serial", **self._reader.port.facts(), "codes": codes}
+        return {"kind": "serial", **self._reader.facts(), "codes": codes}

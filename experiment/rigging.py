@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -53,11 +54,22 @@ def open_stage(kind: StageKind, rig: Rig, task: ImagesTask) -> Stage:
     """
     if kind == "null":
         return NullStage()
+    make_window_possible(rig)
+    from experiment.psychopy_stage import PsychoPyStage
+
+    return PsychoPyStage(rig, task)
+
+
+def make_window_possible(rig: Rig) -> None:
+    """Load PsychoPy, on a virtual display where there is none.
+
+    Raises FoolscanError when that is not possible here.
+    """
     from experiment.virtual_display import ensure_display
 
     ensure_display(rig.display.size_px)
     try:
-        from experiment.psychopy_stage import PsychoPyStage
+        import experiment.psychopy_stage  # noqa: F401
     except ImportError as error:
         remedy = "pip install 'foolscan[experiment]', or rehearse with --stage null"
         raise FoolscanError(f"a window needs PsychoPy, which does not load here ({error}); remedy: {remedy}") from error
@@ -66,7 +78,6 @@ def open_stage(kind: StageKind, rig: Rig, task: ImagesTask) -> Stage:
         raise FoolscanError(
             f"display: no window opens on display {name!r} ({error}); unset DISPLAY or mend it"
         ) from error
-    return PsychoPyStage(rig, task)
 
 
 def open_triggers(
@@ -128,20 +139,28 @@ def _keys(stage: Stage, what: str) -> Any:
 
 @contextmanager
 def interruptible() -> Iterator[threading.Event]:
-    """While the block runs Ctrl-C only raises a flag, so that a driver's callback cannot swallow it; twice ends at once."""
+    """While the block runs Ctrl-C only raises a flag, so that a driver's callback cannot swallow it; twice ends at once.
+
+    On Windows so does Ctrl-Break, which is what one process can send to another there.
+    """
     flag = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield flag
         return
-    before = signal.getsignal(signal.SIGINT)
+    numbers = [signal.SIGINT]
+    if sys.platform == "win32":
+        numbers.append(signal.SIGBREAK)
+    before = {number: signal.getsignal(number) for number in numbers}
 
     def raise_flag(number: int, frame: object) -> None:
         if flag.is_set():
             raise KeyboardInterrupt
         flag.set()
 
-    signal.signal(signal.SIGINT, raise_flag)
+    for number in numbers:
+        signal.signal(number, raise_flag)
     try:
         yield flag
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -35,18 +35,20 @@ class RowMaker:
         trial: int | None = None,
         stimulus: Stimulus | None = None,
         answer: str | None = None,
+        frame: int | None = None,
     ) -> Row:
         """One row.
 
         drawing : left out: the stimulus, or nothing.
         answer  : the correct one.
+        frame   : of the onset, where it has to fit a row before it; left out: the one nearest to the onset.
         """
         onset_s, hz = round(onset_s, 9), self.rig.display.refresh_hz
         n_frames = self.rig.display.frames(duration_s)
         first_pulse_s = self.scan.first_pulse_s if self.scan is not None else 0.0
         return Row(
             onset_s=onset_s,
-            frame=self.rig.display.frames(onset_s - first_pulse_s),
+            frame=self.rig.display.frames(onset_s - first_pulse_s) if frame is None else frame,
             n_frames=n_frames,
             duration_s=round(n_frames / hz, 9),
             trial=trial,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from experiment.attempts import attempts_of, free_run, order_number, set_aside_journal
+from experiment.bids import NOT_ASKED, verdict
 from experiment.certificate import Certificate, write_certificate
 from experiment.clock import FrameClock, Pace, VirtualClock, WallClock
 from experiment.compiler import compile_timeline, task_of
@@ -16,6 +17,7 @@ from experiment.design_file import write_design
 from experiment.events import write_events
 from experiment.eyetracker import EyeTracker, open_eye_tracker
 from experiment.faults import Faults, LateClock, late_flips
+from experiment.fonts import check_texts
 from experiment.frames import write_frames
 from experiment.journal import JournalWriter, check_room, read_journal
 from experiment.participants import enrol
@@ -100,6 +102,8 @@ def run(
     place = StudyFolder(Path(folder))
     stimuli = read_manifest(place)
     check_stimuli(place, stimuli)
+    if stage != "null" and not isinstance(stage, NullStage):
+        check_texts(task)
     if stage == "window":
         ensure_display(rig.display.size_px)  # where there can be none, nothing is written
     open_folder(folder, study.title, rehearsal=rig.rehearsal)
@@ -128,7 +132,7 @@ def run(
             performance = show.play(lambda: journal_writer(journal_path), rows_to_picture(timeline, screenshots), place)
         if not performance.complete:
             _end_aborted(place, run_id, performance)
-        saved = write_screenshots(place, run_id, performance.snapshots)
+        saved = write_screenshots(place, run_id, performance.snapshots, rig.display)
         hashes = hashing.hashes if hashing else None
         return _written(place, run_id, timeline_path, saved, hashes, set_aside, rig)
 
@@ -233,6 +237,7 @@ def _written(
     journal = read_journal(folder.journal(run_id))
     enrol(folder, run_id.sub, simulated=rig.rehearsal)
     events = write_events(folder, journal)
-    path, certificate = write_certificate(folder, journal, events)
+    real = journal.header["clock"]["kind"] != "virtual"  # somebody waits for the answer, and it takes seconds
+    path, certificate = write_certificate(folder, journal, events, verdict(folder.root) if real else NOT_ASKED)
     frames = write_frames(folder, journal, hashes) if hashes is not None else None
     return RunResult(run_id, events, journal.path, timeline, path, certificate, screenshots, frames, set_aside)

@@ -29,6 +29,16 @@ def as_sent(pixels: np.ndarray, display: Display) -> np.ndarray:
     return np.ascontiguousarray(np.rot90(pixels, display.rotation_deg // 90))
 
 
+def as_seen(picture: np.ndarray, display: Display) -> np.ndarray:
+    """What is sent, as the participant sees it through the rig's mirrors: the way back from `as_sent`."""
+    picture = np.rot90(picture, -display.rotation_deg // 90)
+    if display.flip_vertical:
+        picture = picture[::-1]
+    if display.flip_horizontal:
+        picture = picture[:, ::-1]
+    return np.ascontiguousarray(picture)
+
+
 def points_as_sent(points: np.ndarray, display: Display) -> np.ndarray:
     """Points as the graphics card must send them (see `as_sent`).
 
@@ -140,31 +150,27 @@ def fixation_point(side_px: int) -> np.ndarray:
     return np.rint(np.concatenate([colour, cover[..., None] * 255.0], axis=2)).astype(np.uint8)
 
 
-def scrambled(picture: np.ndarray, rng: np.random.Generator, blocks: int = 16) -> np.ndarray:
-    """A mask made of a picture's own blocks in another order: the same pixels, so the same luminance and colours.
+def noise_mask(side_px: int, rng: np.random.Generator) -> np.ndarray:
+    """A mask: coloured noise with contours of every size, as strong for every image whatever the image is.
 
-    picture : (height, width, 3) uint8.
-    blocks  : along the shorter side; what is left over at the right and at the bottom is shuffled among itself.
+    Squares of 1, 2, 4, … px, each size with the same contrast, so that the amplitude falls with spatial frequency as in
+    natural images. Whole numbers only: the same bytes everywhere.
+
+    side_px : of the image that is masked.
+
+    Returns (side_px, side_px, 3) uint8 with mean 128 and SD about 60, as in an image.
     """
-    side = max(1, min(picture.shape[:2]) // blocks)
-    whole_y, whole_x = (length // side * side for length in picture.shape[:2])
-    mask = picture.copy()
-    for rows, columns, size in (
-        (slice(0, whole_y), slice(0, whole_x), (side, side)),
-        (slice(0, whole_y), slice(whole_x, None), (side, picture.shape[1] - whole_x)),
-        (slice(whole_y, None), slice(0, whole_x), (picture.shape[0] - whole_y, side)),
-    ):
-        if 0 not in size:
-            mask[rows, columns] = _shuffled(picture[rows, columns], size, rng)
-    return mask
-
-
-def _shuffled(area: np.ndarray, size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    height, width = size
-    down, across = area.shape[0] // height, area.shape[1] // width
-    tiles = area.reshape(down, height, across, width, -1).swapaxes(1, 2).reshape(down * across, height, width, -1)
-    tiles = tiles[rng.permutation(len(tiles))]
-    return tiles.reshape(down, across, height, width, -1).swapaxes(1, 2).reshape(area.shape)
+    sizes = [2**octave for octave in range(16) if 2**octave <= max(1, side_px // 6)]
+    total = np.zeros((side_px, side_px, 3), dtype=np.int64)
+    for size in sizes:
+        n = side_px // size + 2
+        brightness = rng.integers(-128, 128, (n, n, 1))
+        colour = rng.integers(-128, 128, (n, n, 3))
+        squares = (3 * brightness + 2 * colour).repeat(size, axis=0).repeat(size, axis=1)
+        down, right = rng.integers(0, size, 2)
+        total += squares[down : down + side_px, right : right + side_px]
+    # One size has a standard deviation of 74 x sqrt(3² + 2²) = 266; sizes add as their squares do.
+    return np.clip(128 + total * 60 // (266 * math.isqrt(100 * len(sizes)) // 10), 0, 255).astype(np.uint8)
 
 
 def checkerboard(side_px: int, dark: int, light: int) -> np.ndarray:

@@ -31,7 +31,7 @@ def screen_pictures(
     """
     images = folder.screen_images(rig.name)
     index_path = images / "export.json"
-    remedy = f"make them with: foolscan stimuli export {study.name} --rig {rig.name} --to {folder.root}"
+    remedy = f"make them with: foolscan stimuli export {study.name} --rig {rig.argument} --to {folder.root}"
     if not index_path.exists():
         raise NotReady(f"{index_path}: no images at the pixels of rig {rig.name} yet; {remedy}")
     index: dict[str, Any] = read_json(index_path)

@@ -16,32 +16,34 @@ class Screen:
 
     origin_px : (left, top) on the desktop.
     size_px   : (width, height).
+    x_screen  : number of the desktop, for X servers that do not join their screens to one.
     """
 
     origin_px: tuple[int, int]
     size_px: tuple[int, int]
+    x_screen: int = 0
 
 
 def screens() -> list[Screen]:
     """The screens, in the order of their numbers."""
     import pyglet
 
-    found = pyglet.canvas.get_display().get_screens()
+    display = pyglet.canvas.get_display()
+    found = [(0, screen) for screen in display.get_screens()]
     if sys.platform.startswith("linux") and len(found) == 1:
-        found = [*found, *_further_x_screens()]
-    return [Screen((each.x, each.y), (each.width, each.height)) for each in found]
+        from pyglet.libs.x11 import xlib
+
+        for number in range(1, xlib.XScreenCount(display._display)):
+            found += [(number, screen) for screen in pyglet.canvas.Display(x_screen=number).get_screens()[:1]]
+    return [Screen((each.x, each.y), (each.width, each.height), number) for number, each in found]
 
 
-def _further_x_screens() -> list[object]:
-    """Screens of an X server that does not join them to one desktop: each is a display of its own."""
-    import pyglet
-
-    further: list[object] = []
-    while True:
-        try:
-            further += pyglet.canvas.Display(x_screen=len(further) + 1).get_screens()[:1]
-        except pyglet.canvas.xlib.NoSuchDisplayException:
-            return further
+def listed(there: Sequence[Screen]) -> tuple[str, ...]:
+    """Number, size and place of each screen, in words."""
+    return tuple(
+        f"{number}: {screen.size_px[0]} × {screen.size_px[1]} at {screen.origin_px[0]}, {screen.origin_px[1]}"
+        for number, screen in enumerate(there)
+    )
 
 
 def chosen_screen(display: Display, there: Sequence[Screen] | None = None) -> Screen:
@@ -54,11 +56,7 @@ def chosen_screen(display: Display, there: Sequence[Screen] | None = None) -> Sc
     there = screens() if there is None else there
     if display.screen < len(there):
         return there[display.screen]
-    listed = "; ".join(
-        f"{number}: {screen.size_px[0]} × {screen.size_px[1]} at {screen.origin_px[0]}, {screen.origin_px[1]}"
-        for number, screen in enumerate(there)
-    )
     raise FoolscanError(
-        f"display.screen: the rig says screen {display.screen}; this computer has {listed}. Counted from 0: mend the rig "
+        f"display.screen: the rig says screen {display.screen}; this computer has {'; '.join(listed(there))}. Counted from 0: mend the rig "
         "file, or connect the screen before foolscan starts"
     )

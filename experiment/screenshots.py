@@ -7,9 +7,12 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
+from experiment.screen_geometry import as_seen
 from experiment.timeline import Timeline
-from protocols.folder import RunId, StudyFolder, atomic_path
+from protocols.folder import REHEARSAL_NOTE, RunId, StudyFolder, atomic_path
+from protocols.rig_display import Display
 
 WAITING = -1
 
@@ -30,17 +33,22 @@ def rows_to_picture(timeline: Timeline, count: int) -> dict[int, str]:
     return {index: f"screen-{number:02d}_{names[index]}" for number, index in enumerate(chosen, start=1)}
 
 
-def write_screenshots(folder: StudyFolder, run: RunId, pictures: Mapping[str, np.ndarray]) -> tuple[Path, ...]:
-    """Write back buffers as PNG.
+def write_screenshots(
+    folder: StudyFolder, run: RunId, pictures: Mapping[str, np.ndarray], display: Display
+) -> tuple[Path, ...]:
+    """Write back buffers as PNG, each marked as the rehearsal's that it is (only simulated clocks allow them).
 
-    pictures : name -> (height, width, 3) uint8; empty ones (from no screen) are left out.
+    pictures : name -> (height, width, 3) uint8 as sent; empty ones (from no screen) are left out.
+    display  : its mirrors are undone: the files show what the participant sees.
     """
     written = []
+    mark = PngInfo()
+    mark.add_text("Description", REHEARSAL_NOTE)
     for name, pixels in sorted(pictures.items()):
         if pixels.size == 0:
             continue
         path = folder.derived("screenshots") / f"{run.stem}_{name}.png"
         with atomic_path(path) as temporary:
-            Image.fromarray(pixels).save(temporary, format="PNG")
+            Image.fromarray(as_seen(pixels, display)).save(temporary, format="PNG", pnginfo=mark)
         written.append(path)
     return tuple(written)

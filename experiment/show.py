@@ -132,6 +132,7 @@ class Show:
         end: Record = {"kind": "end", "status": "complete" if complete else "aborted", "reason": reason}
         end["t_s"] = round(self.clock.now_s(), 6)
         if performance is not None and not self.clock.virtual:
+            end["urgency"] = performance.urgency
             cost_s = performance.loop_cost_s
             for name, value in (
                 ("median", np.median(cost_s)),
@@ -158,9 +159,11 @@ class Show:
             "rig_sha256": sha256_of_bytes(self.rig.model_dump_json().encode()),
             "session": asdict(self.record),
             "question": self.task.question,
+            "instructions": timeline.waiting.text,
             "response_window_s": timeline.response_window_s,
             "rating": timeline.rating,
             "refresh_hz": timeline.refresh_hz,
+            "display": self.rig.display.model_dump(include={"width_mm", "distance_mm", "size_px"}),
             "length_s": timeline.length_s,
             "scan": asdict(timeline.scan),
             "clock": self.clock.facts(),

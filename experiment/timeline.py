@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -131,6 +131,22 @@ class Timeline:
     def stim_ids(self) -> tuple[str, ...]:
         """The images that are shown, each once, in order of first appearance."""
         return tuple(dict.fromkeys(row.stim_id for row in self.rows if row.stim_id is not None))
+
+    @property
+    def at_longest(self) -> tuple[Row, ...]:
+        """The rows after the first pulse, self-paced ones placed as if every one of them went on to its time-out."""
+        locked = [place for place, segment in enumerate(self.segments) if segment.mode == "pulse_locked"]
+        rows: list[Row] = []
+        now_s = self.scan.first_pulse_s
+        for segment in self.segments[locked[0] if locked else len(self.segments) :]:
+            if segment.mode == "pulse_locked":
+                rows += segment.rows
+                now_s = self.scan.first_pulse_s + segment.end_frame / self.refresh_hz
+            else:
+                rows += [replace(row, onset_s=round(now_s + row.onset_s, 9)) for row in segment.rows]
+                last = segment.rows[-1]
+                now_s += segment.timeout_s or last.onset_s + last.duration_s
+        return tuple(rows)
 
     @property
     def drawings(self) -> tuple[Drawing, ...]:

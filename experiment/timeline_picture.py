@@ -10,10 +10,11 @@ from PIL import Image, ImageDraw, ImageFont
 
 from experiment.design_efficiency import Design
 from experiment.order import type_transitions
-from experiment.timeline import Row, Segment, Timeline
+from experiment.timeline import Row, Timeline
 
 # Colours that stay apart for colour-blind readers (Okabe & Ito 2008).
 COLOURS = {"RE": "#0072B2", "AN": "#D55E00", "AI": "#009E73", "blank": "#999999", "rest": "#E5E5E5"}
+COLOURS |= {"mask": "#333333", "response": "#EFEFEF", "confidence": "#E69F00", "chosen": "#B37B00"}
 OTHER = "#CC79A7"
 INK, PALE = "black", "#555555"
 LINE_S = 60.0
@@ -46,10 +47,10 @@ def timeline_picture(timeline: Timeline, design: Design | None) -> Image.Image:
     timeline : the plan.
     design   : of its order; None where there is none.
     """
-    locked = [segment for segment in timeline.segments if segment.mode == "pulse_locked"]
-    rows = [row for segment in locked for row in segment.rows]
+    rows = timeline.at_longest
     begin_s = min(0.0, timeline.scan.first_pulse_s)
-    n_lines = int((timeline.scan.first_pulse_s + timeline.length_s - begin_s - 1e-9) // LINE_S) + 1 if rows else 0
+    end_s = max((row.onset_s + row.duration_s for row in rows), default=begin_s)
+    n_lines = int((end_s - begin_s - 1e-9) // LINE_S) + 1 if rows else 0
     axis = _Axis(begin_s, 128)
     below = axis.y(n_lines) + 24
     image = Image.new("RGB", (LEFT + WIDTH + 40, below + MAP_PX + 70), "white")
@@ -80,12 +81,10 @@ def _summary(timeline: Timeline) -> str:
         f"{timeline.scan.pulses} pulses, TR {timeline.scan.tr_s:g} s",
     ]
     if others:
-        parts.append(f"self-paced: {', '.join(dict.fromkeys(map(_name, others)))}")
+        kinds = dict.fromkeys(segment.name.rstrip("0123456789 ").partition(" chosen")[0] for segment in others)
+        kinds = dict.fromkeys(kind.rstrip("0123456789 ") for kind in kinds)
+        parts.append(f"self-paced, drawn at their time-outs: {', '.join(kinds)}")
     return "   ·   ".join(parts)
-
-
-def _name(segment: Segment) -> str:
-    return segment.name
 
 
 def _legend(pen: Pen, rows: Sequence[Row], y: int) -> None:

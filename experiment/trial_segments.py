@@ -12,6 +12,7 @@ from experiment.scan import ScanTimes
 from experiment.timeline import Row, Segment
 from protocols.manifest import Stimulus
 from protocols.rig import Rig
+from protocols.screens import MaskPlan
 from protocols.study import ImagesTask, Study
 
 Order = Sequence[tuple[str, str] | None]
@@ -61,8 +62,7 @@ def fixed_trials(
         rows.append(make(now_s, task.image_s, trial[0], trial=number, stimulus=stimulus, answer=answer))
         now_s += task.image_s
         if task.mask is not None:
-            begin_s = now_s + task.mask.delay_s
-            rows.append(make(begin_s, task.mask.duration_s, "mask", drawing=Mask(stimulus.stim_id)))
+            rows.append(_mask(RowMaker("trials", rig, scan), task.mask, rows[-1], now_s))
     # The fixation point stays as long as the scanner runs.
     end_s = max(now_s + task.lead_out_s, scan.end_s or 0.0)
     if task.mask is not None and rows[-1].trial_type == "mask":
@@ -127,15 +127,13 @@ def paced_trial(
     image_s = task.response_window_s if task.image_until_response else task.image_s
     shown: list[Row] = [make(blank_s, image_s, trial_type, trial=trial, stimulus=stimulus, answer=answer)]
     if task.mask is not None:
-        begin_s = blank_s + image_s + task.mask.delay_s
-        shown.append(make(begin_s, task.mask.duration_s, "mask", drawing=Mask(stimulus.stim_id)))
+        shown.append(_mask(RowMaker(name, rig), task.mask, shown[0], blank_s + image_s))
     until_frame = shown[0].frame
     gone_frame = shown[-1].frame + shown[-1].n_frames
     if not task.image_until_response:
         hz = rig.display.refresh_hz
-        shown.append(
-            make(gone_frame / hz, max(1 / hz, task.response_window_s - image_s), "response", drawing=Nothing())
-        )
+        waits_s = max(1 / hz, task.response_window_s - image_s)
+        shown.append(make(gone_frame / hz, waits_s, "response", drawing=Nothing(), frame=gone_frame))
     return Segment(
         name,
         "response_driven",
@@ -145,6 +143,13 @@ def paced_trial(
         ends_from_frame=0 if task.image_until_response else gone_frame,
         timeout_s=blank_s + task.response_window_s,
     )
+
+
+def _mask(maker: RowMaker, plan: MaskPlan, image: Row, gone_s: float) -> Row:
+    """The mask of an image that is gone at `gone_s`; its frames follow the image's, with none between them by rounding."""
+    frame = image.frame + image.n_frames + maker.rig.display.frames(plan.delay_s)
+    drawing = Mask(image.stim_id or "")
+    return maker.row(gone_s + plan.delay_s, plan.duration_s, "mask", drawing=drawing, frame=frame)
 
 
 def _rating(rig: Rig, task: ImagesTask, rating: Rating | None, number: int) -> list[Segment]:

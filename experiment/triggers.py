@@ -142,7 +142,7 @@ class DeviceTriggers:
 
     def facts(self) -> dict[str, Any]:
         """The port as the rig gives it, and what means a pulse."""
-        facts = {"kind": self._kind, **self._reader.port.facts(), "min_interval_s": self._min_interval_s}
+        facts = {"kind": self._kind, **self._reader.facts(), "min_interval_s": self._min_interval_s}
         return facts if self._code in (None, "edge") else {**facts, "code": self._code}
 
 

@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from protocols.locks import exclusive as exclusive
 from protocols.problems import FoolscanError
+
+Modality = Literal["func", "beh"]
 
 BIDS_VERSION = "1.10.0"
 REHEARSAL_NOTE = "SIMULATED: rehearsal data made by foolscan, not recorded from a person."
@@ -88,9 +90,9 @@ class StudyFolder:
         """``sub-*/ses-*/func``."""
         return self.root / f"sub-{run.sub}" / f"ses-{run.ses}" / "func"
 
-    def events(self, run: RunId) -> Path:
-        """What happened in a run, in BIDS terms."""
-        return self.func(run) / f"{run.stem}_events.tsv"
+    def events(self, run: RunId, at: Modality = "func") -> Path:
+        """What happened in a run, in BIDS terms: ``func`` of one in a scanner, ``beh`` of one at a desk."""
+        return self.func(run).with_name(at) / f"{run.stem}_events.tsv"
 
     def bold(self, run: RunId) -> Path:
         """The scanner's (or the simulated) images of a run."""
@@ -116,15 +118,18 @@ class StudyFolder:
         """The activations of a network, by its name in the study file."""
         return self.derived("activations") / f"{network}.h5"
 
-    def runs(self, task: str) -> list[RunId]:
-        """The runs of a task that have an events file, in order of subject, session and run."""
+    def runs(self, task: str, at: Modality = "func") -> list[RunId]:
+        """The runs of a task that have an events file, in order of subject, session and run.
+
+        at : those in a scanner, or those at a desk.
+        """
         found = []
-        for path in sorted(self.root.glob(f"sub-*/ses-*/func/*_task-{task}_run-*_events.tsv")):
+        for path in sorted(self.root.glob(f"sub-*/ses-*/{at}/*_task-{task}_run-*_events.tsv")):
             run = _run_in_name(path.name)
-            if run is None or self.events(run) != path:
+            if run is None or self.events(run, at) != path:
                 raise FoolscanError(
                     f"{path}: not the name of a run's events, as sub-01_ses-01_task-{task}_run-01_events.tsv in its own "
-                    "folder; rename it, or move it out of func/"
+                    f"folder; rename it, or move it out of {at}/"
                 )
             found.append(run)
         return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.metadata
+import json
 import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -98,13 +99,18 @@ def write_sidecar(
     packages   : distributions whose versions matter.
     more       : further keys (BIDS metadata such as column descriptions).
 
+    What is made of simulated data is marked as simulated, too: no rehearsal can be mistaken for a participant's data.
+
     Returns the sidecar's path. No clock enters it: the same inputs give the same bytes.
     """
+    inputs = sorted(set(inputs))
     record = dict(more or {})
+    if "Simulated" not in record and any(is_simulated(item) for item in inputs):
+        record["Simulated"] = True
     record["foolscan"] = {
         "format": SIDECAR_FORMAT,
         "sha256": sha256_of(path),
-        "inputs": {_name_in(folder, item): sha256_of(item) for item in sorted(set(inputs))},
+        "inputs": {_name_in(folder, item): sha256_of(item) for item in inputs},
         "parameters": dict(parameters),
         "seed": seed,
         "versions": versions(packages),
@@ -114,6 +120,18 @@ def write_sidecar(
     written = sidecar_path(path)
     write_json(written, record)
     return written
+
+
+def is_simulated(path: Path) -> bool:
+    """Whether a file's sidecar says that it comes from a rehearsal."""
+    beside = sidecar_path(path)
+    if path.suffix == ".json" or not beside.is_file():
+        return False
+    try:
+        record = json.loads(beside.read_text(encoding="utf-8"))
+    except ValueError:
+        return False
+    return isinstance(record, dict) and record.get("Simulated") is True
 
 
 def read_provenance(path: Path) -> dict[str, Any]:
@@ -151,7 +169,7 @@ def is_current(folder: StudyFolder, path: Path, inputs: Iterable[Path], paramete
         raise
     except FoolscanError:
         return False  # a damaged sidecar says nothing: the file is made again
-    now = {_name_in(folder, item): sha256_of(item) for item in sorted(set(inputs))}
+    now = {_name_in(folder, item): sha256_of(item) for item in inputs}
     return (
         record["inputs"] == now
         and record["parameters"] == dict(parameters)

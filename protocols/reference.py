@@ -27,8 +27,9 @@ Written by `python -m protocols.reference docs` from the schema; do not edit by 
 A **study** file says what is made, shown and measured. A **rig** file says what belongs to the place: screen, trigger,
 buttons. Unknown keys are errors. `extends: NAME` at the top of a study takes over another study (one that comes with
 foolscan, or a file beside it) and changes only the keys that are written; a value that is changed loses the `basis` of
-the study it came from. Check a file with `foolscan check STUDY --rig RIG`. Times are in seconds (`_s`), sizes on the
-screen in degrees of visual angle (`_deg`), on paper in mm, in images in pixels (`_px`).
+the study it came from. Rigs extend rigs in the same way, and `preset: NAME` in a rig's `trigger` or `buttons` takes over what
+is known of a scanner or a box ([scanner.md](scanner.md)). Check a file with `foolscan check STUDY --rig RIG`. Times are in
+seconds (`_s`), sizes on the screen in degrees of visual angle (`_deg`), on paper in mm, in images in pixels (`_px`).
 """
 
 

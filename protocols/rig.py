@@ -11,6 +11,7 @@ from protocols.problems import Problem
 from protocols.rig_devices import Buttons, KeyboardButtons, SerialButtons, Trigger
 from protocols.rig_display import Display
 from protocols.rig_eyetracker import EyeTrackerPlan
+from protocols.rig_photodiode import Photodiode
 from protocols.rig_presets import with_presets
 from protocols.schema import Plan, Text, validated
 from protocols.yamlfile import Document, find_file, read_document
@@ -26,9 +27,16 @@ class Rig(Plan):
     trigger: Trigger
     buttons: Buttons
     eye_tracker: EyeTrackerPlan | None = None
+    photodiode: Photodiode | None = None
     abort_key: Text = "escape"
 
     _document: Document | None = PrivateAttr(default=None)
+    _given: str = PrivateAttr(default="")
+
+    @property
+    def argument(self) -> str:
+        """What to give as ``--rig`` to have this rig again."""
+        return self._given or self.name
 
     @property
     def rehearsal(self) -> bool:
@@ -65,4 +73,5 @@ def load_rig(name_or_path: str | Path) -> Rig:
     document = with_presets(read_document(find_file(name_or_path, "rig"), "rig"))
     rig = validated(Rig, document)
     rig._document = document
+    rig._given = str(name_or_path)
     return rig

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from protocols.geometry import angle_of_screen_deg, size_on_screen_px
 from protocols.luminance import Curve, Mode, background_level
+from protocols.rig_photodiode import MeasuredLight
 from protocols.schema import Count, Flag, GreyLevel, NotNegative, Plan, Positive, Whole
 
 Side = Annotated[int, Field(strict=True, ge=64, le=32_768)]
@@ -127,6 +128,9 @@ class Display(Plan):
     flip_vertical: Annotated[Flag, Field(description="up and down swapped")] = False
     rotation_deg: Annotated[Literal[0, 90, 180, 270], Field(description="counter-clockwise, after the flips")] = 0
     patch: Annotated[Patch | None, Field(description="squares for a photodiode")] = None
+    measured: Annotated[
+        MeasuredLight | None, Field(description="written by foolscan experiment photodiode; None: not measured")
+    ] = None
 
     @model_validator(mode="after")
     def _background_is_on_the_curve(self) -> Display:

@@ -6,15 +6,21 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from protocols.problems import FoolscanError
 from protocols.schema import Count, EachOnce, Label, NotNegative, Plan, Positive, Text
 
 Language = Text
 SomeText = TypeVar("SomeText")
-Texts = Annotated[dict[Language, Text], Field(default_factory=dict)]
-"""One text for each language; ``{animal}`` stands for the button that means the answer ``animal`` to this participant."""
+
+
+def _none_is_empty(texts: object) -> object:
+    return {} if texts is None else texts
+
+
+Texts = Annotated[dict[Language, Text], BeforeValidator(_none_is_empty), Field(default_factory=dict)]
+"""One text for each language (null: none); ``{animal}`` is the button that means ``animal`` to this participant."""
 
 
 class Screens(Plan):

@@ -46,6 +46,18 @@ _SCALARS: dict[str, Callable[[str], Any]] = {
     "tag:yaml.org,2002:bool": lambda text: {"true": True, "false": False}[text],
     "tag:yaml.org,2002:null": lambda text: None,
 }
+
+
+class _Yaml12Dumper(yaml.SafeDumper):
+    """The loader's inverse: quotes exactly the words that it would read as something else."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """Write a value out wherever it stands."""
+        return True
+
+
+_Yaml12Dumper.yaml_implicit_resolvers = _Yaml12Loader.yaml_implicit_resolvers
+
 DEEPEST, MOST_VALUES = 40, 20_000
 """What no study file comes near: an alias inside what it stands for, or aliases of aliases, are stopped here."""
 
@@ -227,6 +239,11 @@ def _plain(node: yaml.Node, path: KeyPath, file: str, places: dict[KeyPath, Plac
             Problem(file, here, dotted(path), f"{node.value[:40]!r} as {kind}", "text, a number, true or false")
         )
         return None
+
+
+def dumped(data: dict[str, Any]) -> str:
+    """Plain data as YAML text that reads back as the same data; comments, and which file a key came from, are gone."""
+    return yaml.dump(data, Dumper=_Yaml12Dumper, sort_keys=False, allow_unicode=True, width=120)
 
 
 def dotted(path: KeyPath) -> str:

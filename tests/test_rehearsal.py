@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from watermark import unmarked
 
 from experiment.bids import validate
 from protocols.folder import StudyFolder
@@ -76,6 +77,7 @@ def test_the_thinnest_thread_interrupted_in_three_rooms_and_run_again(tmp_path: 
     assert "imulated" in page
     assert 'src="http' not in page
     assert validate(folder.root).errors == ()
+    assert unmarked(folder.root) == []  # nothing in it could be mistaken for a participant's data
 
     uninterrupted = tmp_path / "again"
     process = start(study, uninterrupted)
@@ -91,8 +93,11 @@ def test_the_thinnest_thread_interrupted_in_three_rooms_and_run_again(tmp_path: 
 
 
 def test_a_rehearsal_walks_through_the_rooms_in_order() -> None:
-    rooms = [step.arguments[0] for step in steps("demo", "rehearsal", Path("x"))]
-    assert rooms == sorted(rooms, key=["stimuli", "experiment", "analysis"].index)
+    for at_desk in (False, True):
+        walked = steps("demo", "rehearsal", Path("x"), at_desk=at_desk)
+        rooms = [step.arguments[0] for step in walked]
+        assert rooms == sorted(rooms, key=["stimuli", "experiment", "analysis"].index)
+        assert walked[-1].arguments[1] == ("behaviour" if at_desk else "report")
 
 
 def test_nothing_is_written_when_study_and_rig_do_not_fit(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("protocols", "stimuli", "experiment", "analysis")
+PACKAGES = ("protocols", "stimuli", "experiment", "analysis", "stimulus_pc")
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 MODULES = [f"{name}.py" for name in PYPROJECT["tool"]["setuptools"]["py-modules"]]
 
@@ -76,6 +76,7 @@ def test_the_wheel_holds_studies_rigs_and_weights(wheel: Path):
         inside = archive.namelist()
     assert {"protocols/demo.yaml", "protocols/zhang2018.yaml"} <= set(inside)
     assert any(name.startswith("protocols/rigs/") and name.endswith(".yaml") for name in inside)
+    assert "protocols/rigs/presets/siemens.yaml" in inside
     assert any(name.startswith("stimuli/networks/weights/") and name.endswith(".safetensors") for name in inside)
 
 

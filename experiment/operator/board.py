@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rich.box import ROUNDED
+from rich.box import ROUNDED, SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
 from experiment.attempts import Attempt, RunStatus, attempts_of, status_of
-from experiment.operator.view import AMBER, GREEN, GREY, RED, RIGHT, WHITE, WRONG
+from experiment.operator.view import AMBER, BLUE, GREEN, GREY, RED, RIGHT, WHITE, WRONG
 from protocols.folder import RunId, StudyFolder, read_json
 from protocols.problems import FoolscanError
 
@@ -96,24 +96,29 @@ def board_table(board: Board, title: str, facts: Mapping[str, str]) -> Renderabl
 
     facts : what else the operator should see before starting: participant, rig, buttons.
     """
-    table = Table(box=ROUNDED, border_style="#3a3f47", expand=True, show_edge=False, padding=(0, 1), header_style=GREY)
+    table = Table(box=SIMPLE_HEAD, border_style="#3a3f47", expand=True, show_edge=False, header_style=GREY)
     for name in ("", "run", "status", "certificate", ""):
         table.add_column(name)
+    verdicts = {"passed": RIGHT, "wanting": WRONG}
     for row in board.rows:
         here = board.next is not None and row.run == board.next.run
-        verdict = {"passed": Text("passed", f"bold {RIGHT}"), "wanting": Text("wanting", f"bold {WRONG}")}
+        cells = {
+            ">" if here else " ": WHITE,
+            str(row.run.run): WHITE,
+            f"{row.status} ": COLOURS[row.status],
+            row.verdict: verdicts.get(row.verdict, GREY),
+            f"{remark_on(row)} ": GREY,
+        }
         table.add_row(
-            Text(">" if here else " ", f"bold {WHITE}"),
-            Text(str(row.run.run), f"bold {WHITE}" if here else ""),
-            Text(row.status, COLOURS[row.status]),
-            verdict.get(row.verdict, Text("")),
-            Text(remark_on(row), GREY),
-            style=f"on {GREEN}" if here else "",
+            *(Text(text, f"bold {WHITE}" if here else colour) for text, colour in cells.items()),
+            style=f"on {BLUE}" if here else "",
         )
     said = Table.grid(padding=(0, 2))
     for name, fact in facts.items():
         said.add_row(Text(name, GREY), Text(fact))
-    return Panel(Group(said, Text(""), table), title=Text(title, "bold"), border_style="#3a3f47", padding=(1, 2))
+    return Panel(
+        Group(said, Text(""), table), title=Text(f" {title} ", f"bold {WHITE}"), border_style="#3a3f47", padding=(1, 2)
+    )
 
 
 def board_lines(board: Board) -> list[str]:
@@ -160,10 +165,11 @@ def certificate_panel(certificate: Mapping[str, Any], page: str) -> RenderableTy
     if certificate["onset_error_median_s"] is not None:
         median, p99, worst = (1000 * certificate[f"onset_error_{name}_s"] for name in ("median", "p99", "max"))
         onsets = f"median {median:.2f} ms, p99 {p99:.2f} ms, max {worst:.2f} ms off the plan"
+    length = "at the participant's pace" if certificate.get("self_paced") else "planned {planned_length_s:.3f} s"
     facts = {
         "onsets": onsets,
         "dropped frames": f"{certificate['frames_dropped']} in {certificate['late_flips']} flips",
-        "run length": f"{certificate['length_s']:.3f} s (planned {certificate['planned_length_s']:.3f} s)",
+        "run length": f"{certificate['length_s']:.3f} s ({length.format(**certificate)})",
         "pulses": scanner,
         "responses": f"{certificate['responses']} of {certificate['stimulus_trials']}, {certificate['missed']} missed",
         "BIDS": str(bids.get("note", "not validated")),
@@ -174,12 +180,12 @@ def certificate_panel(certificate: Mapping[str, Any], page: str) -> RenderableTy
         table.add_row(Text(name, GREY), Text(fact, overflow="fold"))
     colour = GREEN if passed else RED
     verdict = "PASSED" if passed else "WANTING"
+    lines = [f"{verdict}   {certificate['run'].replace('_', ' ')}", *certificate["remarks"]]
     band = Panel(
-        Text(f"{verdict}   {certificate['run'].replace('_', ' ')}", f"bold {WHITE}"),
+        Group(*(Text(line, f"bold {WHITE}") for line in lines)),
         style=f"on {colour}",
         border_style=colour,
         box=ROUNDED,
     )
-    remarks = [Text(f"  {remark}  ", f"bold {WHITE} on {RED}") for remark in certificate["remarks"]]
     notes = [Text(f"  {note}", AMBER) for note in certificate.get("notes", [])]
-    return Group(band, *remarks, *notes, Panel(table, border_style="#3a3f47", box=ROUNDED))
+    return Group(band, *notes, Panel(table, border_style="#3a3f47", box=ROUNDED))

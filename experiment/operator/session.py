@@ -120,10 +120,10 @@ def session(
     while True:
         board = visit.board()
         _show_board(visit, board, console)
-        row = board.next if yes else _chosen(board, console, ask or console.input)
+        row = board.next if yes else _chosen(board, console, ask or _reader(console))
         if row is None:
-            if yes or board.next is None:
-                console.print("every run of this session is done" if board.next is None else "", highlight=False)
+            if board.next is None:
+                console.print("every run of this session is done")
             return outcomes
         outcomes.append(run_one(visit, row, console, sleep=sleep))
         if yes and outcomes[-1] in ("aborted", "failed"):
@@ -145,7 +145,9 @@ def run_one(visit: Visit, row: BoardRow, console: Console, *, sleep: Callable[[f
     aborted = child.status == ABORTED
     said = [line for line in child.last_lines if line.strip()]
     if aborted:
-        console.print(said[-1] if said else f"{row.run.stem}: aborted", style="bold", markup=False, highlight=False)
+        why = [line.removeprefix("foolscan: ") for line in said if line.startswith("foolscan: ")]
+        told = why[-1] if why else f"{row.run.stem}: aborted"
+        console.print(told, style="bold", markup=False, highlight=False, soft_wrap=True)
         return "aborted"
     console.print(f"{row.run.stem}: the run failed (exit status {child.status})", style="bold red", highlight=False)
     for line in said:
@@ -208,12 +210,20 @@ def _show_board(visit: Visit, board: Board, console: Console) -> None:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
+def _reader(console: Console) -> Callable[[str], str]:
+    def read(prompt: str) -> str:
+        console.print(prompt, highlight=False, end="")
+        return input()
+
+    return read
+
+
 def _chosen(board: Board, console: Console, ask: Callable[[str], str]) -> BoardRow | None:
     """The run that the operator starts; None to leave."""
     offer = f"Enter starts run {board.next.run.run}, " if board.next else "every run is done; "
     while True:
         try:
-            answer = ask(f"{offer}a number another, q quits: ").strip().lower()
+            answer = ask(f"[b]{offer}a number another, q quits:[/b] ").strip().lower()
         except (EOFError, KeyboardInterrupt):
             console.print()
             return None

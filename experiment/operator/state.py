@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -21,6 +22,7 @@ class PlannedRow:
     trial_type: str
     stim_id: str | None
     expected_answer: str | None
+    takes_presses: bool
 
 
 @dataclass(frozen=True)
@@ -48,13 +50,17 @@ class Plan:
 
 @dataclass(frozen=True)
 class ShownTrial:
-    """An image that was on the screen, and the first press within its response window, if any yet."""
+    """An image that was on the screen, and the first press within its response window, if any yet.
+
+    until_s : from when on presses belong to something else: the next image, a scale, a screen.
+    """
 
     number: int
     trial_type: str
     stim_id: str
     expected_answer: str | None
     on_s: float
+    until_s: float = math.inf
     press_s: float | None = None
     button: str | None = None
     response: str | None = None
@@ -188,7 +194,8 @@ class RunState:
     def over(self, place: int) -> bool:
         """Whether the time for a response to the image trial at a place is over."""
         window_s = self.plan.response_window_s if self.plan else 0.0
-        return place + 1 < len(self.images) or self.ended or self.now_s - self.images[place].on_s > window_s
+        trial = self.images[place]
+        return trial.until_s < math.inf or self.ended or self.now_s - trial.on_s > window_s
 
     @property
     def accuracy(self) -> dict[str, tuple[int, int]]:
@@ -245,7 +252,8 @@ def _header(state: RunState, record: Record) -> RunState:
 
 
 def _planned(row: dict[str, Any]) -> PlannedRow:
-    return PlannedRow(row["trial"], row["trial_type"], row["stim_id"], row["expected_answer"])
+    takes_presses = not str(row["drawing"]).startswith(("nothing", "mask"))
+    return PlannedRow(row["trial"], row["trial_type"], row["stim_id"], row["expected_answer"], takes_presses)
 
 
 def _segment(state: RunState, record: Record) -> RunState:
@@ -265,6 +273,9 @@ def _flip(state: RunState, record: Record) -> RunState:
         waits = record["shows"] == "waiting" and not state.pulses.seen
         return replace(state, showing="", phase="waiting" if waits else state.phase)
     row = state.plan.rows[place]
+    if row.takes_presses and state.images and state.images[-1].until_s == math.inf:
+        before = replace(state.images[-1], until_s=float(record["t_s"]))
+        state = replace(state, images=(*state.images[:-1], before))
     if row.trial is None:
         return replace(state, showing=row.stim_id or "")
     state = replace(state, trial=max(state.trial, row.trial), showing=row.stim_id or row.trial_type)
@@ -338,7 +349,7 @@ def _press(state: RunState, record: Record) -> RunState:
     t_s, place = float(record["t_s"]), len(state.images) - 1
     while place >= 0 and state.images[place].on_s > t_s:
         place -= 1
-    if place < 0 or state.plan is None:
+    if place < 0 or state.plan is None or t_s >= state.images[place].until_s:
         return state
     trial = state.images[place]
     if t_s - trial.on_s > state.plan.response_window_s:

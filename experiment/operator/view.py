@@ -13,7 +13,7 @@ from experiment.operator.alerts import alerts
 from experiment.operator.big_digits import big
 from experiment.operator.state import Alert, RunState, ShownTrial
 
-GREEN, AMBER, RED, GREY, WHITE = "#0a7d3c", "#e0a100", "#c2182b", "#8a8f98", "#ffffff"
+GREEN, AMBER, RED, BLUE, GREY, WHITE = "#0a7d3c", "#e0a100", "#c2182b", "#274b78", "#8a8f98", "#ffffff"
 RIGHT, WRONG, ANSWERED, NONE = "#2fbf71", "#ff5a5a", "#7fb2ff", "#8a8f98"
 WIDE = 104  # columns from which the tall digits fit
 ALERTS = 5
@@ -60,7 +60,7 @@ def band(state: RunState, found: tuple[Alert, ...], asking: str = "") -> Rendera
     alarms = sum(alert.level == "alarm" for alert in found)
     colour, ink = (RED if alarms or state.phase == "aborted" else GREEN), WHITE
     if state.phase in ("preparing", "waiting", "self-paced") and not alarms:
-        colour = "#274b78"
+        colour = BLUE
     elif found and not alarms and state.phase != "aborted":
         colour, ink = AMBER, "black"
     if asking:
@@ -90,7 +90,9 @@ def headline(state: RunState, found: tuple[Alert, ...]) -> str:
         return f"{so_far}    {alarms} ALARM{'S' * (alarms != 1)}, see below"
     if notes:
         return f"{so_far}    {notes} note{'s' * (notes != 1)}"
-    return f"{so_far}    all is well" if state.phase in ("running", "complete") else so_far
+    if state.phase == "complete":
+        return f"{so_far}    the certificate follows"
+    return f"{so_far}    all is well" if state.phase == "running" else so_far
 
 
 def minutes(seconds: float) -> str:
@@ -139,8 +141,12 @@ def _figures(state: RunState) -> RenderableType:
         _tile("drift", f"{drift:+.0f} ppm" if drift is not None and pulses.seen > 9 else "-"),
         _tile("dropped frames", str(state.frames_dropped), AMBER if state.frames_dropped else ""),
     )
-    names = dict.fromkeys(row.trial_type for row in plan.rows if row.expected_answer) if plan else {}
-    right = {name: state.accuracy.get(name, (0, 0)) for name in names}
+    names = (
+        dict.fromkeys(row.trial_type for row in plan.rows if row.trial is not None and row.expected_answer)
+        if plan
+        else {}
+    )
+    right = {name: state.accuracy.get(name, (0, 0)) for name in sorted(names, reverse=True)}  # RE before AI
     shown = [
         _tile(f"{name} right", f"{hits}/{of}  {100 * hits / of:.0f} %" if of else "-")
         for name, (hits, of) in right.items()
@@ -211,7 +217,7 @@ def plain_line(state: RunState, silent_s: float = 0.0) -> str:
     parts = [
         f"{plan.run}: {state.phase}",
         f"trial {state.trial}/{plan.n_trials}",
-        f"{minutes(state.left_s)} left",
+        *([f"{minutes(state.left_s)} left"] if plan.length_s else []),
         f"pulses {state.pulses.seen}/{plan.pulses}",
         f"dropped {state.frames_dropped}",
         f"no response {state.missed}",

@@ -51,7 +51,8 @@ class Screen:
         if self._live is not None:
             self._live.update(LiveView(state, silent_s, asking), refresh=True)
             return
-        news = (state.phase, state.plan is None, asking, tuple(alert.level for alert in alerts(state, silent_s)))
+        levels = tuple(alert.level for alert in alerts(state, silent_s))
+        news = (asking,) if asking else (state.phase, state.plan is None, levels)
         if news != self._said or self._now() - self._said_s > SAY_S:
             self._said, self._said_s = news, self._now()
             line = asking or plain_line(state, silent_s)

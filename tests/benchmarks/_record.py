@@ -34,8 +34,8 @@ def measure_once(
     """
     parser = argparse.ArgumentParser(description=what)
     parser.add_argument("--to", type=Path, default=Path("evidence"), help="folder of the JSON record")
-    record = parser.parse_args().to / f"{Path(script).stem}.json"
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
+    record = parser.parse_known_args()[0].to / f"{Path(script).stem}.json"
+    commit = commit_now()
     if record.exists() and json.loads(record.read_text(encoding="utf-8")).get("commit") == commit:
         print(f"{record} is of this commit already")
         return 0
@@ -48,6 +48,11 @@ def measure_once(
     partial.replace(record)
     print(json.dumps(measured, indent=2))
     return 0 if measured["met"] else 1
+
+
+def commit_now() -> str:
+    """The commit that is measured."""
+    return subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
 
 
 def machine() -> str:

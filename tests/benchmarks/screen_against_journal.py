@@ -136,15 +136,20 @@ def watched(folder: Path, study_file: Path) -> tuple[Journal, list[Seen]]:
 
 
 def changes_of(journal: Journal, bits: int) -> list[tuple[dict[str, Any], int]]:
-    """The flips at which the code changed, from the first row on, each with its code."""
+    """The flips at which the code changed while the schedule was the scanner's, each with its code.
+
+    Self-paced screens before and after are left out: they have no planned times.
+    """
     found: list[tuple[dict[str, Any], int]] = []
-    for flip in journal.of("flip"):
-        if "shows" not in flip:
+    mode, code = "", 0
+    for record in journal.records:
+        if record["kind"] == "segment":
+            mode = record["mode"]
+        if record["kind"] != "flip" or "shows" not in record:
             continue
-        row = flip["row"]
-        code = 0 if row is None else (row + 1) % 2**bits
-        if code != (found[-1][1] if found else 0):
-            found.append((flip, code))
+        before, code = code, 0 if record["row"] is None else (record["row"] + 1) % 2**bits
+        if code != before and mode == "pulse_locked" and "frame" in record:
+            found.append((record, code))
     return found
 
 
@@ -155,7 +160,7 @@ def compare(journal: Journal, seen: list[Seen], bits: int = 8) -> dict[str, floa
     steps: list[Seen] = []
     for item in seen:
         # The sync square and the code change together; a client that looks in between sees the same code twice.
-        if begin_s <= item.after_s <= end_s and item.code != (steps[-1].code if steps else 0):
+        if begin_s <= item.after_s <= end_s and item.code != (steps[-1].code if steps else -1):
             steps.append(item)
     pairs = list(matched(changes, steps))
     frame_s = 1.0 / journal.header["refresh_hz"]

@@ -47,6 +47,15 @@ def fail(study: Study, rig: Rig, folder: StudyFolder, at_flip: int = 15) -> None
         play(study, rig, folder, stage=Gone(at_flip))
 
 
+def by_a_person(journal: Path) -> None:
+    """Let a journal say that its buttons were real ones."""
+    content = journal.read_text(encoding="utf-8")
+    assert content.count('"responses": {"kind": "emulated"') == 1
+    journal.write_text(
+        content.replace('"responses": {"kind": "emulated"', '"responses": {"kind": "serial"'), newline="\n"
+    )
+
+
 def order_in(journal: Path) -> list[str]:
     return [row["stim_id"] for row in read_journal(journal).header["timeline"]["rows"]]
 
@@ -60,6 +69,7 @@ def test_a_repeated_run_names_what_it_continues_and_has_an_order_of_its_own(
 ) -> None:
     for _ in range(2):
         fail(study, rig, folder)
+        by_a_person(attempts_of(folder, RUN)[-1].journal)
     result = play(study, rig, folder)
     attempts = attempts_of(folder, RUN)
     assert [attempt.journal.name.removeprefix(RUN.stem) for attempt in attempts] == [
@@ -67,7 +77,7 @@ def test_a_repeated_run_names_what_it_continues_and_has_an_order_of_its_own(
         "_aborted-02_journal.jsonl",
         "_journal.jsonl",
     ]
-    assert [attempt.seen for attempt in attempts] == [True] * 3
+    assert [attempt.seen for attempt in attempts] == [True, True, False]
     headers = [read_journal(attempt.journal).header for attempt in attempts]
     assert [header["attempt"] for header in headers] == [1, 2, 3]
     assert headers[0]["continues"] is None
@@ -92,6 +102,12 @@ def test_an_order_of_which_nothing_was_seen_is_used(study: Study, rig: Rig, fold
     aborted, repeated = attempts_of(folder, RUN)
     assert order_in(aborted.journal) == order_in(repeated.journal)
     assert read_journal(result.journal).header["attempt"] == 2
+
+
+def test_an_emulated_observer_learns_nothing(study: Study, rig: Rig, folder: StudyFolder) -> None:
+    fail(study, rig, folder)
+    result = play(study, rig, folder)
+    assert order_in(result.journal) == order_in(attempts_of(folder, RUN)[0].journal)
 
 
 def test_no_attempt_changes_what_an_earlier_one_wrote(study: Study, rig: Rig, folder: StudyFolder) -> None:
@@ -145,7 +161,8 @@ def test_what_a_crash_after_the_events_left_out_is_made_byte_for_byte(
     before = files(folder)
     certificate = [path for path in result.certificate_file.parent.iterdir() if RUN.stem in path.name]
     people = [folder.root / "participants.tsv"]
-    (folder.func(RUN) / f".{RUN.stem}_events.tsv.0a1b2c3d.tmp.tsv").write_text("half", encoding="utf-8")
+    for name in (f".{RUN.stem}_events.tsv.0a1b2c3d.tmp.tsv", f".{SECOND.stem}_timeline.json.0a1b2c3d.tmp.json"):
+        (folder.func(RUN) / name).write_text("half", encoding="utf-8")
     gone = {"certificate": certificate, "sidecar": [sidecar_path(result.events)], "participants": people + certificate}
     for path in gone.get(lost, [sidecar_path(result.events), *certificate, *people]):
         path.unlink()
@@ -199,6 +216,7 @@ def test_the_command_goes_on_and_says_with_what(
         return done.returncode, done.stdout + done.stderr
 
     fail(study, rig, folder)
+    by_a_person(attempts_of(folder, RUN)[0].journal)
     status, text = said("--continue")
     assert status == 0, text
     assert "started again with a new order" in text
@@ -220,3 +238,15 @@ def test_an_abort_is_not_recovered_behind_the_operators_back(study: Study, rig: 
     with pytest.raises((RunAborted, KeyboardInterrupt)):
         play(study, rig, folder, stage=stage)
     assert [item.events for item in recover(folder.root)] == [None]
+
+
+def test_participants_of_runs_that_end_at_once_are_all_listed(folder: StudyFolder, project_root: Path) -> None:
+    script = "import sys; from pathlib import Path; from experiment.participants import enrol; "
+    script += "from protocols.folder import StudyFolder; "
+    script += "[enrol(StudyFolder(Path(sys.argv[1])), f'{sys.argv[2]}{n}', simulated=True) for n in range(10)]"
+    people = [
+        subprocess.Popen([sys.executable, "-c", script, str(folder.root), name], cwd=project_root) for name in "abc"
+    ]
+    assert [each.wait(120) for each in people] == [0, 0, 0]
+    rows = (folder.root / "participants.tsv").read_text(encoding="utf-8").splitlines()
+    assert len(rows) == 1 + 30

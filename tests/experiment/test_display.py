@@ -127,16 +127,33 @@ def test_a_bar_is_a_checkerboard_inside_its_outline_under_the_fixation_point(ope
     assert (shown(stage, Nothing()) == shown(stage, Bar(0.0, 30.0, 2.0, 12.0))).all()  # outside the aperture
 
 
-def test_a_mask_has_the_size_and_the_pixels_of_its_image(opened: Opener, tmp_path: Path):
-    path, pixels = noise(tmp_path, 430)
+def test_what_was_drawn_before_leaves_no_trace(opened: Opener, tmp_path: Path):
+    stage = opened(patch={"corner": "top_left", "size_px": 24, "bits": 4})
+    stage.load({"noise": noise(tmp_path, 300)[0]})
+    stills = [
+        Picture("noise"),
+        Bar(20.0, 1.0, 2.0, 12.0),
+        Words("Read this."),
+        Nothing(),
+        Mask("m"),
+        Rating(("a", "b")),
+    ]
+    alone = [shown(stage, still) for still in stills]
+    order = [0, 1, 0, 2, 1, 3, 1, 4, 1, 5, 0, 3, 2, 4, 0]
+    assert all((shown(stage, stills[k]) == alone[k]).all() for k in order)
+
+
+def test_a_mask_covers_exactly_its_image_under_the_fixation_point(opened: Opener):
     stage = opened()
-    stage.load({"RE-otter": path})
-    stage.prepare([Mask("RE-otter")])
+    stage.prepare([Mask("RE-otter"), Mask("AN-otter")])
     picture = shown(stage, Mask("RE-otter"))
-    mask = picture[169 : 169 + 430, 297 : 297 + 430]
-    assert (mask != pixels).any(axis=2).mean() > 0.9
-    assert np.abs(np.bincount(mask.ravel(), minlength=256) - np.bincount(pixels.ravel(), minlength=256)).sum() < 3 * 200
+    covered = np.zeros((768, 1024), dtype=bool)
+    covered[168 : 168 + 431, 297 : 297 + 431] = True  # 12 degrees
+    assert (picture[~covered] == 128).all()
+    assert (picture[covered] != 128).mean() > 0.95
+    assert picture[383, 512].tolist() == [200, 0, 0]
     assert (picture == shown(stage, Mask("RE-otter"))).all()
+    assert (picture != shown(stage, Mask("AN-otter"))).any()
 
 
 # --- photodiode patch -----------------------------------------------------------------------------------------------
@@ -213,7 +230,7 @@ def test_in_every_flip_of_a_run_the_patch_names_the_row_and_the_screen_shows_its
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a real screen's gamma ramp is not changed by tests")
 def test_a_linearised_display_has_the_inverse_curve_in_the_card_while_the_window_is_open(opened: Opener):
-    card = XCard((0, 0))
+    card = XCard(screens()[0])
     before = card.read()
     stage = opened(**LINEARISED)
     wanted = Curve(CURVE).inverse_ramp(before.shape[1])
@@ -305,6 +322,17 @@ def test_images_exported_for_another_light_are_refused(tmp_path: Path, rig: Rig,
         NotReady, match="made for a native display; rig rehearsal is a linearised display with the measured curve"
     ):
         run(study, place, folder.root, RunId("01", "01", "animals", 1), stage=opened(**LINEARISED))
+
+
+def test_a_run_whose_text_no_font_can_write_leaves_nothing_behind(opened: Opener, tmp_path: Path, rig: Rig):
+    study = small_study(tmp_path)
+    task = study.tasks["animals"].model_copy(update={"instructions": {"en": "Press \ue0ff."}, "screens": None})
+    unwritten = study.model_copy(update={"tasks": {"animals": task}})
+    folder, run_id, stage = fill(tmp_path / "study", study, rig), RunId("01", "01", "animals", 1), opened()
+    with pytest.raises(FoolscanError, match=r"no font on this computer has .* \(U\+E0FF\); install one"):
+        run(unwritten, rig, folder.root, run_id, stage=stage)
+    assert not folder.journals.exists()
+    assert run(study, rig, folder.root, run_id, stage=stage).certificate.passed
 
 
 # --- screens, refresh, a window that does not open --------------------------------------------------------------------

@@ -71,6 +71,20 @@ def test_a_real_window_reports_its_flips(display: str | None):
     assert len(report.flip_intervals_s) == FLIPS
     assert min(report.size_px) > 0
     assert report.keyboard_backend in ("ptb", "iohub", "event")
+    assert report.screens[0].startswith("0: ")
+
+
+def test_several_screens_are_listed_by_the_numbers_that_a_rig_gives():
+    two = replace(regular(60), screens=("0: 1920 × 1080 at 0, 0", "1: 1024 × 768 at 1920, 0"))
+    assert "1: 1024 × 768 at 1920, 0" in doctor.display(two).what
+
+
+def test_the_scripts_that_can_be_written_are_named(monkeypatch: pytest.MonkeyPatch):
+    from experiment import fonts
+
+    assert "Latin" in doctor.fonts().what
+    monkeypatch.setattr(fonts, "_fonts", lambda: ())
+    assert doctor.fonts().status == "missing"
 
 
 def test_a_window_that_cannot_open_is_a_finding(monkeypatch: pytest.MonkeyPatch):
@@ -98,6 +112,17 @@ def test_parallel_ports_need_a_device(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(doctor, "is_installed", lambda name: True)
     (tmp_path / "parport0").touch()
     assert doctor.parallel_ports([tmp_path / "parport0"]).status == "ok"
+
+
+def test_the_devices_are_listed_each_on_its_line():
+    topics = [finding.topic for finding in doctor.ports()]
+    assert topics == ["serial", "parallel", "LSL", "other triggers", "urgency"]
+
+
+def test_a_system_that_grants_no_urgency_is_limited(monkeypatch: pytest.MonkeyPatch):
+    for granted, status in (("realtime", "ok"), ("normal", "limited")):
+        monkeypatch.setattr(doctor, "make_urgent", lambda granted=granted: granted)
+        assert doctor.thread_urgency().status == status
 
 
 def test_every_probe_that_is_not_ok_has_a_remedy():

@@ -152,3 +152,54 @@ def test_the_certificate_counts_what_the_journal_holds():
     assert (certificate.responses, certificate.missed, certificate.late_presses) == (1, 1, 1)
     assert certificate.timing.startswith("simulated clock")
     assert any("10 pulses for 11 expected" in remark for remark in certificate.remarks)
+
+
+def scale(onset_s: float) -> Record:
+    return row(onset_s, None, "confidence", None) | {
+        "stim_id": None,
+        "stim_file": None,
+        "drawing": "rating None|ltr||a|b",
+    }
+
+
+def test_a_rating_belongs_to_the_trial_before_it_and_its_presses_to_no_image():
+    rows = [row(0.5, 1), scale(0.0), row(0.5, 2, "AN", None), scale(0.0)]
+    begins = {"kind": "segment", "name": "x", "mode": "response_driven"}
+    records = [
+        PULSE,
+        {**begins, "t_s": 101.5},
+        flip(102.0, 0),
+        press(102.6),
+        {**begins, "t_s": 102.7},
+        flip(102.7, 1),
+        press(103.2, "2"),
+        {**begins, "t_s": 103.3},
+        flip(103.8, 2),
+        {**begins, "t_s": 105.8},
+        flip(105.8, 3),
+        press(106.4, "left"),
+        flip(109.0, None),
+        END,
+    ]
+    kept = journal(rows, records)
+    kept.header["rating"] = {"question": "How sure?", "labels": ["no", "yes"], "buttons": ["1", "2"]}
+    first, second = events_of(kept)
+    assert (first.confidence, first.confidence_time) == (2, 0.5)
+    assert (first.response, first.extra_presses, first.late_presses) == ("animal", 0, 0)
+    assert first.planned_onset == 2.0  # half a second after the segment's own first flip
+    assert first.onset == 2.0
+    assert (second.confidence, second.confidence_time, second.response) == (None, None, None)
+    assert second.late_presses == 0  # the press on the scale is not one on the image
+    lines = events_text([first, second], rated=True).splitlines()
+    assert lines[0].split("\t")[-2:] == ["confidence", "confidence_time"]
+    assert set(lines[0].split("\t")) == set(column_facts(kept.header))
+    assert "confidence" not in events_text([first, second])
+
+
+def test_practice_and_screens_are_no_events_and_take_their_own_presses():
+    practice = row(0.5, None, "practice") | {"stim_id": "RE-9", "drawing": "picture RE-9"}
+    screen = row(0.0, None, "screen", None) | {"stim_id": None, "drawing": "words The end"}
+    rows = [practice, row(2.0, 1), screen]
+    flips = [flip(99.0, 0), press(99.5), PULSE, flip(102.0, 1), flip(103.0, None), flip(103.5, 2), press(103.9), END]
+    (event,) = events_of(journal(rows, flips))
+    assert (event.trial, event.response, event.late_presses, event.extra_presses) == (1, None, 0, 0)

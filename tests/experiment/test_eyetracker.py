@@ -71,7 +71,10 @@ def test_breaks_of_fixation_are_found_and_counted_in_the_certificate(study: Stud
     assert 5 <= len(breaks) <= 40
     assert sum(record["breaks"] for record in of_rows(journal)) == len(breaks)
     assert all(0.1 <= record["duration_s"] <= 0.6 for record in breaks)
-    assert result.certificate.fixation_breaks == len(breaks)
+    rows = journal.header["timeline"]["rows"]
+    during_images = sum(rows[record["row"]]["stim_id"] is not None for record in breaks)
+    assert result.certificate.fixation_breaks == during_images > 0
+    assert 0.5 < (result.certificate.share_on_fixation or 0.0) < 1.0
 
 
 def test_the_same_run_with_gaze_twice_gives_the_same_bytes(tmp_path: Path, study: Study, rig: Rig):

@@ -110,3 +110,38 @@ def test_the_chosen_step_of_a_rating_is_the_filled_box(chosen: int):
 def test_the_first_step_of_a_right_to_left_rating_stands_at_the_right():
     plain, filled = (rating_scale(Rating(("לא", "כן"), step, "?", True), PAGE).astype(int) for step in (None, 0))
     assert ink(np.abs(filled - plain)).min() > plain.shape[1] / 2
+
+
+def test_the_lines_of_a_paragraph_are_about_as_long_as_each_other():
+    text = "You will see images, each for a moment only. Some show a thing, some look like noise, and one"
+    cover = lettered(text, PAGE)
+    line_px = round(24 * lettering.LINE_SPACING)
+    widths = [np.ptp(ink(cover[top : top + line_px])) for top in range(0, cover.shape[0], line_px)]
+    assert len(widths) == 2
+    assert min(widths) > 0.8 * max(widths)
+
+
+def test_paragraphs_stand_apart_more_than_lines():
+    line_px = round(24 * lettering.LINE_SPACING)
+    assert lettered("one\ntwo", PAGE).shape[0] > 2 * line_px
+    assert lettered("one\n\ntwo", PAGE).shape[0] == 3 * line_px
+
+
+def test_the_labels_of_a_rating_have_one_size_and_whole_words():
+    drawn: list[str] = []
+    labels = ("completely unsure", "a little", "sure")
+    cover = rating_scale(Rating(labels, None, "How sure?"), Page(30, (330, 300)))
+    assert cover.shape[1] <= 330
+    assert cover[:, 0].max() == cover[:, -1].max() == 0
+    for label in labels:
+        _, lines, _ = lettering._laid_out(label, Page(30, (105, 100)), False)
+        drawn += [line for line, _ in lines]
+    assert drawn == ["completely", "unsure", "a little", "sure"]
+
+
+def test_east_asian_text_is_broken_without_spaces():
+    try:
+        font_for("動物が見えますか")
+    except FoolscanError:
+        pytest.skip("no font with Japanese on this computer")
+    assert lettered("動物が見えますか" * 8, PAGE).shape[0] >= 2 * round(24 * lettering.LINE_SPACING)

@@ -9,18 +9,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from experiment_study import fill, small_study
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
 from experiment.events import events_of
+from experiment.faults import faults_of
 from experiment.journal import read_journal
 from experiment.operator.alerts import alerts
 from experiment.operator.big_digits import PIXELS, big
 from experiment.operator.follow import Follower, newest_journal
 from experiment.operator.state import RunState, after, at_start, fold
 from experiment.operator.view import LiveView, plain_line
-from protocols.folder import StudyFolder
+from experiment.run import run
+from protocols.folder import RunId, StudyFolder
+from protocols.rig import load_rig
 
 FROZEN = Path(__file__).parent.parent / "formats" / "v1" / "journal.jsonl"
 LINES = FROZEN.read_text(encoding="utf-8").splitlines()
@@ -83,9 +87,10 @@ def test_scraps_of_records_change_nothing_that_matters(scraps: list[dict]):
     valid(fold(scraps, fold([HEADER])))
 
 
-def test_the_whole_journal_says_what_the_events_say():
-    events = [event for event in events_of(read_journal(FROZEN)) if event.stim_id is not None]
-    state = fold(RECORDS)
+def agrees_with_the_events(path: Path) -> RunState:
+    journal = read_journal(path)
+    events = [event for event in events_of(journal) if event.stim_id is not None]
+    state = fold([journal.header, *journal.records])
     judged = Counter(event.trial_type for event in events if event.correct is not None)
     right = Counter(event.trial_type for event in events if event.correct)
     assert state.accuracy == {name: (right[name], of) for name, of in judged.items()}
@@ -95,9 +100,34 @@ def test_the_whole_journal_says_what_the_events_say():
     assert [trial.late for trial in state.images] == [event.late_presses for event in events]
     assert [trial.extra for trial in state.images] == [event.extra_presses for event in events]
     for trial, event in zip(state.images, events, strict=True):
-        assert trial.response_time_s == pytest.approx(event.response_time, abs=1e-6)
+        assert trial.response_time_s == pytest.approx(event.response_time, abs=2e-6)
+    return state
+
+
+def test_the_whole_journal_says_what_the_events_say():
+    state = agrees_with_the_events(FROZEN)
     assert (state.phase, state.trial, state.left_s) == ("complete", 14, 0.0)
     assert (state.pulses.seen, state.tr_s, state.frames_dropped) == (60, pytest.approx(1.0), 2)
+
+
+RATED = """    pace: self_paced
+    confidence:
+      labels: {en: [guess, unsure, sure]}
+      buttons: ["1", "2", "3"]
+      timeout_s: 3.0
+"""
+
+
+@pytest.mark.parametrize("more", ["", RATED], ids=["scanner", "rated at a desk"])
+@pytest.mark.parametrize("fault", [[], ["button-storm=3"]], ids=["calm", "storm"])
+def test_and_so_does_every_kind_of_task_even_in_a_storm_of_presses(tmp_path: Path, more: str, fault: list[str]):
+    study = small_study(tmp_path, more=more)
+    rig = load_rig("rehearsal")
+    folder = fill(tmp_path / "study", study, rig)
+    result = run(study, rig, folder.root, RunId("01", "01", "animals", 1), stage="null", faults=faults_of(fault))
+    state = agrees_with_the_events(result.journal)
+    assert state.phase == "complete"
+    valid(state)
 
 
 def test_an_an_has_no_correct_answer_and_is_not_counted():

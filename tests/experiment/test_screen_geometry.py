@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from experiment.drawings import Bar
 from experiment.screen_geometry import (
     PatchCode,
+    as_seen,
     as_sent,
     bar_outline,
     middle_of,
+    noise_mask,
     points_as_sent,
     read_patch,
-    scrambled,
 )
 from protocols.rig_display import Display, Patch
 
@@ -56,6 +57,12 @@ def test_points_go_where_pixels_go(h: bool, v: bool, deg: int, side: int, column
     half = (side - 1) / 2
     x, y = points_as_sent(np.array([[column - half, half - row]]), display(h, v, deg))[0]
     assert (x, y) == (to_column - half, half - to_row)
+
+
+@pytest.mark.parametrize(("h", "v", "deg"), TURNS)
+def test_through_the_mirrors_the_participant_sees_it_upright(h: bool, v: bool, deg: int):
+    picture = np.arange(24).reshape(4, 6)
+    assert as_seen(as_sent(picture, display(h, v, deg)), display(h, v, deg)).tolist() == picture.tolist()
 
 
 @pytest.mark.parametrize(("h", "v", "deg"), TURNS)
@@ -120,12 +127,23 @@ def test_the_bars_of_a_sweep_cover_the_aperture_exactly_once():
     assert sum(area(bar_outline(bar, display())) for bar in bars) == pytest.approx(area(whole), rel=1e-9)
 
 
-@given(side=st.integers(1, 40), seed=st.integers(0, 9))
-def test_a_mask_is_made_of_the_picture_s_own_pixels(side: int, seed: int):
-    picture = np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8)
-    mask = scrambled(picture, np.random.default_rng(seed))
-    assert mask.shape == picture.shape
-    assert (np.sort(mask.reshape(-1, 3), axis=0) == np.sort(picture.reshape(-1, 3), axis=0)).all()
-    assert (mask == scrambled(picture, np.random.default_rng(seed))).all()
-    if side >= 16:
-        assert (mask != picture).any()
+@pytest.mark.parametrize("side", [1, 2, 7, 107, 430, 431])
+def test_a_mask_has_the_size_of_its_image_and_the_same_strength_for_every_key(side: int):
+    masks = [noise_mask(side, np.random.default_rng(seed)) for seed in (1, 2)]
+    assert all(mask.shape == (side, side, 3) and mask.dtype == np.uint8 for mask in masks)
+    assert (masks[0] != masks[1]).any()
+    assert (masks[0] == noise_mask(side, np.random.default_rng(1))).all()
+    if side > 100:
+        for mask in masks:
+            assert mask.mean() == pytest.approx(128, abs=12)
+            assert mask.std() == pytest.approx(58, abs=8)
+
+
+def test_the_amplitude_of_a_mask_falls_with_spatial_frequency_as_in_natural_images():
+    levels = np.mean([noise_mask(256, np.random.default_rng(seed)).mean(axis=2) for seed in range(1)], axis=0)
+    amplitude = np.abs(np.fft.rfft2(levels - levels.mean()))
+    frequency = np.hypot(np.fft.fftfreq(256)[:, None], np.fft.rfftfreq(256)) * 256
+    bands = [(4, 8), (8, 16), (16, 32), (32, 64), (64, 128)]
+    mean = [amplitude[(frequency >= low) & (frequency < high)].mean() for low, high in bands]
+    slope = np.polyfit(np.log2([low for low, _ in bands]), np.log2(mean), 1)[0]
+    assert -1.4 < slope < -0.6

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from protocols.folder import StudyFolder
+from protocols.folder import StudyFolder, read_json, write_json
 from protocols.manifest import in_set, read_manifest
 from protocols.problems import FoolscanError, NotReady
 from protocols.provenance import read_provenance, sha256_of
-from protocols.rig import load_rig
+from protocols.rig import Rig, load_rig
 from protocols.study import Study
 from stimuli.activations import activations
 from stimuli.contact_sheet import amplified, contact_sheet
@@ -102,6 +102,43 @@ def test_resampling_keeps_the_mean_grey_level_of_every_set_alike(study: Study, f
         before = read_rgb(row.path(folder)).astype(float)
         after = read_rgb(index.parent / f"{row.stim_id}.png").astype(float)
         assert after.mean() == pytest.approx(before.mean(), abs=1.0)
+
+
+def linearised(rig: Rig, white_cd_m2: float = 200.0) -> Rig:
+    measured = [(level, 0.4 + white_cd_m2 * (level / 255) ** 2.2) for level in (0, 64, 128, 192, 255)]
+    light = {"mode": "linearised", "measured": measured}
+    return Rig.model_validate({**rig.model_dump(), "display": {**rig.display.model_dump(), "luminance": light}})
+
+
+def test_images_of_a_linearised_display_are_the_native_ones_decoded_from_srgb(study: Study, folder: StudyFolder):
+    rig = load_rig("rehearsal")
+    index_path = export(study, rig, folder)
+    native = {path.name: read_rgb(path) for path in index_path.parent.glob("*.png")}
+    assert read_json(index_path)["luminance"] == {"mode": "native", "curve_sha256": None}
+    export(study, linearised(rig), folder)
+    assert read_json(index_path)["luminance"]["mode"] == "linearised"
+    for name, before in native.items():
+        after = read_rgb(index_path.parent / name)
+        srgb = before / 255.0
+        decoded = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+        assert np.abs(after / 255.0 - decoded).max() <= 0.5 / 255 + 1e-12
+    export(study, rig, folder)
+    assert all((read_rgb(index_path.parent / name) == before).all() for name, before in native.items())
+
+
+def test_a_new_curve_makes_a_new_export_and_an_old_index_is_native(study: Study, folder: StudyFolder):
+    rig = load_rig("rehearsal")
+    index_path = export(study, linearised(rig), folder)
+    first = read_json(index_path)["luminance"]["curve_sha256"]
+    export(study, linearised(rig, 150.0), folder)
+    assert read_json(index_path)["luminance"]["curve_sha256"] not in (first, None)
+    export(study, rig, folder)
+    index = read_json(index_path)
+    del index["luminance"]  # as it was written before displays could be linearised
+    write_json(index_path, index)
+    times = {path: path.stat().st_mtime_ns for path in index_path.parent.glob("*.png")}
+    export(study, rig, folder)
+    assert {path: path.stat().st_mtime_ns for path in index_path.parent.glob("*.png")} == times
 
 
 def test_an_image_that_is_not_the_manifest_s_is_not_exported(study: Study, folder: StudyFolder):
