@@ -270,16 +270,16 @@ def load_study(name_or_path: str | Path) -> Study:
     document = read_document(find_file(name_or_path, "study"))
     study = validated(Study, document)
     study._document = document
-    problems = [*_unknown_names(study)]
+    problems = [*_unknown_names(study, document)]
     if problems:
         raise ProtocolError(problems)
-    kept = {key: basis for key, basis in study.basis.items() if not _outdated(document, key)}
+    kept = {key: basis for key, basis in study.basis.items() if _has(study, key) and not _outdated(document, key)}
     study = study.model_copy(update={"basis": kept})
     study._document = document
     return study
 
 
-def _unknown_names(study: Study) -> Iterator[Problem]:
+def _unknown_names(study: Study, document: Document) -> Iterator[Problem]:
     """Sets, tasks, regions and keys that are named in one place and are nowhere."""
     sets, shared = study.stimuli.sets, study.rehearsal.brain.shared
     has_sets = f"a set of stimuli.sets: {', '.join(sets)}"
@@ -304,7 +304,7 @@ def _unknown_names(study: Study) -> Iterator[Problem]:
         if roi not in shared:
             yield study.problem("analysis.rois", repr(roi), f"a region of rehearsal.brain.shared: {', '.join(shared)}")
     for key in study.basis:
-        if not _has(study, key):
+        if not _has(study, key) and not _was_replaced(document, key):
             yield study.problem(f"basis.{key}", f"the key {key!r}", "a key of this study that has a value")
 
 
@@ -325,8 +325,12 @@ def _has(study: Study, key: str) -> bool:
     return True
 
 
+def _was_replaced(document: Document, key: str) -> bool:
+    """Whether an extending study put another value in a key's place, or took it away."""
+    return any(key == dotted(path) or key.startswith(dotted(path) + ".") for path in document.changed)
+
+
 def _outdated(document: Document, key: str) -> bool:
     """Whether an extending study replaced the value and did not say again where it comes from."""
-    replaced = any(key == dotted(path) or key.startswith(dotted(path) + ".") for path in document.changed)
     path = tuple(key.split("."))
-    return replaced and document.place(path).file != document.places[("basis", key)].file
+    return _was_replaced(document, key) and document.place(path).file != document.places[("basis", key)].file

@@ -173,6 +173,8 @@ def _merge(old: dict[str, Any], new: dict[str, Any], path: KeyPath, changed: set
             if key in old and old[key] != value:
                 changed.add(here)
             merged[key] = value
+        if value is None and key in old:
+            del merged[key]  # taken away: the default holds, or there is no such entry
     return merged
 
 

@@ -26,6 +26,12 @@ def _networks(study: Study) -> Iterator[Problem]:
     yield from _network(study, "stimuli.network", plan.network)
     if plan.second_network is not None:
         yield from _network(study, "stimuli.second_network", plan.second_network)
+    for name, recipe in plan.sets.items():
+        of_recipe = {"network": getattr(recipe, "network", None)}
+        of_recipe |= {f"networks.{number}": other for number, other in enumerate(getattr(recipe, "networks", ()))}
+        for key, named in of_recipe.items():
+            if named is not None:
+                yield from _network(study, f"stimuli.sets.{name}.{key}", named)
 
 
 def _network(study: Study, key: str, plan: NetworkPlan) -> Iterator[Problem]:
@@ -35,11 +41,11 @@ def _network(study: Study, key: str, plan: NetworkPlan) -> Iterator[Problem]:
         return  # its weights are what its package makes of them
     if plan.name not in SHIPPED and is_installed("torchvision") and not is_known(plan.name):
         yield study.problem(f"{key}.name", repr(plan.name), f"the name of a network; {meant_by(plan.name)}")
-    if plan.weights not in (None, "random"):
+    if plan.weights not in (None, "random", "random_orthonormal"):
         path = study.folder / str(plan.weights)
         if not path.is_file():
             yield study.problem(
-                f"{key}.weights", f"no file {path}", "a state dict (.pt, .pth, .safetensors), or random"
+                f"{key}.weights", f"no file {path}", "a state dict (.pt, .pth, .safetensors), random, or random_orthonormal"
             )
 
 

@@ -14,6 +14,7 @@ from stimuli.networks.picturenet import LAYERS, PREPROCESSING, initialise, pictu
 from stimuli.networks.weights_file import read_picturenet, sha256_of, sha256_of_state
 
 RANDOM = "random"
+RANDOM_ORTHONORMAL = "random_orthonormal"
 _SHIPPED_FOLDER = Path(__file__).parent / "weights"
 _PICTURENET = (
     "PictureNet: AlexNet's plan (conv1 to conv5, fc6 to fc8), narrower, one stream, 128-pixel input, "
@@ -35,7 +36,8 @@ def load_network(
         name: "picturenet", "picturenet-b" (the same recipe from another seed), a classification network of torchvision
             ("alexnet", "vgg16", "googlenet", "resnet50", "inception_v3", …), or one that an installed package offers.
         weights: None for the trained weights that belong to the name (shipped, or ImageNet's, on disk or downloaded);
-            the path of a state dict (.pt, .pth, .safetensors); or "random", an untrained network.
+            the path of a state dict (.pt, .pth, .safetensors); "random", an untrained network; or
+            "random_orthonormal", an untrained network whose layers have orthonormal weights (see `orthonormalised`).
         device: "auto" (a GPU when there is one), "cpu", "cuda", "cuda:1", "mps".
         seed: of the weights when they are "random".
         labels: of the output units, for weights that were trained on other categories than ImageNet's.
@@ -47,6 +49,8 @@ def load_network(
         NetworkError: unknown name (with the near ones); weights that cannot be had (with what to do), that do not fit
             or hold NaN; labels that are not as many as the output units.
     """
+    if weights == RANDOM_ORTHONORMAL:
+        return orthonormalised(load_network(name, RANDOM, device, seed=seed, labels=labels))
     packages = offered()
     if name in packages:
         return _from_package(packages[name], weights, device, seed, labels)
@@ -92,6 +96,24 @@ def _picturenet(
         f"{_PICTURENET}, seed {inscription.seed}",
         device,
     )
+
+
+def orthonormalised(network: Network) -> Network:
+    """Give every convolution and linear layer of a network orthonormal weights: U V' of their U S V' (Sabour et al. 2016).
+
+    Args:
+        network: with random weights; it is changed.
+    """
+    with torch.no_grad():
+        for module in network.model.modules():
+            if isinstance(module, torch.nn.Conv2d | torch.nn.Linear):
+                flat = module.weight.flatten(1).double()
+                left, _, right = torch.linalg.svd(flat, full_matrices=False)
+                module.weight.copy_((left @ right).view_as(module.weight))
+    network.weights_sha256 = sha256_of_state(network.model.state_dict())
+    network.name = network.name.replace("untrained", "untrained, orthonormal")
+    network.description += ", orthonormal"
+    return network
 
 
 def check_labels(name: str, labels: Sequence[str], n_outputs: int, where: str) -> None:
