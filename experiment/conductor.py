@@ -9,17 +9,18 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from experiment.clock import FrameClock
 from experiment.drawings import Awaiting, Drawing, Nothing, Still, stills_of
 from experiment.journal import Record
+from experiment.pulse_judge import silence_s
 from experiment.responses import Press, ResponseSource
 from experiment.stage import Stage
 from experiment.timeline import Segment, Timeline
-from experiment.triggers import Pulse, TriggerSource
+from experiment.triggers import Pulse, SilentTriggers, TriggerSource
 from experiment.urgency import Urgency, urgent
 from protocols.problems import FoolscanError
 
@@ -221,6 +222,7 @@ class _Playing:
         """Show the waiting screen until the first pulse; its time is the origin of the schedule."""
         beginning, self.beginning = self.beginning, None
         self.step(waiting.at(0), None, Change(0, -1, waiting))
+        early = self.pulses_before_start()
         self.triggers.start(self.now_s)
         self.listening = True
         frame = 0
@@ -230,6 +232,23 @@ class _Playing:
             frame += 1
             self.step(waiting.at(frame), None)
         self.beginning = beginning
+        since_s = self.origin_s - early[-1].t_s if early else math.inf
+        if since_s <= silence_s(self.timeline.scan):
+            what = (
+                f"the scanner was running before the run waited for it ({len(early)} pulses, the last {since_s:.2f} s before "
+                "the first that counts): the images do not begin with this run. Start scan and run again"
+            )
+            self.journal.put({"kind": "fault", "t_s": round(self.now_s, 6), "what": what})
+
+    def pulses_before_start(self) -> list[Pulse]:
+        """Pulses that came while nobody waited for one; they are journalled and start nothing."""
+        early = self.triggers.poll(self.now_s)
+        if self.timeline.scan.end_s is None:
+            return []  # at a desk: the participant's key, pressed too soon
+        for pulse in early:
+            stamps = {"t_s": round(pulse.t_s, 6), "raw_s": round(pulse.raw_s, 6)}
+            self.journal.put({"kind": "scanner", "what": "pulse before start", **stamps})
+        return early
 
     def play_pulse_locked(self, segment: Segment, changes: list[Change]) -> None:
         """Rows at their absolute frames: what a flip shows depends on its own time alone."""
@@ -352,32 +371,10 @@ class _Playing:
             if self.origin_s is None:
                 raise
             self.journal.put({"kind": "fault", "t_s": round(self.now_s, 6), "what": str(error)})
-            self.triggers = _Silence()
+            self.triggers = SilentTriggers()
             return []
 
     def result(self, reason: str) -> Performance:
         """The run as it stands now."""
         costs_s = np.array(self.costs_s)
         return Performance(not reason, reason, self.now_s, self.snapshots, costs_s, self.urgency)
-
-
-class _Silence:
-    """A scanner that is no longer heard."""
-
-    def start(self, now_s: float) -> None:
-        """Nothing starts."""
-
-    def poll(self, now_s: float) -> list[Pulse]:
-        """Nothing."""
-        return []
-
-    def due_s(self) -> float:
-        """Never."""
-        return math.inf
-
-    def close(self) -> None:
-        """Nothing to close."""
-
-    def facts(self) -> dict[str, Any]:
-        """Nothing to say."""
-        return {}

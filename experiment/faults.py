@@ -142,9 +142,16 @@ class FaultyTriggers:
         return min(coming_s, self._source.due_s() + self._late_s)
 
     def poll(self, now_s: float) -> list[Pulse]:
-        """What is left of the pulses, and what came on top of them."""
+        """What is left of the pulses, and what came on top of them.
+
+        Raises FoolscanError when not one is left: the run would wait for ever.
+        """
         for pulse in self._source.poll(now_s):
             self._spoil(pulse)
+        if self._sent and math.isinf(self._heard_first_s) and math.isinf(self.due_s()):
+            raise FoolscanError(
+                f"--fault first-pulse-missed: none of {self._sent} pulses is left to begin with; miss fewer"
+            )
         pulses = []
         while self._coming and self._coming[0][0] <= now_s + 1e-9:
             t_s, raw_s = heapq.heappop(self._coming)

@@ -104,8 +104,9 @@ class KeyboardTriggers:
         self._presses = reader.presses_of([key])
 
     def start(self, now_s: float) -> None:
-        """Presses from now on count."""
-        self._reader.forget()
+        """Presses from now on count; those of other keys are left to whoever asked for them."""
+        self._reader.collect()
+        self._presses.clear()
 
     def due_s(self) -> float:
         """Unknown."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,19 @@ def recover(root: Path, journal: Path | None = None) -> list[Recovered]:
     return [_recover(folder, path) for path in paths]
 
 
+def finish_recorded(folder: StudyFolder, runs: Iterable[RunId]) -> None:
+    """Write what runs that were shown to their end still lack: their process died while it wrote what came of them."""
+    for run in runs:
+        events, certificate = _events_there(folder, run), _certificate_of(folder, run)
+        if events is not None and sidecar_path(events).exists() and certificate.exists():
+            continue
+        if folder.journal(run).exists():
+            with suppress(FoolscanError), exclusive(folder.journal(run), run.stem):
+                journal = read_journal(folder.journal(run))
+                if journal.complete:
+                    _finish(folder, journal)
+
+
 def _recover(folder: StudyFolder, path: Path) -> Recovered:
     """Finish one run of a folder, unless somebody aborted it."""
     kept = "an aborted attempt, kept (recover it with --journal)"
@@ -86,7 +100,7 @@ def _finish(folder: StudyFolder, journal: Journal) -> Recovered:
     """Write what a run lacks; what there is stays as it is."""
     run = run_of(journal)
     existing = _events_there(folder, run)
-    certificate = folder.derived("certificates") / f"{run.stem}_certificate.json"
+    certificate = _certificate_of(folder, run)
     shown = events_of(journal)
     if existing is None and not shown:
         return Recovered(journal.path, None, "no trial was shown: nothing to recover")
@@ -109,6 +123,10 @@ def _finish(folder: StudyFolder, journal: Journal) -> Recovered:
 def _events_there(folder: StudyFolder, run: RunId) -> Path | None:
     paths = (events_path(folder, run, scanner=scanner) for scanner in (True, False))
     return next((path for path in paths if path.exists()), None)
+
+
+def _certificate_of(folder: StudyFolder, run: RunId) -> Path:
+    return folder.derived("certificates") / f"{run.stem}_certificate.json"
 
 
 def _is_from(events: Path, journal: Path) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 from experiment.attempts import is_done
 from experiment.clock import Pace
 from experiment.faults import Faults
+from experiment.recover import finish_recorded
 from experiment.rigging import StageKind
 from experiment.run import RunResult, run_many
 from protocols.folder import RunId, StudyFolder
@@ -55,7 +56,9 @@ def rehearse(
     if not rig.emulated:
         raise FoolscanError(f"rig {rig.name}: a rehearsal needs emulated trigger and buttons, as rig rehearsal has")
     place = StudyFolder(Path(folder))
-    missing = [run_id for run_id in runs_of(study, task or study.analysis.task) if not is_done(place, run_id)]
+    runs = runs_of(study, task or study.analysis.task)
+    finish_recorded(place, runs)
+    missing = [run_id for run_id in runs if not is_done(place, run_id)]
     kept = screenshots if stage != "null" else 0
     return run_many(
         study,

@@ -21,7 +21,7 @@ from experiment.fonts import check_texts
 from experiment.frames import write_frames
 from experiment.journal import JournalWriter, check_room, read_journal
 from experiment.participants import enrol
-from experiment.rigging import StageKind, opened_stage
+from experiment.rigging import StageKind, interruptible, opened_stage
 from experiment.screen_images import check_stimuli, screen_pictures
 from experiment.screenshots import rows_to_picture, write_screenshots
 from experiment.show import Show
@@ -132,9 +132,13 @@ def run(
             performance = show.play(lambda: journal_writer(journal_path), rows_to_picture(timeline, screenshots), place)
         if not performance.complete:
             _end_aborted(place, run_id, performance)
-        saved = write_screenshots(place, run_id, performance.snapshots, rig.display)
         hashes = hashing.hashes if hashing else None
-        return _written(place, run_id, timeline_path, saved, hashes, set_aside, rig)
+        with interruptible() as interrupted:  # what came of a run that was shown is written whole
+            saved = write_screenshots(place, run_id, performance.snapshots, rig.display)
+            result = _written(place, run_id, timeline_path, saved, hashes, set_aside, rig)
+    if interrupted.is_set():
+        raise KeyboardInterrupt
+    return result
 
 
 def run_many(

@@ -40,7 +40,7 @@ class TriggerSource(Protocol):
         ...
 
     def poll(self, now_s: float) -> list[Pulse]:
-        """The pulses since the last call; never blocks.
+        """The pulses since the last call (the first one: since it was opened, `start` or not); never blocks.
 
         Raises FoolscanError when the device is gone.
         """
@@ -144,6 +144,28 @@ class DeviceTriggers:
         """The port as the rig gives it, and what means a pulse."""
         facts = {"kind": self._kind, **self._reader.facts(), "min_interval_s": self._min_interval_s}
         return facts if self._code in (None, "edge") else {**facts, "code": self._code}
+
+
+class SilentTriggers:
+    """A scanner that is no longer heard."""
+
+    def start(self, now_s: float) -> None:
+        """Nothing starts."""
+
+    def poll(self, now_s: float) -> list[Pulse]:
+        """Nothing."""
+        return []
+
+    def due_s(self) -> float:
+        """Never."""
+        return math.inf
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+    def facts(self) -> dict[str, Any]:
+        """Nothing to say."""
+        return {}
 
 
 def device_triggers(plan: PortTrigger, ports: Ports) -> DeviceTriggers:

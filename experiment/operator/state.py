@@ -336,6 +336,7 @@ def _scanner(state: RunState, record: Record) -> RunState:
         )
     text = {
         "stopped": "the scanner has stopped",
+        "pulse before start": "a pulse came while nobody waited for one: is the scanner running already?",
         "shifted": f"pulses come {1000 * float(record.get('shift_s', 0.0)):+.0f} ms beside their old times",
         "tr": f"a pulse every {float(record.get('interval_s', 0.0)):.4g} s, not every {record.get('planned_s', 0.0):.4g} s: "
         "is this the study's scan protocol?",
@@ -370,9 +371,8 @@ def _fault(state: RunState, record: Record) -> RunState:
 def _gaze(state: RunState, record: Record) -> RunState:
     if record.get("what") != "fixation break":
         return state
-    breaks = state.fixation_breaks + 1
-    text = f"{breaks} fixation break{'s' * (breaks != 1)}"
-    return _tell(replace(state, fixation_breaks=breaks), "gaze", Alert("note", text))
+    n = state.fixation_breaks + 1
+    return _tell(replace(state, fixation_breaks=n), "gaze", Alert("note", f"{n} fixation break{'s' * (n != 1)}"))
 
 
 def _end(state: RunState, record: Record) -> RunState:

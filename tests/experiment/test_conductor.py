@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import math
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -233,6 +233,8 @@ def test_a_disk_that_fails_ends_the_run():
 
 def test_losing_the_trigger_box_costs_pulses_but_not_the_run():
     class Unplugged:
+        start_s = math.inf
+
         def start(self, now_s: float) -> None:
             self.start_s = now_s
 
@@ -252,6 +254,32 @@ def test_losing_the_trigger_box_costs_pulses_but_not_the_run():
     memory, _, performance = play(images(10), VirtualClock(HZ, "every"), triggers=Unplugged())
     assert performance.complete
     assert [fault["what"] for fault in memory.of("fault")] == ["trigger: the serial port was lost"]
+
+
+@pytest.mark.parametrize("early_s", [0.6, 30.0])
+def test_pulses_before_the_run_waits_are_journalled_and_a_scan_that_runs_already_is_a_fault(early_s: float):
+    class Early(EmulatedTriggers):
+        """Three pulses, a second apart, before anybody listens; the last `early_s` before the first that counts."""
+
+        before = True
+
+        def poll(self, now_s: float) -> list[Pulse]:
+            if not self.before:
+                return super().poll(now_s)
+            self.before = False
+            return [Pulse(0.5 - early_s - ago_s, 0.5 - early_s - ago_s) for ago_s in (2.0, 1.0, 0.0)]
+
+    timeline = images(10)
+    timeline = replace(timeline, scan=replace(timeline.scan, end_s=10.0))
+    plan = EmulatedTrigger(kind="emulated", delay_s=0.5)
+    triggers = Early(plan, timeline.scan, np.random.default_rng(0))
+    memory, _, performance = play(timeline, VirtualClock(HZ, "every"), triggers=triggers)
+    assert performance.complete
+    assert [record["what"] for record in memory.of("scanner")][:3] == ["pulse before start"] * 3
+    assert len(memory.of("pulse")) <= timeline.scan.pulses
+    faults = [fault["what"] for fault in memory.of("fault")]
+    assert len(faults) == (1 if early_s < 2.5 else 0)
+    assert all("was running before" in what for what in faults)
 
 
 def test_garbage_collection_rests_during_the_run_and_comes_back():

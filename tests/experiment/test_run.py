@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 import pytest
 from experiment_study import fill, small_study
 
+import experiment.run as run_module
 from experiment.bids import validate
 from experiment.certificate import NOT_MEASURED
 from experiment.journal import JournalWriter, read_journal
@@ -167,6 +168,39 @@ def test_a_second_ctrl_c_ends_at_once_and_still_leaves_nothing_half_written(
         play(study, rig, folder, stage=Hasty(15))
     assert [path.name for path in folder.journals.iterdir()] == [f"{RUN.stem}_aborted-01_journal.jsonl"]
     assert not folder.func(RUN).exists()
+
+
+def test_ctrl_c_while_a_run_is_written_waits_until_it_is_whole(
+    study: Study, rig: Rig, folder: StudyFolder, monkeypatch: pytest.MonkeyPatch
+):
+    written = run_module.write_events
+
+    def interrupted(*arguments: Any) -> Path:
+        signal.raise_signal(signal.SIGINT)
+        return written(*arguments)
+
+    monkeypatch.setattr(run_module, "write_events", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        play(study, rig, folder)
+    monkeypatch.undo()
+    assert folder.events(RUN).with_suffix(".json").exists()
+    assert (folder.derived("certificates") / f"{RUN.stem}_certificate.json").exists()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize("lost", ["func", "certificate", "sidecar"])
+def test_a_rehearsal_finishes_what_a_killed_one_had_recorded(study: Study, rig: Rig, folder: StudyFolder, lost: str):
+    result = play(study, rig, folder)
+    before = files(folder)
+    sidecar = result.events.with_suffix(".json")
+    for path in {"func": [result.events, sidecar], "certificate": [result.certificate_file], "sidecar": [sidecar]}[
+        lost
+    ]:
+        path.unlink()
+    rehearse(study, rig, folder.root, stage="null")
+    assert {name: content for name, content in files(folder).items() if name in before} == before | {
+        "participants.tsv": files(folder)["participants.tsv"]
+    }
 
 
 def test_ctrl_c_before_the_run_leaves_only_the_plan(study: Study, rig: Rig, folder: StudyFolder):
