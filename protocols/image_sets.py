@@ -23,7 +23,9 @@ class NetworkPlan(Plan):
     """A network by name, and where its weights come from."""
 
     name: Text
-    weights: Annotated[Text | None, Field(description="None: the network's own; 'random' or 'random_orthonormal'; or a path to a file")] = None
+    weights: Annotated[
+        Text | None, Field(description="None: the network's own; 'random' or 'random_orthonormal'; or a path to a file")
+    ] = None
 
 
 class PictureBookSource(Plan):

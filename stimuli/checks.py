@@ -45,7 +45,9 @@ def _network(study: Study, key: str, plan: NetworkPlan) -> Iterator[Problem]:
         path = study.folder / str(plan.weights)
         if not path.is_file():
             yield study.problem(
-                f"{key}.weights", f"no file {path}", "a state dict (.pt, .pth, .safetensors), random, or random_orthonormal"
+                f"{key}.weights",
+                f"no file {path}",
+                "a state dict (.pt, .pth, .safetensors), random, or random_orthonormal",
             )
 
 

@@ -86,7 +86,9 @@ def network_of(plan: NetworkPlan, folder: Path, device: str = "auto") -> Network
     """
     from stimuli.networks import load_network
 
-    weights = plan.weights if plan.weights in (None, "random", "random_orthonormal") else str(folder / str(plan.weights))
+    weights = (
+        plan.weights if plan.weights in (None, "random", "random_orthonormal") else str(folder / str(plan.weights))
+    )
     return load_network(plan.name, weights, device)
 
 

@@ -203,7 +203,7 @@ class FeatureLinear:
         def features(inputs: Tensor) -> Tensor:
             return self.network.responses(inputs, [self.layer])[self.layer].flatten(1)
 
-        at_source, moved = torch.func.jvp(features, (sought.centres,), (images - sought.centres,))
+        at_source, moved = torch.func.jvp(features, (sought.centres,), (images - sought.centres,))[:2]
         squared = (at_source.detach() + moved - sought.goals.flatten(1)).square().sum(dim=1)
         return Reading(-squared, -squared.detach().sqrt())
 

@@ -57,7 +57,9 @@ def test_log_odds_keep_their_gradient_where_the_posterior_has_none_left():
     images = torch.full((1, 3, 4, 4), 127.5, requires_grad=True)
     network = LinearNetwork(scale=50.0)
     far = (images + 100 * network.patterns[1].view(3, 4, 4).sign()).detach().requires_grad_(True)
-    (gradient,) = torch.autograd.grad(LogOdds(network)(far, Sought(torch.tensor([1]), far, torch.zeros(1))).values.sum(), far)
+    (gradient,) = torch.autograd.grad(
+        LogOdds(network)(far, Sought(torch.tensor([1]), far, torch.zeros(1))).values.sum(), far
+    )
     assert gradient.abs().sum() > 0
 
 
