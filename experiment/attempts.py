@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from experiment.events import events_path, rows_shown
-from experiment.journal import read_journal
+from experiment.run_journal import read_run
 from protocols.folder import RunId, StudyFolder
 from protocols.problems import FoolscanError
 
@@ -152,7 +152,7 @@ def _number_of(path: Path) -> int | None:
 
 def _attempt(path: Path) -> Attempt:
     try:
-        journal = read_journal(path)
+        journal = read_run(path)
     except FoolscanError:
         # Cut off in its header, before anything was shown; or damaged, and then nobody knows what was seen.
         return Attempt(path, False, "cut off", seen=b"\n" in path.read_bytes())

@@ -117,7 +117,8 @@ def run(
         typer.echo(f"foolscan: {aborted}", err=True)
         raise typer.Exit(130) from None
     _say(result, Console())
-    for path in (result.events, result.journal, result.timeline, result.certificate_file, *result.screenshots):
+    page = result.certificate_file.with_suffix(".html")
+    for path in (result.events, result.journal, result.timeline, page, *result.screenshots):
         typer.echo(path)
     if result.frames is not None:
         typer.echo(result.frames)

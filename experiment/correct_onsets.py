@@ -11,8 +11,9 @@ from pathlib import Path
 
 from experiment.corrections import CORRECTION_FORMAT, Correction, read_correction, write_correction
 from experiment.events import events_path_of, run_of, write_events
-from experiment.journal import Journal, read_journal
+from experiment.journal import Journal
 from experiment.pulse_report import Hypothesis, PulseReport, pulse_report
+from experiment.run_journal import read_run
 from protocols.folder import RunId, StudyFolder, exclusive
 from protocols.problems import FoolscanError
 from protocols.provenance import sha256_of, sidecar_path
@@ -59,7 +60,7 @@ def pulses_in(root: Path, sub: str = "") -> list[RunPulses]:
     paths = sorted(folder.journals.glob(f"sub-{sub or '*'}_*_journal.jsonl"))
     if not paths:
         raise FoolscanError(f"{folder.journals}: found no journals; is {root} the study folder?")
-    journals = [read_journal(path) for path in paths if "_aborted-" not in path.name]
+    journals = [read_run(path) for path in paths if "_aborted-" not in path.name]
     return [_pulses(folder, journal) for journal in journals if journal.header["scan"]["end_s"] is not None]
 
 
@@ -85,7 +86,7 @@ def correct_onsets(
     path = folder.journal(run)
     if not path.exists():
         raise FoolscanError(f"{path}: found no journal of {run.stem}")
-    journal = read_journal(path)
+    journal = read_run(path)
     pulses = _pulses(folder, journal)
     if pulses.correction is not None:
         raise FoolscanError(f"{run.stem}: corrected already ({pulses.correction.hypothesis}); a run is corrected once")

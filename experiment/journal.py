@@ -189,7 +189,8 @@ class Journal:
 def read_journal(path: Path) -> Journal:
     """Read a journal, whole or cut off in its last line (half written, or zeros after a power cut).
 
-    Raises FoolscanError when its first line is no header of a known format, or a line before the last is broken.
+    Raises FoolscanError when its first line is no header of a known format, or a line before the last is broken;
+    what its records say is not looked at here (see `experiment.run_journal.read_run`).
     """
     lines = path.read_bytes().split(b"\n")
     tail = lines.pop()
@@ -218,7 +219,10 @@ def read_journal(path: Path) -> Journal:
 
 
 def _record(line: bytes) -> Record:
-    record = json.loads(line)
+    try:
+        record = json.loads(line)
+    except RecursionError as error:
+        raise ValueError(str(error)) from error
     if not isinstance(record, dict) or "kind" not in record:
         raise ValueError("not a record")
     return record

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from experiment.attempts import order_number
@@ -57,21 +58,30 @@ def plan_run(study: Study, rig: Rig, folder: Path | str, run_id: RunId) -> Plann
 
 
 def timeline_table(planned: PlannedRun) -> Table:
-    """The rows of a run as a table for the terminal, with what its order can tell."""
+    """The rows of a run as a table for the terminal (80 columns do), with what its order can tell.
+
+    Rows at the participant's own pace stand under the name of their segment and count from its beginning.
+    """
     timeline = planned.timeline
     title = f"{timeline.run.stem}: {timeline.length_s:g} s, {timeline.scan.pulses} pulses"
-    table = Table(title=title, caption=design_words(planned.design))
+    table = Table(
+        title=title, caption=design_words(planned.design), box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False
+    )
     for name, justify in (
         ("trial", "right"),
         ("onset s", "right"),
         ("frame", "right"),
         ("s", "right"),
-        ("volume", "right"),
+        ("vol.", "right"),
     ):
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]
-    for name in ("type", "image", "expected answer", "segment"):
-        table.add_column(name)
+        table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    for name in ("type", "image", "answer"):
+        table.add_column(name, overflow="fold")
+    segment = ""
     for row in timeline.rows:
+        if row.segment != segment:
+            segment = row.segment
+            table.add_row(*[""] * 6, f"[b]{segment}[/]")
         table.add_row(
             str(row.trial or ""),
             f"{row.onset_s:.3f}",
@@ -81,7 +91,6 @@ def timeline_table(planned: PlannedRun) -> Table:
             f"[{COLOURS.get(row.trial_type, OTHER)}]{row.trial_type}[/]",
             row.stim_id or "",
             row.expected_answer or "",
-            row.segment,
         )
     return table
 

@@ -34,8 +34,9 @@ class Hypothesis:
     def sentence(self) -> str:
         """The hypothesis in words."""
         if self.name == "first-missed":
+            first = "pulse was" if self.pulses == 1 else f"{self.pulses} were"
             return (
-                f"if the first {self.pulses} were missed, every onset is {self.onset_shift_s:g} s too early and the image "
+                f"if the first {first} missed, every onset is {self.onset_shift_s:g} s too early and the image "
                 f"file has {self.volumes} volumes"
             )
         return f"if the scanner stopped early, the onsets are right and the image file has {self.volumes} volumes"

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from experiment.certificate import write_certificate
 from experiment.events import events_of, events_path, events_path_of, events_text, run_of, write_events
-from experiment.journal import Journal, read_journal
+from experiment.journal import Journal
 from experiment.participants import enrol
+from experiment.run_journal import read_run
 from protocols.folder import RunId, StudyFolder, exclusive
 from protocols.problems import FoolscanError
 from protocols.provenance import read_provenance, sidecar_path
@@ -58,7 +59,7 @@ def finish_recorded(folder: StudyFolder, runs: Iterable[RunId]) -> None:
             continue
         if folder.journal(run).exists():
             with suppress(FoolscanError), exclusive(folder.journal(run), run.stem):
-                journal = read_journal(folder.journal(run))
+                journal = read_run(folder.journal(run))
                 if journal.complete:
                     _finish(folder, journal)
 
@@ -69,10 +70,10 @@ def _recover(folder: StudyFolder, path: Path) -> Recovered:
     if "_aborted-" in path.name:
         return Recovered(path, None, kept)
     try:
-        journal = read_journal(path)
+        journal = read_run(path)
         run = run_of(journal)
         with exclusive(folder.journal(run), run.stem):
-            journal = read_journal(path)
+            journal = read_run(path)
             if journal.end is not None and not journal.complete:
                 return Recovered(path, None, kept)  # the process died between its last word and the new name
             return _finish(folder, journal)
@@ -82,7 +83,7 @@ def _recover(folder: StudyFolder, path: Path) -> Recovered:
 
 def _recover_named(folder: StudyFolder, path: Path) -> Recovered:
     """Recover one journal on request; its run may have been repeated meanwhile."""
-    journal = read_journal(path)
+    journal = read_run(path)
     run = run_of(journal)
     with exclusive(folder.journal(run), run.stem):
         existing = _events_there(folder, run)

@@ -14,7 +14,7 @@ from experiment.clock import FrameClock, Pace, VirtualClock, WallClock
 from experiment.compiler import compile_timeline, task_of
 from experiment.conductor import Performance
 from experiment.design_file import write_design
-from experiment.events import write_events
+from experiment.events import events_of, write_events
 from experiment.eyetracker import EyeTracker, open_eye_tracker
 from experiment.faults import Faults, LateClock, late_flips
 from experiment.fonts import check_texts
@@ -131,7 +131,7 @@ def run(
             show = Show(study, rig, task, record, timeline, shown_on, clock, faults, earlier, eye_tracker)
             performance = show.play(lambda: journal_writer(journal_path), rows_to_picture(timeline, screenshots), place)
         if not performance.complete:
-            _end_aborted(place, run_id, performance)
+            _end_aborted(place, timeline, performance)
         hashes = hashing.hashes if hashing else None
         with interruptible() as interrupted:  # what came of a run that was shown is written whole
             saved = write_screenshots(place, run_id, performance.snapshots, rig.display)
@@ -221,11 +221,13 @@ def _clock(study: Study, timeline: Timeline, stage: Stage, pace: Pace | None, fa
     return LateClock(wall, hz, late) if late else wall
 
 
-def _end_aborted(folder: StudyFolder, run_id: RunId, performance: Performance) -> NoReturn:
-    kept = set_aside_journal(folder.journal(run_id))
+def _end_aborted(folder: StudyFolder, timeline: Timeline, performance: Performance) -> NoReturn:
+    kept = set_aside_journal(folder.journal(timeline.run))
+    planned = len({row.trial for row in timeline.rows} - {None})
     raise RunAborted(
-        f"{run_id.stem}: aborted ({performance.reason}) after {performance.end_s:.1f} s. The journal up to there is "
-        f"{kept}; no events were written. Run it again with the same command"
+        f"{timeline.run.stem}: aborted ({performance.reason}) after {len(events_of(read_journal(kept)))} of {planned} "
+        f"trials. The journal up to there is {kept}; no events were written. Repeat it with --continue, or from the board "
+        "of its session"
     )
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
 from protocols.folder import StudyFolder, read_json, write_json
 from protocols.problems import FoolscanError
 from protocols.seeds import generator_for, seed_for
-from protocols.study import Study
+from protocols.study import ImagesTask, Study
 
 SESSION_FORMAT = 1
 
@@ -31,6 +33,9 @@ class SessionRecord:
     language: str
     order_seed: int
     rehearsal: bool
+
+
+_RECORD = TypeAdapter(SessionRecord)
 
 
 def record_for(
@@ -90,7 +95,23 @@ def open_session(
         raise FoolscanError(
             f"{path}: this visit began in language {record.language!r}, found --language {language}; leave it out"
         )
+    _check_task(path, record, study.tasks[task], task)
     return record
+
+
+def _check_task(path: Path, record: SessionRecord, plan: ImagesTask, task: str) -> None:
+    """Raise FoolscanError when a record's buttons or language cannot be those of a task."""
+    mapping = record.button_of_answer
+    if sorted(mapping) != sorted(plan.answers) or sorted(mapping.values()) != sorted(plan.buttons):
+        found = ", ".join(f"{answer} = {button}" for answer, button in mapping.items())
+        raise FoolscanError(
+            f"{path}: button_of_answer: found {found}; task {task} has answers {', '.join(plan.answers)} and buttons "
+            f"{', '.join(plan.buttons)}. Use a new --ses for another task, or restore the record from a backup"
+        )
+    if record.language not in plan.languages:
+        raise FoolscanError(
+            f"{path}: language: found {record.language!r}; task {task} has {', '.join(plan.languages)}. Restore it from a backup"
+        )
 
 
 def read_session(path: Path) -> SessionRecord:
@@ -99,6 +120,10 @@ def read_session(path: Path) -> SessionRecord:
     if not isinstance(data, dict) or data.get("format") != SESSION_FORMAT:
         raise FoolscanError(f"{path}: not a session record of format {SESSION_FORMAT}; restore it from a backup")
     try:
-        return SessionRecord(**data)
+        return _RECORD.validate_python(asdict(SessionRecord(**data)))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where, wrong = ".".join(map(str, first["loc"])), first["msg"].lower()
+        raise FoolscanError(f"{path}: {where}: found {first['input']!r}; {wrong}. Restore it from a backup") from None
     except TypeError as error:
         raise FoolscanError(f"{path}: {error}; restore it from a backup") from error

@@ -25,6 +25,18 @@ COLOURS: dict[RunStatus, str] = {
     "pending": GREY,
 }
 
+# What is shown of a certificate; one that lacks any of it, or has it in another form, cannot be read.
+SHOWN: dict[str, type | tuple[type, ...]] = {
+    "run": str,
+    "passed": bool,
+    **dict.fromkeys(("remarks", "notes"), list),
+    **dict.fromkeys(("pulses", "bids"), dict),
+    **dict.fromkeys(("pulses_seen", "pulses_expected", "frames_dropped", "late_flips"), int),
+    **dict.fromkeys(("responses", "stimulus_trials", "missed"), int),
+    **dict.fromkeys(("length_s", "planned_length_s"), (int, float)),
+    **dict.fromkeys((f"onset_error_{name}_s" for name in ("median", "p99", "max")), (int, float, type(None))),
+}
+
 
 @dataclass(frozen=True)
 class BoardRow:
@@ -80,9 +92,11 @@ def certificate_on_disk(folder: StudyFolder, run_id: RunId) -> Mapping[str, Any]
     """The certificate of a run as it was written; None when there is none, or it cannot be read."""
     path = folder.derived("certificates") / f"{run_id.stem}_certificate.json"
     try:
-        return read_json(path) if path.exists() else None
+        certificate = read_json(path) if path.exists() else {}
     except FoolscanError:
         return None
+    certificate = {"notes": [], "pulses": {}, "bids": {}, **certificate}  # older ones have none
+    return certificate if all(isinstance(certificate.get(key), kind) for key, kind in SHOWN.items()) else None
 
 
 def _row(folder: StudyFolder, run_id: RunId) -> BoardRow:
@@ -102,15 +116,15 @@ def board_table(board: Board, title: str, facts: Mapping[str, str]) -> Renderabl
     verdicts = {"passed": RIGHT, "wanting": WRONG}
     for row in board.rows:
         here = board.next is not None and row.run == board.next.run
-        cells = {
-            ">" if here else " ": WHITE,
-            str(row.run.run): WHITE,
-            f"{row.status} ": COLOURS[row.status],
-            row.verdict: verdicts.get(row.verdict, GREY),
-            f"{remark_on(row)} ": GREY,
-        }
+        cells = (
+            (">" if here else "", WHITE),
+            (str(row.run.run), WHITE),
+            (row.status, COLOURS[row.status]),
+            (row.verdict, verdicts.get(row.verdict, GREY)),
+            (remark_on(row), GREY),
+        )
         table.add_row(
-            *(Text(text, f"bold {WHITE}" if here else colour) for text, colour in cells.items()),
+            *(Text(text, f"bold {WHITE}" if here else colour) for text, colour in cells),
             style=f"on {BLUE}" if here else "",
         )
     said = Table.grid(padding=(0, 2))
@@ -156,7 +170,7 @@ def certificate_panel(certificate: Mapping[str, Any], page: str) -> RenderableTy
     page        : where the page to print stands.
     """
     passed = bool(certificate["passed"])
-    pulses, bids = certificate.get("pulses", {}), certificate.get("bids", {})
+    pulses, bids = certificate["pulses"], certificate["bids"]
     drift = pulses.get("drift_ppm")
     scanner = f"{certificate['pulses_seen']} of {certificate['pulses_expected']}"
     if drift is not None:
@@ -187,5 +201,5 @@ def certificate_panel(certificate: Mapping[str, Any], page: str) -> RenderableTy
         border_style=colour,
         box=ROUNDED,
     )
-    notes = [Text(f"  {note}", AMBER) for note in certificate.get("notes", [])]
+    notes = [Text(f"  {note}", AMBER) for note in certificate["notes"]]
     return Group(band, *notes, Panel(table, border_style="#3a3f47", box=ROUNDED))

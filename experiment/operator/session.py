@@ -220,10 +220,10 @@ def _reader(console: Console) -> Callable[[str], str]:
 
 def _chosen(board: Board, console: Console, ask: Callable[[str], str]) -> BoardRow | None:
     """The run that the operator starts; None to leave."""
-    offer = f"Enter starts run {board.next.run.run}, " if board.next else "every run is done; "
+    offer = f"Enter starts run {board.next.run.run}, a number another, " if board.next else "every run is done; "
     while True:
         try:
-            answer = ask(f"[b]{offer}a number another, q quits:[/b] ").strip().lower()
+            answer = ask(f"[b]{offer}q quits:[/b] ").strip().lower()
         except (EOFError, KeyboardInterrupt):
             console.print()
             return None

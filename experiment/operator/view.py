@@ -81,7 +81,7 @@ def headline(state: RunState, found: tuple[Alert, ...]) -> str:
     so_far = {
         "preparing": "GETTING READY",
         "waiting": "WAITING FOR THE START KEY" if at_a_desk else "WAITING FOR THE SCANNER",
-        "self-paced": f"WAITING FOR THE PARTICIPANT: {state.segment}",
+        "self-paced": f"PARTICIPANT: {state.segment}",
         "running": "RUNNING",
         "complete": "COMPLETE",
         "aborted": f"ABORTED: {state.reason}",

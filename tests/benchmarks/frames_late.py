@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -57,7 +57,9 @@ def timelines() -> Iterator[Timeline]:
     for number in range(RUNS):
         run = RunId(f"{number // 4 + 1:02d}", "01", study.analysis.task, number % 4 + 1)
         record = record_for(study, run.sub, run.ses, run.task, rehearsal=True)
-        yield compile_timeline(study, rig, record, stimuli, run)
+        timeline = compile_timeline(study, rig, record, stimuli, run)
+        locked = tuple(segment for segment in timeline.segments if segment.mode == "pulse_locked")
+        yield replace(timeline, segments=locked)  # self-paced screens have no planned frames
 
 
 def injected(timeline: Timeline, first: int, rng: np.random.Generator, share: float) -> dict[int, int]:

@@ -67,7 +67,8 @@ def test_too_few_pulses_are_told_with_both_explanations(missing: list[int]):
     if 0 in missing:  # the plan began with the second pulse, so the onsets moved with it
         assert "were missed" in text or "onsets" in text
     else:
-        assert f"if the first {len(missing)} were missed, every onset is {len(missing)} s too early" in text
+        first = "pulse was" if len(missing) == 1 else f"{len(missing)} were"
+        assert f"if the first {first} missed, every onset is {len(missing)} s too early" in text
         assert f"if the scanner stopped early, the onsets are right and the image file has {60 - len(missing)}" in text
 
 

@@ -5,17 +5,22 @@ from __future__ import annotations
 import errno
 import io
 import json
+import math
 import shutil
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from experiment.certificate import certificate_of
+from experiment.events import sidecar_facts
 from experiment.journal import JournalWriter, check_room, read_journal
+from experiment.run_journal import read_run
 from protocols.problems import FoolscanError
 
 HEADER = {"kind": "header", "format": 1}
@@ -165,3 +170,39 @@ def test_a_disk_with_hardly_room_is_refused_before_the_run(tmp_path: Path, monke
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(10, 9, 2**20))
     with pytest.raises(FoolscanError, match=r"found 1 MB free.*needs 50 MB"):
         check_room(tmp_path)
+
+
+JOURNAL_OF_TODAY = Path(__file__).parents[1] / "formats" / "v1" / "journal.jsonl"
+
+
+def places_in(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Every key and item of a record, the first two items of each list."""
+    items = value.items() if isinstance(value, dict) else enumerate(value[:2]) if isinstance(value, list) else ()
+    for key, inner in items:
+        yield (*path, key)
+        yield from places_in(inner, (*path, key))
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_record_with_a_wrong_value_is_one_message_or_does_no_harm(tmp_path: Path, data: st.DataObject):
+    records = [json.loads(line) for line in JOURNAL_OF_TODAY.read_text(encoding="utf-8").splitlines()]
+    record = records[data.draw(st.integers(0, len(records) - 1) | st.just(0))]
+    *way, key = data.draw(
+        st.sampled_from([place for place in places_in(record) if place not in {("kind",), ("format",)}])
+    )
+    for step in way:
+        record = record[step]
+    record[key] = data.draw(st.sampled_from([None, "x", -1, 1e308, math.nan, [], {}, True, 10**30, "../../x", [None]]))
+    path = tmp_path / "journal.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in records), encoding="utf-8")
+    refused = ""
+    try:
+        journal = read_run(path)
+    except FoolscanError as error:
+        refused = str(error)
+    if refused:
+        assert "restore the file from a backup" in refused
+        return
+    certificate_of(journal)
+    sidecar_facts(journal)

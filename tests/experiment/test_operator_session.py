@@ -269,8 +269,12 @@ def test_the_board_preselects_what_was_aborted_and_tells_of_the_last_certificate
     text = text_of(board_table(board_of(folder, "01", "01", "animals", 3), "sub-01", {"rig": "rehearsal"}))
     assert "cut off" in text
     certificate = folder.derived("certificates") / f"{RUNS[0].stem}_certificate.json"
-    certificate.write_text("{", encoding="utf-8")
-    assert board_of(folder, "01", "01", "animals", 3).rows[0].certificate is None
+    good = json.loads(certificate.read_text(encoding="utf-8"))
+    for damaged in ("{", "[]", json.dumps(good | {"remarks": 3}), json.dumps(good | {"passed": "yes"})):
+        certificate.write_text(damaged, encoding="utf-8")
+        board = board_of(folder, "01", "01", "animals", 3)
+        assert board.rows[0].certificate is None
+        assert "no certificate" in text_of(board_table(board, "sub-01", {}))
 
 
 def test_the_certificate_on_the_operators_screen_names_what_is_wanting(study: Study, rig: Rig, folder: StudyFolder):
