@@ -21,17 +21,32 @@ def device_problems(study: Study, rig: Rig) -> Iterator[Problem]:
         if lacking:
             yield rig.problem("buttons", ", ".join(rig.button_names), f"task {name} needs also: {', '.join(lacking)}")
     yield from _keys(rig)
+    yield from _codes(rig)
     yield from _serial(rig)
     yield from _slices(rig)
 
 
 def _keys(rig: Rig) -> Iterator[Problem]:
     used: dict[str, str] = {rig.abort_key: "abort_key"}
-    if isinstance(rig.trigger, KeyboardTrigger):
+    if isinstance(rig.trigger, KeyboardTrigger | DeskTrigger):
         yield from _claim(rig, used, rig.trigger.key, "trigger.key", "key")
     if isinstance(rig.buttons, KeyboardButtons):
         for button, key in rig.buttons.keys.items():
             yield from _claim(rig, used, key, f"buttons.keys.{button}", "key")
+
+
+def _codes(rig: Rig) -> Iterator[Problem]:
+    """Bytes that no port can send, bits that no byte has."""
+    found: list[tuple[str, str, str]] = []
+    if isinstance(rig.trigger, SerialTrigger) and rig.trigger.byte is not None:
+        found.append(("trigger.byte", rig.trigger.byte, rig.trigger.coding))
+    if isinstance(rig.buttons, SerialButtons):
+        found += [(f"buttons.codes.{name}", code, rig.buttons.coding) for name, code in rig.buttons.codes.items()]
+    for key, code, coding in found:
+        if coding == "bits" and code not in "01234567":
+            yield rig.problem(key, repr(code), "with coding: bits, the number of a bit, 0 to 7")
+        elif ord(code) > 255:
+            yield rig.problem(key, repr(code), "one byte: a character of Latin-1")
 
 
 def _serial(rig: Rig) -> Iterator[Problem]:
@@ -72,4 +87,7 @@ def _slices(rig: Rig) -> Iterator[Problem]:
 def _claim(rig: Rig, used: dict[str, str], code: str, name: str, what: str) -> Iterator[Problem]:
     if code in used:
         yield rig.problem(name, repr(code), f"a {what} of its own: {used[code]} uses it already")
+    elif what == "key" and (code != code.lower() or any(sign.isspace() for sign in code)):
+        remedy = "A key has one name, whether shift is held or not"
+        yield rig.problem(name, repr(code), "a key's name in small letters, such as f, 5 or space", remedy)
     used[code] = name

@@ -114,11 +114,16 @@ SERIAL = "{kind: serial, port: COM3, codes: {left: '1', right: '2'}"
             "the trigger uses it already",
         ),
         (f"buttons: {SERIAL}, ignore: '2x'}}", "buttons.ignore", "without '2'"),
+        ("trigger: {kind: start_key, key: '2'}", "buttons.keys.right", "trigger.key uses it already"),
+        ("trigger: {kind: keyboard, key: T}", "trigger.key", "a key's name in small letters"),
+        ("trigger: {kind: serial, port: COM4, byte: 'Ж'}", "trigger.byte", "one byte"),
+        ("trigger: {kind: serial, port: COM4, coding: bits, byte: '9'}", "trigger.byte", "a bit, 0 to 7"),
+        (f"buttons: {SERIAL}, coding: bits}}".replace("'2'", "'b'"), "buttons.codes.right", "a bit, 0 to 7"),
         ("trigger: {kind: keyboard, key: '5', per: slice}", "trigger.slices", "how many pulses a volume has"),
         ("trigger: {kind: keyboard, key: '5', slices: 30}", "trigger.slices", "no meaning with per: volume"),
     ],
 )
-def test_what_means_two_things_is_refused_before_a_run(tmp_path: Path, text: str, key: str, words: str):
+def test_what_means_two_things_or_nothing_is_refused_before_a_run(tmp_path: Path, text: str, key: str, words: str):
     found = problems_of(rig_of(tmp_path, text))
     assert words in found[key]
 
