@@ -130,8 +130,10 @@ def paced_trial(
         shown.append(_mask(RowMaker(name, rig), task.mask, shown[0], blank_s + image_s))
     until_frame = shown[0].frame
     gone_frame = shown[-1].frame + shown[-1].n_frames
+    ends_s = blank_s + task.response_window_s
     if not task.image_until_response:
         hz = rig.display.refresh_hz
+        ends_s = max(ends_s, gone_frame / hz)  # a short window cuts no image off
         waits_s = max(1 / hz, task.response_window_s - image_s)
         shown.append(make(gone_frame / hz, waits_s, "response", drawing=Nothing(), frame=gone_frame))
     return Segment(
@@ -141,7 +143,7 @@ def paced_trial(
         until=task.buttons,
         until_from_frame=until_frame,
         ends_from_frame=0 if task.image_until_response else gone_frame,
-        timeout_s=blank_s + task.response_window_s,
+        timeout_s=ends_s,
     )
 
 

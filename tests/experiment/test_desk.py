@@ -130,6 +130,13 @@ def test_a_brief_image_is_followed_by_its_mask_and_the_answer_ends_the_trial(tmp
         assert row["duration"] == "0.1"
 
 
+@pytest.mark.parametrize("window_s", [0.5, 0.01])
+def test_a_response_window_shorter_than_the_image_cuts_no_image_off(tmp_path: Path, window_s: float):
+    _, rows, _ = played(tmp_path, f"    response_window_s: {window_s}\n")
+    assert len(rows) == 14
+    assert {float(row["duration"]) for row in rows if row["trial_type"] != "blank"} == {1.0}
+
+
 def test_in_free_viewing_the_image_stays_until_the_answer_or_the_time_out(tmp_path: Path):
     _, events, _ = played(tmp_path, FREE + "    response_window_s: 0.7\n")
     images = [row for row in events if row["stim_id"] != "n/a"]
