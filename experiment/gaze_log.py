@@ -9,14 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
 
 import numpy as np
 
 from experiment.clock import FrameClock
+from experiment.conductor import Log
 from experiment.eyetracker import NO_GAZE, EyeTracker, Gaze, joined
-
-Record = dict[str, Any]
+from experiment.journal import Record
 
 # Shorter than this, a sample far away is noise of the tracker and no fixation break, s.
 LEAST_BREAK_S = 0.1
@@ -26,19 +25,6 @@ PATIENCE_S = 0.5
 LOOK_EVERY_S = 0.02
 # Records that the tracker hears of.
 TOLD = ("segment", "pulse", "press", "late", "scanner", "fault")
-
-
-class Log(Protocol):
-    """Takes records without waiting."""
-
-    @property
-    def failure(self) -> OSError | None:
-        """Why records can no longer be written, if so."""
-        ...
-
-    def put(self, record: Record) -> None:
-        """Hand one record over."""
-        ...
 
 
 def message_of(record: Record) -> str | None:
