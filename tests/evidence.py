@@ -28,14 +28,15 @@ def records_in(folder: Path) -> dict[str, Record]:
 
 
 def rows_of(name: str, record: Record) -> Iterable[str]:
-    """The table's rows for one measurement: one for each figure that has a target, else one for the whole."""
+    """The table's rows for one measurement: what was measured and where, then each figure with its target if it has one."""
     figures, targets = record["figure"], record["target"]
     if not isinstance(figures, Mapping):
         figures, targets = {"": figures}, {"": targets}
+    where = f"`{str(record['commit'])[:7]}`, {record['machine']}"
+    yield f"| **{name.replace('_', ' ')}**: {shown(record['what'])} ({where}) | | |"
     for key, figure in figures.items():
         target = targets.get(key, "") if isinstance(targets, Mapping) else targets
-        label = f"{name} {key}".replace("_", " ").strip()
-        yield f"| {label} | {shown(figure)} | {shown(target)} | `{str(record['commit'])[:7]}`, {record['machine']} |"
+        yield f"| {key.replace('_', ' ')} | {shown(figure)} | {shown(target)} |"
 
 
 def shown(value: object) -> str:
@@ -47,7 +48,7 @@ def shown(value: object) -> str:
 def table(records: Mapping[str, Record]) -> str:
     """The records as a Markdown table."""
     rows = [row for name, record in records.items() for row in rows_of(name, record)]
-    return "\n".join(["| measured | figure | target | where |", "|---|---|---|---|", *rows])
+    return "\n".join(["| measured | figure | target |", "|---|---|---|", *rows])
 
 
 def with_table(readme: str, records: Mapping[str, Record]) -> str:

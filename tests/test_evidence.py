@@ -24,17 +24,19 @@ def evidence() -> ModuleType:
 RECORD = {
     "commit": "0123456789abcdef",
     "machine": "Linux, 2 cores",
+    "what": "two numbers",
     "target": {"first": ">= 0.95"},
     "figure": {"first": 0.967123, "second_one": 3},
     "met": True,
 }
 
 
-def test_a_figure_stands_in_a_row_with_its_target_commit_and_machine(evidence: ModuleType):
+def test_a_figure_stands_in_a_row_with_its_target_under_what_was_measured_where(evidence: ModuleType):
     rows = evidence.table({"accuracy_of": RECORD}).splitlines()[2:]
     assert rows == [
-        "| accuracy of first | 0.9671 | >= 0.95 | `0123456`, Linux, 2 cores |",
-        "| accuracy of second one | 3 |  | `0123456`, Linux, 2 cores |",
+        "| **accuracy of**: two numbers (`0123456`, Linux, 2 cores) | | |",
+        "| first | 0.9671 | >= 0.95 |",
+        "| second one | 3 |  |",
     ]
 
 
