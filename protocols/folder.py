@@ -26,6 +26,8 @@ BIDSIGNORE = "derivatives/\n*.lock\n"
 
 MOST_RUNS = 99
 """In a session: a run's number has two digits in file names."""
+LONGEST_LABEL = 64
+"""Three labels and their suffixes must fit into a file name, and names are 255 bytes at most."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +41,9 @@ class RunId:
 
     def __post_init__(self) -> None:
         for entity, label in (("sub", self.sub), ("ses", self.ses), ("task", self.task)):
-            if not (label.isascii() and label.isalnum()):
+            if not (label.isascii() and label.isalnum() and len(label) <= LONGEST_LABEL):
                 raise FoolscanError(
-                    f"--{entity}: found {label!r}; letters and digits only, as in 01 or pilot3 (BIDS labels)"
+                    f"--{entity}: found {label!r}; up to {LONGEST_LABEL} letters and digits, as in 01 or pilot3 (BIDS labels)"
                 )
         if not 1 <= self.run <= MOST_RUNS:
             raise FoolscanError(f"--run: found {self.run}; runs are counted from 1, up to {MOST_RUNS}")

@@ -16,13 +16,13 @@ class Follower:
     """Reads what has been added to a journal since the last look; the file may not exist yet, or end in half a line.
 
     path : the journal.
-    now  : the wall's clock, s since the epoch (as files are stamped).
+    now  : a clock that never jumps, s: a file's date may be another computer's.
 
     The file is closed after every look, so that the run can rename it (Windows refuses that of an open file). When it is
     set aside under an aborted name, it is followed there; when a new one begins in its place, the state starts over.
     """
 
-    def __init__(self, path: Path, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, path: Path, now: Callable[[], float] = time.monotonic) -> None:
         self.path = path
         self.state: RunState = at_start
         self.broken = 0
@@ -51,7 +51,9 @@ class Follower:
         if found is not None and found[1] < self._offset:
             self._start_over(self._reading)
         if found is not None:
-            self._identity, _, self._written_s = found
+            if self._written_s is None or found[1] != self._offset:
+                self._written_s = self._now()
+            self._identity = found[0]
             for record in self._read():
                 self.state = after(self.state, record)
         return self.state
@@ -63,7 +65,7 @@ class Follower:
 
     @property
     def silent_s(self) -> float:
-        """For how long nothing has been written, s; 0 when there is no file yet."""
+        """For how long nothing more has been seen to be written, s; 0 when there is no file yet."""
         return 0.0 if self._written_s is None else max(0.0, self._now() - self._written_s)
 
     def _read(self) -> list[Record]:
@@ -92,12 +94,12 @@ class Follower:
         found = [(path, self._stat(path)) for path in sorted(self.path.parent.glob(pattern), reverse=True)]
         return next((path for path, stat in found if stat is not None and stat[0] == self._identity), None)
 
-    def _stat(self, path: Path) -> tuple[int, int, float] | None:
+    def _stat(self, path: Path) -> tuple[int, int] | None:
         try:
             stat = path.stat()
         except OSError:
             return None
-        return stat.st_ino, stat.st_size, stat.st_mtime
+        return stat.st_ino, stat.st_size
 
 
 def newest_journal(folder: StudyFolder, sub: str = "", ses: str = "", run: int | None = None) -> Path | None:

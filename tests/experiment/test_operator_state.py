@@ -256,13 +256,20 @@ def test_a_broken_line_is_passed_over_and_counted(tmp_path: Path):
     assert follower.broken == 1
 
 
-def test_silence_is_counted_from_the_last_write(tmp_path: Path):
-    path = tmp_path / "x_journal.jsonl"
+def test_silence_is_counted_from_the_last_write_whatever_the_files_date(tmp_path: Path):
+    path, now = tmp_path / "x_journal.jsonl", [100.0]
     path.write_bytes(FROZEN.read_bytes())
-    follower = Follower(path, now=lambda: path.stat().st_mtime + 7.0)
+    os.utime(path, (0, 0))
+    follower = Follower(path, now=lambda: now[0])
     assert follower.silent_s == 0.0
     follower.look()
+    now[0] = 107.0
+    follower.look()
     assert follower.silent_s == pytest.approx(7.0)
+    with path.open("ab") as file:
+        file.write(b"{}\n")
+    follower.look()
+    assert follower.silent_s == 0.0
 
 
 def test_the_newest_journal_of_a_visit_is_found(tmp_path: Path):
