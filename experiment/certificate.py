@@ -121,7 +121,7 @@ def certificate_of(journal: Journal, bids: BidsVerdict = NOT_ASKED) -> Certifica
     remarks = [
         *_remarks_on_showing(journal, events, errors_s, frame_s, planned),
         *_remarks_on_pulses(journal, pulses),
-        *_remarks_on_responses(responses, len(images)),
+        *_remarks_on_responses(responses, len(images), sum(event.extra_presses for event in events)),
         *(fault["what"] for fault in journal.of("fault")),
         *(f"not valid BIDS: {error}" for error in bids.errors[:3]),
     ]
@@ -266,9 +266,13 @@ def _remarks_on_pulses(journal: Journal, pulses: PulseReport) -> list[str]:
     return found
 
 
-def _remarks_on_responses(responses: int, images: int) -> list[str]:
-    missed = images - responses
-    return [f"no response in {missed} of {images} stimulus trials"] if missed > MISSED_SHARE * images else []
+def _remarks_on_responses(responses: int, images: int, extra: int) -> list[str]:
+    missed, found = images - responses, []
+    if missed > MISSED_SHARE * images:
+        found.append(f"no response in {missed} of {images} stimulus trials")
+    if extra > images:
+        found.append(f"{_count(extra, 'press')} beside the answers in {images} stimulus trials: does a button stick?")
+    return found
 
 
 def _notes(

@@ -83,6 +83,8 @@ def faults_of(texts: Sequence[str]) -> Faults:
             value = float(given) if given else kind.default
         except ValueError:
             value = math.nan
+        if name == "first-pulse-missed" and not float(value).is_integer():
+            raise FoolscanError(f"--fault {name}: found {given!r}; expected a whole number of pulses")
         if not 0 < value <= kind.largest:
             raise FoolscanError(
                 f"--fault {name}: found {given!r}; expected a number above 0 and up to {kind.largest:g} ({kind.meaning})"

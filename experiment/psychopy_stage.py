@@ -81,7 +81,11 @@ class PsychoPyStage:
         self._image_px = display.px(task.image_deg)
         chosen = chosen_screen(display)
         self.window = open_window(rig, self._background)
-        self._ramp = GammaRamp(card_of(self.window, chosen))
+        try:
+            self._ramp = GammaRamp(card_of(self.window, chosen))
+        except BaseException:
+            self.window.close()
+            raise
         try:
             if display.luminance.mode == "linearised" and display.luminance.curve is not None:
                 self._ramp.put(display.luminance.curve.inverse_ramp(self._ramp.size()))

@@ -135,7 +135,13 @@ def run(
         hashes = hashing.hashes if hashing else None
         with interruptible() as interrupted:  # what came of a run that was shown is written whole
             saved = write_screenshots(place, run_id, performance.snapshots, rig.display)
-            result = _written(place, run_id, timeline_path, saved, hashes, set_aside, rig)
+            try:
+                result = _written(place, run_id, timeline_path, saved, hashes, set_aside, rig)
+            except FoolscanError as error:
+                remedy = (
+                    f"the run itself is recorded; what is lacking is made by: foolscan experiment recover {place.root}"
+                )
+                raise FoolscanError(f"{error} {remedy}") from error
     if interrupted.is_set():
         raise KeyboardInterrupt
     return result

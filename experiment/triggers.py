@@ -202,4 +202,49 @@ def foreign_triggers(plan: ForeignTrigger, read: Callable[[], float]) -> Trigger
         raise
     except Exception as error:  # another package's code
         raise FoolscanError(f"trigger.source: {plan.source} does not open ({type(error).__name__}: {error})") from error
-    return source
+    return WatchedTriggers(source, plan.source)
+
+
+class WatchedTriggers:
+    """A foreign trigger source: whatever goes wrong in it is told of as a device that is lost.
+
+    source : as the package gave it.
+    name   : of its entry point.
+    """
+
+    def __init__(self, source: TriggerSource, name: str) -> None:
+        self._source, self._name = source, name
+
+    def start(self, now_s: float) -> None:
+        """As the source beneath."""
+        self._source.start(now_s)
+
+    def poll(self, now_s: float) -> list[Pulse]:
+        """The source's pulses.
+
+        Raises FoolscanError when it fails, or gives a pulse at no time.
+        """
+        try:
+            pulses = list(self._source.poll(now_s))
+            stamps_s = [pulse.t_s for pulse in pulses]
+        except FoolscanError:
+            raise
+        except Exception as error:  # another package's code, in the middle of a run
+            raise FoolscanError(f"trigger.source: {self._name} failed ({type(error).__name__}: {error})") from error
+        if not all(map(math.isfinite, stamps_s)):
+            raise FoolscanError(
+                f"trigger.source: {self._name} gave a pulse at {stamps_s}; expected seconds of the run's clock"
+            )
+        return pulses
+
+    def due_s(self) -> float:
+        """As the source beneath."""
+        return self._source.due_s()
+
+    def close(self) -> None:
+        """As the source beneath."""
+        self._source.close()
+
+    def facts(self) -> dict[str, Any]:
+        """As the source beneath."""
+        return self._source.facts()

@@ -53,7 +53,7 @@ def _serial(rig: Rig) -> Iterator[Problem]:
     if not isinstance(rig.buttons, SerialButtons):
         return
     buttons, trigger, used = rig.buttons, rig.trigger, dict[str, str]()
-    if isinstance(trigger, SerialTrigger) and trigger.port == buttons.port:
+    if isinstance(trigger, SerialTrigger) and _is_one_port(trigger.port, buttons.port):
         if (trigger.baud, trigger.coding) != (buttons.baud, buttons.coding):
             found = f"{buttons.baud} baud, coding {buttons.coding}"
             allowed = f"what trigger says of the same port: {trigger.baud} baud, coding {trigger.coding}"
@@ -63,7 +63,7 @@ def _serial(rig: Rig) -> Iterator[Problem]:
             yield rig.problem("trigger.byte", "none: any byte is a pulse", allowed)
         else:
             used[trigger.byte] = "trigger.byte"
-    elif getattr(trigger, "port", None) == buttons.port:
+    elif _is_one_port(getattr(trigger, "port", None), buttons.port):
         yield rig.problem("buttons.port", repr(buttons.port), "a port of its own: the trigger uses it already")
     for button, code in buttons.codes.items():
         yield from _claim(rig, used, code, f"buttons.codes.{button}", "code")
@@ -72,6 +72,11 @@ def _serial(rig: Rig) -> Iterator[Problem]:
         yield rig.problem(
             "buttons.ignore", repr(buttons.ignore), f"without {ignored[0]!r}, which {used[ignored[0]]} needs"
         )
+
+
+def _is_one_port(first: object, second: str) -> bool:
+    """Whether two names are one serial port: Windows calls COM3 also com3."""
+    return isinstance(first, str) and first.strip().casefold() == second.strip().casefold()
 
 
 def _slices(rig: Rig) -> Iterator[Problem]:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from experiment.scan import ScanTimes, scan_times
-from experiment.triggers import TRIGGER_GROUP, EmulatedTriggers, foreign_triggers
+from experiment.triggers import TRIGGER_GROUP, EmulatedTriggers, Pulse, WatchedTriggers, foreign_triggers
 from protocols.problems import FoolscanError
 from protocols.rig import load_rig
 from protocols.rig_devices import EmulatedTrigger, ForeignTrigger
@@ -101,3 +101,26 @@ def test_another_package_brings_its_own_source():
 def test_a_source_that_is_not_there_or_fails_is_named(source: str, words: str):
     with pytest.raises(FoolscanError, match=words):
         foreign_triggers(ForeignTrigger(kind="foreign", source=source), time.perf_counter)
+
+
+class Unreliable:
+    """Another package's source: it fails, or gives a pulse at no time."""
+
+    def __init__(self, pulses: list[Pulse] | Exception) -> None:
+        self.pulses = pulses
+
+    def poll(self, now_s: float) -> list[Pulse]:
+        if isinstance(self.pulses, Exception):
+            raise self.pulses
+        return self.pulses
+
+
+@pytest.mark.parametrize(
+    ("pulses", "words"),
+    [(ZeroDivisionError("by zero"), "ZeroDivisionError"), ([Pulse(float("nan"), 0.0)], "nan"), ([3], "AttributeError")],
+)
+def test_what_goes_wrong_in_another_packages_source_is_a_lost_device(pulses: object, words: str) -> None:
+    watched = WatchedTriggers(Unreliable(pulses), "box")  # type: ignore[arg-type]
+    with pytest.raises(FoolscanError, match=f"box .*{words}"):
+        watched.poll(1.0)
+    assert WatchedTriggers(Unreliable([Pulse(1.0, 1.0)]), "box").poll(1.0) == [Pulse(1.0, 1.0)]  # type: ignore[arg-type]
