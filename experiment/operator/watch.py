@@ -21,6 +21,7 @@ from protocols.folder import StudyFolder
 
 LOOK_S = 0.2  # five looks a second: enough to read by, and nothing that the run could feel
 SAY_S = 15.0  # without a terminal, a line at least this often
+GONE_S = 30.0  # after this long without a word a run that has not ended never will: its program was killed
 
 
 class Screen:
@@ -92,7 +93,7 @@ def watch(
 
     root          : the study folder.
     sub, ses, run : only journals of these (empty, None: any).
-    until_end     : return when the run has ended.
+    until_end     : return when the run has ended, or has said nothing for `GONE_S`.
 
     Returns the state that was shown last.
     """
@@ -100,12 +101,14 @@ def watch(
     with counted_interrupts() as interrupts, Screen(console) as screen:
         while not interrupts():
             newest = newest_journal(folder, sub, ses, run)
-            if newest is not None and (follower is None or (follower.state.ended and newest != follower.reading)):
-                follower = Follower(newest)
+            gone = follower is not None and follower.silent_s > GONE_S
+            over = follower is None or ((follower.state.ended or gone) and newest != follower.reading)
+            if newest is not None and over:
+                follower, gone = Follower(newest), False
             if follower is not None:
                 state = follower.look()
                 screen.show(state, follower.silent_s)
-                if until_end and state.ended:
+                if until_end and (state.ended or gone):
                     return state
             else:
                 screen.show(state)

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from io import StringIO
 from pathlib import Path
 
 import pytest
 from experiment_study import fill, small_study
 from PIL import Image
+from rich.console import Console
 
+from experiment.correct_onsets import pulses_in
 from experiment.journal import read_journal
-from experiment.plan import plan_run
+from experiment.plan import plan_run, timeline_table
+from experiment.pulse_table import pulse_table
+from experiment.run import run
 from experiment.timeline import timeline_text
 from protocols.folder import RunId, StudyFolder
 from protocols.problems import FoolscanError
 from protocols.rig import Rig
+from protocols.study import Study
 
 RUN = RunId("01", "01", "animals", 1)
 VISIT = ("--rig", "rehearsal", "--sub", "01", "--ses", "01", "--run", "1")
@@ -125,7 +132,7 @@ def test_ctrl_c_ends_with_130_and_the_journal_is_kept(folder: StudyFolder, proje
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "aborted (Ctrl-C)" in error
+    assert re.search(r"aborted \(Ctrl-C\) after \d+ of 14 trials", error)
     assert "Traceback" not in error
     kept = next(folder.journals.iterdir())
     assert kept.name == f"{RUN.stem}_aborted-01_journal.jsonl"
@@ -144,6 +151,17 @@ def test_timeline_shows_the_plan_and_draws_it(folder: StudyFolder, project_root:
     picture = Path(done.stdout.splitlines()[-1])
     with Image.open(picture) as image:
         assert image.size[0] > 1000
+
+
+def test_plan_and_pulses_fit_a_terminal_of_80_columns(study: Study, rig: Rig, folder: StudyFolder):
+    planned = plan_run(study, rig, folder.root, RUN)
+    run(study, rig, folder.root, RUN, stage="null")
+    for table in (timeline_table(planned), pulse_table(pulses_in(folder.root))):
+        console = Console(file=StringIO(), width=80)
+        console.print(table)
+        text = console.file.getvalue()  # type: ignore[attr-defined]
+        assert "…" not in text
+        assert max(map(len, text.splitlines())) <= 80
 
 
 def test_the_plan_is_the_one_that_is_run_and_is_not_replaced_afterwards(

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from experiment.attempts import attempts_of
 from experiment.journal import read_journal
 from experiment.operator.board import board_lines, board_of, board_table, certificate_panel
 from experiment.operator.child import Child, new_log
+from experiment.operator.watch import watch
 from experiment.run import run
 from protocols.folder import RunId, StudyFolder
 from protocols.rig import Rig, load_rig
@@ -246,6 +248,22 @@ def test_watch_follows_a_run_that_another_process_shows(folder: StudyFolder, pro
         watching.kill()
     assert watching.returncode == 0
     assert f"{RUNS[0].stem}: complete; trial 14/14" in said
+
+
+def test_watch_leaves_a_run_that_was_killed_and_follows_the_next(folder: StudyFolder, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("experiment.operator.watch.GONE_S", 0.05)
+    done = run(small_study_of(folder), load_rig("rehearsal"), folder.root, RUNS[0], stage="null")
+    records = done.journal.read_bytes().splitlines(keepends=True)
+    done.journal.write_bytes(b"".join(records[: len(records) // 2]))
+    quiet = Console(file=StringIO())
+    assert not watch(folder.root, quiet, until_end=True).ended
+
+    def the_next_begins(look_s: float) -> None:
+        if not folder.journal(RUNS[1]).exists():
+            folder.journal(RUNS[1]).write_bytes(b"".join(records))
+        time.sleep(look_s)
+
+    assert watch(folder.root, quiet, until_end=True, sleep=the_next_begins).ended
 
 
 def small_study_of(folder: StudyFolder) -> Study:
