@@ -98,6 +98,9 @@ def run(
         raise FoolscanError("--run, --continue: found both or none; give one of them")
     task = task or loaded.analysis.task
     run_id = _next_run(loaded, to, sub, ses, task) if run is None else RunId(sub, ses, task, run)
+    if run_id.run > loaded.design.runs:
+        beyond = f"run {run_id.run}: the study has {loaded.design.runs} a session; it is recorded beyond its design"
+        typer.echo(f"foolscan: warning: {beyond}", err=True)
     typer.echo(f"{run_id.stem}: Ctrl-C, or the abort key twice, ends it")
     try:
         result = show(
@@ -254,9 +257,12 @@ def _say(result: RunResult, console: Console) -> None:
         )
     verdict = "[green]passed[/green]" if certificate.passed else "[red]wanting[/red]"
     error_ms = (certificate.onset_error_max_s or 0.0) * 1000
+    pulses = (
+        f"{certificate.pulses_seen}/{certificate.pulses_expected} pulses, " if certificate.pulses_expected > 1 else ""
+    )
     console.print(
         f"{result.run.stem}: {verdict}, {certificate.trials_shown}/{certificate.trials_planned} trials, "
-        f"{certificate.pulses_seen}/{certificate.pulses_expected} pulses, {certificate.frames_dropped} frames dropped, "
+        f"{pulses}{certificate.frames_dropped} frames dropped, "
         f"onsets within {error_ms:.1f} ms of the plan, {certificate.missed} without a response",
         highlight=False,
         soft_wrap=True,

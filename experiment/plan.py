@@ -19,7 +19,7 @@ from protocols.folder import RunId, StudyFolder, atomic_path, open_folder
 from protocols.manifest import read_manifest
 from protocols.problems import FoolscanError
 from protocols.rig import Rig
-from protocols.session import open_session
+from protocols.session import open_session, record_for
 from protocols.study import Study
 
 
@@ -43,8 +43,15 @@ def plan_run(study: Study, rig: Rig, folder: Path | str, run_id: RunId) -> Plann
     """
     place = StudyFolder(Path(folder))
     stimuli = read_manifest(place)
-    open_folder(folder, study.title, rehearsal=rig.rehearsal)
-    record = open_session(place, study, run_id.sub, run_id.ses, run_id.task, rehearsal=rig.rehearsal)
+    open_folder(folder, study.title)
+    visit = (run_id.sub, run_id.ses, run_id.task)
+    began = place.session_record(run_id.sub, run_id.ses).exists()
+    # a plan records nothing: it neither begins a visit nor makes the folder one of a rehearsal or of people's data
+    record = (
+        open_session(place, study, *visit, rehearsal=rig.rehearsal)
+        if began
+        else record_for(study, *visit, rehearsal=rig.rehearsal)
+    )
     timeline = compile_timeline(study, rig, record, stimuli, run_id, order_number=order_number(place, run_id))
     if place.journal(run_id).exists() and place.timeline(run_id).read_text(encoding="utf-8") != timeline_text(timeline):
         raise FoolscanError(f"{place.timeline(run_id)}: the run was shown with another plan (rig, images?); it is kept")

@@ -114,6 +114,10 @@ def pulse_report(journal: Journal) -> PulseReport:
     )
 
 
+FEW_VOLUMES = 3
+"""So many volumes may begin unheard; more are likelier to be lacking because the scanner stopped: the likelier comes first."""
+
+
 def scan_of(journal: Journal) -> ScanTimes:
     """The scanner's part of the plan of a journal (of any release: what it does not say has its default)."""
     known = {field.name for field in fields(ScanTimes)}
@@ -135,10 +139,9 @@ def _hypotheses(scan: ScanTimes, lacking: int) -> tuple[Hypothesis, ...]:
     volumes = round(scan.end_s / scan.tr_s)
     shift_s = round(lacking * scan.pulse_interval_s, 6)
     lost = -(-lacking // scan.slices)
-    return (
-        Hypothesis("first-missed", lacking, shift_s, volumes),
-        Hypothesis("stopped-early", lacking, 0.0, volumes - lost),
-    )
+    first = Hypothesis("first-missed", lacking, shift_s, volumes)
+    stopped = Hypothesis("stopped-early", lacking, 0.0, volumes - lost)
+    return (first, stopped) if lost <= FEW_VOLUMES else (stopped, first)
 
 
 def _line(numbers: np.ndarray, kept_s: np.ndarray, scan: ScanTimes) -> dict[str, float | None]:
