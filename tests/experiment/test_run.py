@@ -140,7 +140,7 @@ def test_ctrl_c_keeps_the_journal_under_an_aborted_name_and_the_run_can_be_repea
     study: Study, rig: Rig, folder: StudyFolder
 ):
     for attempt in (1, 2):
-        with pytest.raises(RunAborted, match=f"aborted-0{attempt}_journal.*same command"):
+        with pytest.raises(RunAborted, match=f"aborted-0{attempt}_journal.*Repeat it with --continue"):
             play(study, rig, folder, stage=Impatient(15))
     assert not folder.journal(RUN).exists()
     assert not folder.func(RUN).exists()

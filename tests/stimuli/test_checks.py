@@ -30,7 +30,7 @@ def test_the_studies_that_come_with_foolscan_name_networks_that_there_are(name: 
             "network: {name: picturenet, weights: nowhere.pt}",
             "stimuli.network.weights",
             "no file",
-            "a state dict (.pt, .pth, .safetensors), or random",
+            "a state dict (.pt, .pth, .safetensors), random, or random_orthonormal",
         ),
     ],
 )
