@@ -22,6 +22,7 @@ from experiment.operator.child import ABORTED, Child, new_log
 from experiment.operator.follow import Follower
 from experiment.operator.watch import LOOK_S, Screen, counted_interrupts
 from experiment.recover import recover
+from experiment.screen_images import check_stimuli, screen_pictures
 from protocols.checks import check
 from protocols.folder import RunId, StudyFolder
 from protocols.manifest import read_manifest
@@ -97,7 +98,12 @@ def prepare(visit: Visit) -> None:
     if visit.task not in visit.study.tasks:
         raise FoolscanError(f"--task: found {visit.task!r}; the study has {', '.join(visit.study.tasks)}")
     RunId(visit.sub, visit.ses, visit.task, 1)
-    read_manifest(visit.folder)
+    stimuli = read_manifest(visit.folder)
+    check_stimuli(visit.folder, stimuli)
+    if "null" not in visit.options:  # --stage null shows no images
+        task = visit.study.tasks[visit.task]
+        shown = [stimulus for stimulus in stimuli if stimulus.set in task.sets]
+        screen_pictures(visit.folder, visit.study, visit.rig, task, shown)
 
 
 def session(

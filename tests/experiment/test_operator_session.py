@@ -105,6 +105,16 @@ def test_what_is_missing_is_said_before_anything_is_started(tmp_path: Path, stud
     assert not empty.root.exists()
 
 
+def test_images_that_were_not_exported_are_missed_before_the_participant_lies_down(
+    folder: StudyFolder, project_root: Path
+):
+    (folder.screen_images("rehearsal") / "export.json").unlink()
+    done = ends(command(folder, "--yes"), project_root)
+    assert done.returncode == 2
+    assert "foolscan stimuli export" in done.stderr
+    assert not folder.journals.exists()
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows sends Ctrl-C to a whole console, this test's own included")
 def test_ctrl_c_without_a_terminal_ends_the_run_in_good_order(quick: StudyFolder, project_root: Path):
     process = subprocess.Popen(
