@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from experiment.bids import NOT_ASKED, BidsVerdict, kinds_of
-from experiment.events import Event, events_of, origin_s, plans_of, run_of
+from experiment.events import Event, events_of, origin_s, run_of
 from experiment.journal import Journal
 from experiment.pulse_report import PulseReport, pulse_report
-from protocols.folder import StudyFolder, write_json, write_text
-from protocols.provenance import sha256_of
 
 CERTIFICATE_FORMAT = 1
 FLIPS_MEASURED = "flips measured on this display"
@@ -304,21 +301,3 @@ def _count(number: int, what: str) -> str:
 
 def _rounded(value: float) -> float:
     return round(float(value), 6)
-
-
-def write_certificate(
-    folder: StudyFolder, journal: Journal, events: Path, bids: BidsVerdict = NOT_ASKED
-) -> tuple[Path, Certificate]:
-    """Write ``derivatives/foolscan/certificates/<run>_certificate.json`` and ``.html``, with the hashes of the run's files.
-
-    bids : what is known of the folder's BIDS validity (see `experiment.bids.verdict`).
-    """
-    from experiment.certificate_page import page_of
-
-    certificate = certificate_of(journal, bids)
-    path = folder.derived("certificates") / f"{certificate.run}_certificate.json"
-    files = [journal.path, *plans_of(folder, journal), events]
-    hashes = {folder.relative(file): sha256_of(file) for file in files}
-    write_text(path.with_suffix(".html"), page_of(certificate, journal, hashes))
-    write_json(path, asdict(certificate) | {"sha256": hashes})
-    return path, certificate

@@ -3,48 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
+from experiment.gaze import Gaze
 from protocols.rig_display import Display
 from protocols.rig_eyetracker import EmulatedTracker, EyeLinkTracker, EyeTrackerPlan
 
 # An emulated break of fixation: how long, s, and how far, degrees.
 BREAK_S, BREAK_DEG = (0.2, 0.6), (4.0, 8.0)
 BLINK_S = (0.1, 0.3)
-
-
-@dataclass(frozen=True)
-class Gaze:
-    """Samples of gaze, in order.
-
-    t_s          : (n,) s on the run's clock.
-    x_deg, y_deg : (n,) right of and above the fixation point, degrees; NaN while the eye is not seen (a blink).
-    """
-
-    t_s: np.ndarray
-    x_deg: np.ndarray
-    y_deg: np.ndarray
-
-    @property
-    def distance_deg(self) -> np.ndarray:
-        """(n,) distance from the fixation point, degrees."""
-        return np.hypot(self.x_deg, self.y_deg)
-
-
-NO_GAZE = Gaze(np.zeros(0), np.zeros(0), np.zeros(0))
-
-
-def joined(first: Gaze, second: Gaze) -> Gaze:
-    """Two stretches of gaze, one after the other."""
-    return Gaze(
-        np.concatenate([first.t_s, second.t_s]),
-        np.concatenate([first.x_deg, second.x_deg]),
-        np.concatenate([first.y_deg, second.y_deg]),
-    )
 
 
 class EyeTracker(Protocol):

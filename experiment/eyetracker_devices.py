@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from experiment.eyetracker import NO_GAZE, Gaze
+from experiment.gaze import NO_GAZE, Gaze
 from protocols.problems import FoolscanError
 from protocols.rig_display import Display
 from protocols.rig_eyetracker import EyeLinkTracker, PupilTracker

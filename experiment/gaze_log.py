@@ -14,7 +14,8 @@ import numpy as np
 
 from experiment.clock import FrameClock
 from experiment.conductor import Log
-from experiment.eyetracker import NO_GAZE, EyeTracker, Gaze, joined
+from experiment.eyetracker import EyeTracker
+from experiment.gaze import NO_GAZE, Gaze, joined
 from experiment.journal import Record
 
 # Shorter than this, a sample far away is noise of the tracker and no fixation break, s.

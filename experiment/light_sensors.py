@@ -12,7 +12,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from experiment.ports import LOOK_UP_S, Arrived, PortReader, Sample, open_port, port_name
+from experiment.port import LOOK_UP_S, Sample
+from experiment.ports import Arrived, PortReader, open_port, port_name
 from protocols.problems import FoolscanError
 from protocols.rig import Rig
 from protocols.rig_devices import LslTrigger, SerialTrigger, TcpTrigger

@@ -7,8 +7,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
+from experiment.port import Port
 from experiment.urgency import Urgency, make_urgent
 from protocols.problems import FoolscanError
 from protocols.rig import Rig
@@ -21,26 +22,10 @@ from protocols.rig_devices import (
     TcpTrigger,
 )
 
-# A port looks up this often, s, so that it can be closed and its loss be noticed.
-LOOK_UP_S = 0.1
 # So much that means nothing is no accident: the wrong baud rate, or the wrong mode of the box.
 STRANGE = 8
 
 PortTrigger = SerialTrigger | SerialLineTrigger | ParallelTrigger | LslTrigger | TcpTrigger
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One thing that has just come in at a port.
-
-    code  : what it was: a byte as a character, a bit's number, a message, or ``edge``.
-    age_s : how long ago it came, s, where the sender stamps it.
-    raw_s : the sender's own stamp, s on its clock; None: it has none.
-    """
-
-    code: str
-    age_s: float = 0.0
-    raw_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -50,35 +35,6 @@ class Arrived:
     code: str
     t_s: float
     raw_s: float
-
-
-class Port(Protocol):
-    """A port that is open."""
-
-    @property
-    def name(self) -> str:
-        """How the rig calls it."""
-        ...
-
-    @property
-    def shared(self) -> bool:
-        """Whether messages that mean nothing here are to be expected (a network's stream, not a box of our own)."""
-        ...
-
-    def wait(self) -> list[Sample]:
-        """Wait for at most `LOOK_UP_S`, and give what has come in.
-
-        Raises any exception when the device is gone.
-        """
-        ...
-
-    def close(self) -> None:
-        """Give the device back."""
-        ...
-
-    def facts(self) -> dict[str, Any]:
-        """What the journal says of this port."""
-        ...
 
 
 class PortReader:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from typing import Any
 
-from experiment.ports import LOOK_UP_S, Sample
+from experiment.port import LOOK_UP_S, Sample
 from protocols.rig_devices import LslTrigger, TcpTrigger
 
 CONNECT_S = 5.0

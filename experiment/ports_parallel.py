@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from experiment.edges import Edges
-from experiment.ports import LOOK_UP_S, Sample
+from experiment.port import LOOK_UP_S, Sample
 from protocols.rig_devices import ParallelTrigger
 
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiment.certificate import write_certificate
+from experiment.certificate_files import write_certificate
 from experiment.events import events_of, events_path, events_path_of, events_text, run_of, write_events
 from experiment.journal import Journal
 from experiment.participants import enrol

@@ -9,7 +9,8 @@ from typing import NoReturn
 
 from experiment.attempts import attempts_of, free_run, order_number, set_aside_journal
 from experiment.bids import NOT_ASKED, verdict
-from experiment.certificate import Certificate, write_certificate
+from experiment.certificate import Certificate
+from experiment.certificate_files import write_certificate
 from experiment.clock import FrameClock, Pace, VirtualClock, WallClock
 from experiment.compiler import compile_timeline, task_of
 from experiment.conductor import Performance

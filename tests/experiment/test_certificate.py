@@ -14,7 +14,8 @@ import pytest
 
 from experiment import bids
 from experiment.bids import BidsVerdict, kinds_of
-from experiment.certificate import Certificate, certificate_of, write_certificate
+from experiment.certificate import Certificate, certificate_of
+from experiment.certificate_files import write_certificate
 from experiment.certificate_page import page_of
 from experiment.certificate_plots import onset_plot, pulse_cells, pulse_plot, response_plot
 from experiment.events import events_of

@@ -16,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiment.clock import VirtualClock, WallClock
-from experiment.eyetracker import EmulatedEyeTracker, Gaze, open_eye_tracker
+from experiment.eyetracker import EmulatedEyeTracker, open_eye_tracker
 from experiment.eyetracker_devices import EyeLinkEyeTracker, PupilEyeTracker, free_path, from_middle_deg
+from experiment.gaze import Gaze
 from experiment.gaze_log import GazeLog, breaks_of, gaze_records, message_of, with_gaze
 from experiment.journal import Journal, read_journal
 from experiment.run import run

@@ -15,7 +15,8 @@ import pytest
 from serial_cable import Cable, serial_cable, until
 
 from experiment.edges import Edges
-from experiment.ports import Port, PortReader, Ports
+from experiment.port import Port
+from experiment.ports import PortReader, Ports
 from experiment.ports_parallel import ParallelPin
 from experiment.ports_serial import SerialLine
 from experiment.responses import DeviceResponses
