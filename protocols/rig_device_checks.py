@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from protocols.key_names import ALLOWED, KEY_NAMES, near_names
 from protocols.problems import Problem
 from protocols.rig import Rig
 from protocols.rig_devices import DeskTrigger, KeyboardButtons, KeyboardTrigger, SerialButtons, SerialTrigger
@@ -27,7 +28,8 @@ def device_problems(study: Study, rig: Rig) -> Iterator[Problem]:
 
 
 def _keys(rig: Rig) -> Iterator[Problem]:
-    used: dict[str, str] = {rig.abort_key: "abort_key"}
+    used: dict[str, str] = {}
+    yield from _claim(rig, used, rig.abort_key, "abort_key", "key")
     if isinstance(rig.trigger, KeyboardTrigger | DeskTrigger):
         yield from _claim(rig, used, rig.trigger.key, "trigger.key", "key")
     if isinstance(rig.buttons, KeyboardButtons):
@@ -92,7 +94,8 @@ def _slices(rig: Rig) -> Iterator[Problem]:
 def _claim(rig: Rig, used: dict[str, str], code: str, name: str, what: str) -> Iterator[Problem]:
     if code in used:
         yield rig.problem(name, repr(code), f"a {what} of its own: {used[code]} uses it already")
-    elif what == "key" and (code != code.lower() or any(sign.isspace() for sign in code)):
-        remedy = "A key has one name, whether shift is held or not"
-        yield rig.problem(name, repr(code), "a key's name in small letters, such as f, 5 or space", remedy)
+    elif what == "key" and code not in KEY_NAMES:
+        # A key that does not exist is never pressed: the run would wait for its pulse, or note no answer, for ever.
+        near = " or ".join(near_names(code))
+        yield rig.problem(name, repr(code), f"the name of a key: {ALLOWED}", f"Did you mean {near}?" if near else "")
     used[code] = name
