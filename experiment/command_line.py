@@ -101,7 +101,6 @@ def run(
     if run_id.run > loaded.design.runs:
         beyond = f"run {run_id.run}: the study has {loaded.design.runs} a session; it is recorded beyond its design"
         typer.echo(f"foolscan: warning: {beyond}", err=True)
-    typer.echo(f"{run_id.stem}: Ctrl-C, or the abort key twice, ends it")
     try:
         result = show(
             loaded,
@@ -115,6 +114,7 @@ def run(
             hash_frames=hash_frames,
             faults=faults,
             language=language,
+            begun=lambda: typer.echo(f"{run_id.stem}: begun; Ctrl-C, or the abort key twice, ends it"),
         )
     except RunAborted as aborted:
         typer.echo(f"foolscan: {aborted}", err=True)

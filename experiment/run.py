@@ -80,6 +80,7 @@ def run(
     faults: Faults = (),
     language: str | None = None,
     journal_writer: Callable[[Path], JournalWriter] = JournalWriter,
+    begun: Callable[[], None] = lambda: None,
 ) -> RunResult:
     """Show one run and write what happened.
 
@@ -93,6 +94,7 @@ def run(
     hash_frames : write the hash of every back buffer, too (simulated clock and a window only).
     faults      : what shall go wrong (rehearsals only).
     language    : the participant's, in a session that begins with this run; None: the task's.
+    begun       : told when nothing can refuse the run any more: devices and window are open, its journal has begun.
 
     Raises ProtocolError, NotReady or FoolscanError before anything is shown when something is not right; RunAborted
     when the operator ended it: then there is a journal under an aborted name and no events.tsv.
@@ -130,7 +132,8 @@ def run(
             clock = _clock(study, timeline, on, pace if simulated else None, faults)
             shown_on, earlier = hashing or on, attempts_of(place, run_id)
             show = Show(study, rig, task, record, timeline, shown_on, clock, faults, earlier, eye_tracker)
-            performance = show.play(lambda: journal_writer(journal_path), rows_to_picture(timeline, screenshots), place)
+            pictured = rows_to_picture(timeline, screenshots)
+            performance = show.play(lambda: journal_writer(journal_path), pictured, place, begun)
         if not performance.complete:
             _end_aborted(place, timeline, performance)
         hashes = hashing.hashes if hashing else None

@@ -49,9 +49,16 @@ class Show:
     eye_tracker: EyeTracker | None = None
 
     def play(
-        self, journal_writer: Callable[[], JournalWriter], pictures_of: dict[int, str], folder: StudyFolder
+        self,
+        journal_writer: Callable[[], JournalWriter],
+        pictures_of: dict[int, str],
+        folder: StudyFolder,
+        begun: Callable[[], None] = lambda: None,
     ) -> Performance:
-        """Header, run, last word; the journal is closed whatever happens, and set aside when there was an error."""
+        """Header, run, last word; the journal is closed whatever happens, and set aside when there was an error.
+
+        begun : told when all is open and the run begins.
+        """
         if self.stage.keys is not None:
             self.stage.keys.start_over()
         with closing(Ports(self.rig, self.clock.now_s)) as ports, closing(self.triggers(ports)) as triggers:
@@ -61,6 +68,7 @@ class Show:
             reason = "an error"
             try:
                 journal.put(self.header(triggers, responses, folder))
+                begun()
                 with self.with_gaze(journal, folder) as log:
                     performance = self.conduct(triggers, responses, log, pictures_of, ports.news)
                 reason = performance.reason

@@ -59,9 +59,11 @@ def test_run_prints_what_it_wrote_and_a_second_time_refuses(folder: StudyFolder,
     for path in (folder.events(RUN), folder.journal(RUN), folder.timeline(RUN)):
         assert str(path) in done.stdout
     assert "passed, 14/14 trials, 60/60 pulses, 0 frames dropped" in done.stdout
+    assert done.stdout.startswith("sub-01_ses-01_task-animals_run-01: begun; Ctrl-C, or the abort key twice, ends it")
     again = ends(command(folder, "run", *VISIT, "--stage", "null"), project_root)
     assert again.returncode == 2
     assert again.stderr.startswith("foolscan: run 1 of sub-01, ses-01 exists already")
+    assert again.stdout == ""  # how to end a run is said when it has begun
     assert "Traceback" not in again.stderr
 
 
