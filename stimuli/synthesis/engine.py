@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,7 +83,13 @@ class Method:
             raise ValueError(f"{what}: it needs bounds for each value by itself, and images that are not rounded")
 
 
-def synthesise(method: Method, queue: deque[Job], batch_size: int, device: torch.device) -> Iterator[Outcome]:
+def synthesise(
+    method: Method,
+    queue: deque[Job],
+    batch_size: int,
+    device: torch.device,
+    told: Callable[[int], None] | None = None,
+) -> Iterator[Outcome]:
     """Make the images of a queue, several at a time, and yield each as it finishes.
 
     The batch always has `batch_size` images: a finished image gives its slot to the next job, and an empty slot keeps
@@ -93,6 +99,7 @@ def synthesise(method: Method, queue: deque[Job], batch_size: int, device: torch
     queue      : jobs of one image size; whoever takes the outcomes may append further jobs.
     batch_size : images a step.
     device     : where the objective computes.
+    told       : told after every step how many images went one step on.
 
     Raises ValueError when a job's image has another shape than the first job's.
     """
@@ -106,6 +113,8 @@ def synthesise(method: Method, queue: deque[Job], batch_size: int, device: torch
         yield from slots.judged(reading)
         if slots.busy:
             slots.move(gradients, reading)
+            if told is not None:
+                told(slots.n_busy)
 
 
 def _ascent(objective: Objective, images: Tensor, sought: Sought) -> tuple[Reading, Tensor]:
@@ -137,7 +146,12 @@ class _Slots:
     @property
     def busy(self) -> bool:
         """Whether any slot holds a job."""
-        return any(job is not None for job in self.jobs)
+        return self.n_busy > 0
+
+    @property
+    def n_busy(self) -> int:
+        """Slots that hold a job."""
+        return sum(job is not None for job in self.jobs)
 
     def rounded(self, images: Tensor) -> Tensor:
         """Images of the slots as they would be saved."""
