@@ -120,6 +120,15 @@ class StudyFolder:
         """The activations of a network, by its name in the study file."""
         return self.derived("activations") / f"{network}.h5"
 
+    def references(self, network: str) -> Path:
+        """The activations of a network for the reference images, which nobody is shown."""
+        return self.derived("activations") / f"{network}_references.h5"
+
+    @property
+    def attacks(self) -> Path:
+        """Which image comes from which source and guide, at which layer of which network."""
+        return self.derived("activations") / "attacks.tsv"
+
     def runs(self, task: str, at: Modality = "func") -> list[RunId]:
         """The runs of a task that have an events file, in order of subject, session and run.
 

@@ -6,16 +6,28 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from protocols.schema import EachOnce, Flag, Inside, Label, Plan, Text
+from protocols.schema import EachOnce, Flag, Inside, Label, Plan, Share, Text
 
 Radius = Annotated[int, Field(strict=True, ge=1, le=255)]
 Levels = Annotated[float, Field(strict=True, gt=0, le=255)]
 Steps = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
 Attempts = Annotated[int, Field(strict=True, ge=1, le=1000)]
 Weight = Annotated[float, Field(strict=True, ge=0, le=1e6)]
+Number = Annotated[int, Field(strict=True, ge=0, le=100_000)]
 WrongClass = Annotated[
     Literal["other_animacy", "random", "least_likely"],
     Field(description="the wrong class: next class of the other animacy, a random one, or the network's least likely"),
+]
+
+Targets = Annotated[
+    dict[Text, Text],
+    Field(description="the wrong class of single categories, by name, in place of the rule's first"),
+]
+Ascends = Annotated[
+    Literal["log_odds", "log_posterior", "posterior"],
+    Field(
+        description="what is made large. All three have gradients along the same line; it matters beside a weighted distance"
+    ),
 ]
 
 
@@ -41,6 +53,24 @@ class FolderSource(Plan):
     kind: Literal["folder"]
     folder: Text
     labels: Text = "labels.tsv"
+
+
+class ReferencesPlan(Plan):
+    """Further pictures that nobody is shown: their activations are what adversaries are compared with (Sabour 2016)."""
+
+    per_category: Annotated[
+        Number, Field(description="further pictures of every category; of a folder at most those that no set shows")
+    ] = 20
+    random: Annotated[
+        Number, Field(description="and pictures of categories drawn at random; of a folder what is left")
+    ] = 0
+    split: Annotated[
+        Literal["train", "validation", "test"], Field(description="of the picture book; a folder has none")
+    ] = "train"
+    layers: Annotated[
+        tuple[Text, ...] | Literal["attacked", "all"],
+        Field(min_length=1, description="attacked: those that a recipe of the study names, or all where none does"),
+    ] = "attacked"
 
 
 class _Recipe(Plan):
@@ -81,7 +111,15 @@ class AdversarialNoiseRecipe(_Recipe):
         Literal["normalised", "nguyen2015", "adam"],
         Field(description="how it climbs: steps of one length; Nguyen's step rule with its decay; or Adam"),
     ] = "normalised"
+    rise: Annotated[Inside, Field(description="nguyen2015: rise of the posterior that a step aims at")] = 0.03
+    late_rise: Annotated[
+        Inside, Field(description="nguyen2015: or this times what is left to certainty, where that is less")
+    ] = 0.1
+    decay: Annotated[
+        Share, Field(description="nguyen2015: share of the distance from the mean image lost in a step")
+    ] = 0.01
     step: Annotated[Levels, Field(description="length of a step: RMS change per pixel, grey levels")] = 1.0
+    ascends: Annotated[Ascends, Field(description="for the other rules; nguyen2015 is on the posterior")] = "log_odds"
     mean_weight: Annotated[
         Weight,
         Field(description="weight of the squared distance from the mean image, per grey level squared (Zhang 2021)"),
@@ -99,6 +137,8 @@ class AdversarialInterferenceRecipe(_Recipe):
     source: Label = "RE"
     confidence: Annotated[Inside, Field(description="posterior to reach")] = 0.99
     target: WrongClass = "other_animacy"
+    targets: Targets = Field(default_factory=dict)
+    ascends: Ascends = "log_odds"
     source_weight: Annotated[
         Weight, Field(description="weight of the squared distance from the source, per grey level squared (Zhang 2021)")
     ] = 0.0
@@ -163,6 +203,7 @@ class LabelAdversaryRecipe(_MayFail):
         Literal["other_animacy", "random", "least_likely", "away"],
         Field(description="the wrong class, as for adversarial_interference; away: any but the source's own"),
     ] = "other_animacy"
+    targets: Targets = Field(default_factory=dict)
     epsilon: Annotated[
         Levels,
         Field(
@@ -179,11 +220,30 @@ class LabelAdversaryRecipe(_MayFail):
         tuple[NetworkPlan, ...], Field(description="attacked together; empty: the study's network alone")
     ] = ()
     ensemble: Annotated[
-        Literal["mean_log_posterior", "vote"], Field(description="what several networks are to agree on")
+        Literal["mean_log_posterior", "vote"],
+        Field(
+            description="of several networks: the mean of their log posteriors (success: each names the target), or as many "
+            "as possible that name it (success: more than half do)",
+            validate_default=True,
+        ),
     ] = "mean_log_posterior"
     weights_tried: Annotated[
         Attempts, Field(description="szegedy: halvings of the interval of the weight of the change")
     ] = 8
+
+    @field_validator("targets")
+    @classmethod
+    def _are_not_away(cls, targets: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        if targets and info.data.get("target") == "away":
+            raise ValueError("none with target: away, which has no target class")
+        return targets
+
+    @field_validator("ensemble")
+    @classmethod
+    def _votes_for_a_class(cls, ensemble: str, info: ValidationInfo) -> str:
+        if ensemble == "vote" and info.data.get("target") == "away":
+            raise ValueError("mean_log_posterior with target: away; a vote is for a target class")
+        return ensemble
 
 
 class FeatureAdversaryRecipe(_MayFail):
@@ -286,6 +346,9 @@ class StimulusPlan(Plan):
         int, Field(strict=True, ge=32, le=4096, description="side of every image: the pixel grid all sets share")
     ]
     pictures: Annotated[PictureBookSource | FolderSource, Field(discriminator="kind")]
+    references: Annotated[
+        ReferencesPlan | None, Field(description="nothing: no activations of further pictures are written")
+    ] = None
     n_categories: Annotated[int, Field(strict=True, ge=2, le=10_000)]
     batch_size: Annotated[
         int | None,

@@ -17,7 +17,13 @@ from safetensors.torch import load_file
 from torch import nn
 from torchvision.models import WeightsEnum
 
-from stimuli.networks.network import Network, NetworkError, Preprocessing
+from stimuli.networks.network import (
+    Network,
+    NetworkError,
+    Preprocessing,
+    refuse_bad_weights,
+    refuse_other_weights,
+)
 from stimuli.networks.weights_file import sha256_of, sha256_of_state
 
 RANDOM = "random"
@@ -25,6 +31,7 @@ ANSWER_WITHIN_S = 10.0
 """How long the weights' server may take to answer before it counts as out of reach."""
 # Those that are not simply named in torchvision. Rectified where AlexNet and VGG are spoken of by layer, as in Caffe.
 _ALEXNET = {f"conv{n}": f"features.{k}" for n, k in zip(range(1, 6), (1, 4, 7, 9, 11), strict=True)}
+_ALEXNET_POOLS = {"pool1": "features.2", "pool2": "features.5", "pool5": "features.12"}
 _CLASSIFIERS = {
     "alexnet": {"fc6": "classifier.2", "fc7": "classifier.5", "fc8": "classifier.6"},
     "vgg": {"fc6": "classifier.1", "fc7": "classifier.4", "fc8": "classifier.6"},
@@ -67,14 +74,15 @@ def torchvision_network(
                 f"network {name}: {len(own)} {'labels given' if labels is not None else 'labels of ImageNet'}, but the "
                 f"weights {path} have {n_outputs} output units; give `labels`, one per unit, in their order"
             )
+        refuse_bad_weights(name, state, path)
         model = _untrained(name, n_outputs)
-        try:
-            model.load_state_dict(state)
-        except RuntimeError as error:
-            raise NetworkError(f"network {name}: the weights {path} are not of this network: {error}") from error
+        refuse_other_weights(name, model.state_dict(), state, path)
+        model.load_state_dict(state)
         sha256, shown = sha256_of(path), name
         described += f"; weights {published if weights is None else path.name}"
-    return Network(shown, model, own, layers_of(name, model), preprocessing, sha256, described, device)
+    return Network(
+        shown, model, own, layers_of(name, model), preprocessing, sha256, described, device, pools_of(name, model)
+    )
 
 
 def published_weights(name: str) -> WeightsEnum:
@@ -169,6 +177,17 @@ def layers_of(name: str, model: nn.Module) -> dict[str, str]:
         paths["conv1"] = paths.pop("relu")
         del paths["bn1"]
     return {layer: path for layer, path in paths.items() if layer not in ("dropout", "drop")}
+
+
+def pools_of(name: str, model: nn.Module) -> dict[str, str]:
+    """Return the pooling layers of AlexNet and VGG, named as in Caffe; they are layers that may be asked for."""
+    if name == "alexnet":
+        return dict(_ALEXNET_POOLS)
+    if not name.startswith("vgg"):
+        return {}
+    features = model.get_submodule("features").named_children()
+    pools = [part for part, module in features if isinstance(module, nn.MaxPool2d)]
+    return {f"pool{block}": f"features.{part}" for block, part in enumerate(pools, 1)}
 
 
 def _vgg_convolutions(model: nn.Module) -> dict[str, str]:

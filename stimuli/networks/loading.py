@@ -10,7 +10,7 @@ import torch
 
 from stimuli.networks.names import SHIPPED, meant_by, offered
 from stimuli.networks.network import Network, NetworkError
-from stimuli.networks.picturenet import LAYERS, PREPROCESSING, initialise, picturenet
+from stimuli.networks.picturenet import LAYERS, POOLS, PREPROCESSING, initialise, picturenet
 from stimuli.networks.weights_file import read_picturenet, sha256_of, sha256_of_state
 
 RANDOM = "random"
@@ -81,6 +81,7 @@ def _picturenet(
             sha256,
             description,
             device,
+            POOLS,
         )
     path = _SHIPPED_FOLDER / f"{name}.safetensors" if weights is None else Path(weights)
     model, inscription = read_picturenet(path)
@@ -95,6 +96,7 @@ def _picturenet(
         sha256_of(path),
         f"{_PICTURENET}, seed {inscription.seed}",
         device,
+        POOLS,
     )
 
 

@@ -8,6 +8,8 @@ from importlib.metadata import EntryPoint, entry_points
 ENTRY_POINTS = "foolscan.networks"
 """Group under which a package offers networks: each a function of (weights, device, seed, labels) to `Network`."""
 SHIPPED = ("picturenet", "picturenet-b")
+PICTURENET_LAYERS = (*(f"conv{number}" for number in range(1, 6)), "fc6", "fc7", "fc8")
+PICTURENET_POOLS = ("pool1", "pool2", "pool5")
 
 
 def offered() -> dict[str, EntryPoint]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -89,7 +90,8 @@ class Network:
         name: as a study file writes it.
         description: one line that says exactly which network and which weights.
         labels: one per output unit, in order.
-        layers: names of the layers whose activations can be asked for, from input to output.
+        layers: names of the layers that are analysed, from input to output.
+        further_layers: names of those that can be asked for as well (pooling).
         input_px: side of the square input; images of this size are not resized.
         weights_sha256: of the weights file, or of the weights themselves where there is no file.
         device: where it computes.
@@ -105,6 +107,7 @@ class Network:
         weights_sha256: str,
         description: str = "",
         device: str | torch.device = "auto",
+        further_layers: Mapping[str, str] | None = None,
     ) -> None:
         """Freeze a model (its parameters get no gradient) and move it to a device.
 
@@ -117,6 +120,7 @@ class Network:
             weights_sha256: 64 hexadecimal digits.
             description: which network and weights these are.
             device: "auto" (a GPU when there is one), "cpu", "cuda", "cuda:1", "mps".
+            further_layers: as `layers`, for those that are not analysed unless they are asked for.
 
         Raises:
             NetworkError: NaN or infinity in the weights; a device that is not there.
@@ -126,17 +130,13 @@ class Network:
         self.preprocessing, self.weights_sha256 = preprocessing, weights_sha256
         self.device = chosen_device(device)
         self.model = model.to(self.device).eval().requires_grad_(False)
-        self._paths = dict(layers)
+        self.layers, self.further_layers = tuple(layers), tuple(further_layers or ())
+        self._paths = {**layers, **(further_layers or {})}
         for module in self.model.modules():
             if getattr(module, "inplace", False):
                 cast(
                     Any, module
                 ).inplace = False  # an in-place rectifier would overwrite the activations of the layer before it
-
-    @property
-    def layers(self) -> tuple[str, ...]:
-        """Names of the layers, from input to output."""
-        return tuple(self._paths)
 
     @property
     def input_px(self) -> int:
@@ -262,7 +262,7 @@ class Network:
         unknown = [layer for layer in layers if layer not in self._paths]
         if unknown:
             raise NetworkError(
-                f"network {self.name}: no layer {', '.join(map(repr, unknown))}; it has {', '.join(self.layers)}"
+                f"network {self.name}: no layer {', '.join(map(repr, unknown))}; it has {', '.join(self._paths)}"
             )
         heard: dict[str, Tensor] = {}
 
@@ -303,8 +303,13 @@ def chosen_device(device: str | torch.device = "auto") -> torch.device:
     return found
 
 
-def refuse_bad_weights(name: str, state: Mapping[str, Tensor]) -> None:
+def refuse_bad_weights(name: str, state: Mapping[str, Tensor], path: Path | None = None) -> None:
     """Raise when a weight is NaN or infinite.
+
+    Args:
+        name: the network's.
+        state: its weights.
+        path: of the file that they come from.
 
     Raises:
         NetworkError: with the tensors concerned.
@@ -312,6 +317,39 @@ def refuse_bad_weights(name: str, state: Mapping[str, Tensor]) -> None:
     bad = [key for key, value in state.items() if value.is_floating_point() and not torch.isfinite(value).all()]
     if bad:
         raise NetworkError(
-            f"network {name}: NaN or infinity in its weights ({', '.join(bad[:4])}{', …' if len(bad) > 4 else ''}); "
+            f"network {name}: NaN or infinity in its weights{f' {path}' if path else ''} "
+            f"({', '.join(bad[:4])}{', …' if len(bad) > 4 else ''}); "
             "the file is damaged or training diverged: get it anew or train again"
         )
+
+
+def refuse_other_weights(name: str, expected: Mapping[str, Tensor], state: Mapping[str, Tensor], path: Path) -> None:
+    """Raise when the weights of a file are not a network's: other tensors, or tensors of other shapes.
+
+    Args:
+        name: the network's.
+        expected: weights as the network has them.
+        state: weights of the file.
+        path: of the file.
+
+    Raises:
+        NetworkError: with the first tensors concerned, what was found and what is expected.
+    """
+    # files from before 2018 do not count the batches that a normalisation has seen
+    wrong = [f"lacks {key}" for key in expected if key not in state and not key.endswith("num_batches_tracked")]
+    wrong += [f"has {key}, which this network has not" for key in state if key not in expected]
+    wrong += [
+        f"{key} is {_shape(value)}, expected {_shape(expected[key])}"
+        for key, value in state.items()
+        if key in expected and value.shape != expected[key].shape
+    ]
+    if wrong:
+        more = f"; and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise NetworkError(
+            f"network {name}: the weights {path} are not of this network: {'; '.join(wrong[:3])}{more}. "
+            "Give a file of this network, or name the network that the file is of"
+        )
+
+
+def _shape(value: Tensor) -> str:
+    return " x ".join(map(str, value.shape)) or "a number"

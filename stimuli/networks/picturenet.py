@@ -14,13 +14,15 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from stimuli.networks.names import PICTURENET_LAYERS, PICTURENET_POOLS
 from stimuli.networks.network import Preprocessing
 
 INPUT_PX = 128
 PREPROCESSING = Preprocessing(INPUT_PX, INPUT_PX, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
 CONVOLUTIONS = ("conv1", "conv2", "conv3", "conv4", "conv5")
 # As in Caffe, where rectification is in place, the activations of a layer are the rectified ones; fc8 is the logits.
-LAYERS = {**{f"conv{i}": f"relu{i}" for i in range(1, 6)}, "fc6": "relu6", "fc7": "relu7", "fc8": "fc8"}
+LAYERS = {name: "fc8" if name == "fc8" else f"relu{name[-1]}" for name in PICTURENET_LAYERS}
+POOLS = {name: name for name in PICTURENET_POOLS}
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
 
-from stimuli.networks.network import NetworkError
+from stimuli.networks.network import NetworkError, refuse_bad_weights, refuse_other_weights
 from stimuli.networks.picturenet import Widths, picturenet, widths_of
 
 FORMAT = 1
@@ -73,11 +73,10 @@ def read_picturenet(path: Path) -> tuple[nn.Sequential, Inscription]:
     if says.get("format") != FORMAT:
         raise NetworkError(f"{path}: weights format {says.get('format')}, this version reads {FORMAT}; update foolscan")
     inscription = Inscription(tuple(says["labels"]), widths_of(says["widths"]), int(says["seed"]))
+    refuse_bad_weights("picturenet", tensors, path)
     model = picturenet(len(inscription.labels), inscription.widths)
-    try:
-        model.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise NetworkError(f"{path}: weights do not fit the plan it states: {error}") from error
+    refuse_other_weights("picturenet", model.state_dict(), tensors, path)
+    model.load_state_dict(tensors)
     return model.eval(), inscription
 
 

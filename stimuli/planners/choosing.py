@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from protocols.problems import FoolscanError
-from stimuli.networks.network import Network
+from protocols.problems import FoolscanError, near
 from stimuli.pictures import PictureCategory
+
+if TYPE_CHECKING:  # what can be checked without a network is checked without torch
+    from stimuli.networks.network import Network
 
 
 def wrong_classes(
@@ -31,7 +34,7 @@ def wrong_classes(
     Raises FoolscanError when there is no class of the other animacy, or the rule gives a category its own class.
     """
     if rule == "other_animacy":
-        return [_other_animacy(category, categories) for category in categories]
+        return of_other_animacy(categories)
     if rule == "least_likely":
         orders = list(np.argsort(posteriors, axis=1, kind="stable"))
     else:
@@ -40,6 +43,49 @@ def wrong_classes(
         tuple(network.labels[int(index)] for index in order if network.labels[int(index)] != category.network_class)
         for category, order in zip(categories, orders, strict=True)
     ]
+
+
+def of_other_animacy(categories: Sequence[PictureCategory]) -> list[tuple[str, ...]]:
+    """For each category the classes of the other animacy, in order of preference.
+
+    Raises FoolscanError when there is none, or when an animal and something else have one class.
+    """
+    return [_other_animacy(category, categories) for category in categories]
+
+
+def with_named(
+    orders: Sequence[tuple[str, ...]], categories: Sequence[PictureCategory], named: Mapping[str, str]
+) -> list[tuple[str, ...]]:
+    """The orders of preference with the classes that the study file names for single categories put first.
+
+    orders     : (n_categories,), by rule.
+    categories : (n_categories,).
+    named      : category -> wrong class.
+    """
+    return [
+        (named[category.name], *(label for label in order if label != named[category.name]))
+        if category.name in named
+        else order
+        for category, order in zip(categories, orders, strict=True)
+    ]
+
+
+def wrongly_named(
+    named: Mapping[str, str], categories: Sequence[PictureCategory], labels: Sequence[str]
+) -> Iterator[tuple[str, str, str]]:
+    """What is wrong with wrong classes that a study file names: (category, found, allowed) of each.
+
+    named  : category -> wrong class.
+    labels : (n_classes,), the network's.
+    """
+    known = {category.name: category.network_class for category in categories}
+    for category, label in named.items():
+        if category not in known:
+            yield category, f"the category {category!r}{near(category, known)}", "a category of the study"
+        elif label == known[category]:
+            yield category, f"{label!r}, which is the class of {category} itself", "another class"
+        elif label not in labels:
+            yield category, f"{label!r}{near(label, labels)}", f"one of the {len(labels)} classes of the network"
 
 
 def _other_animacy(category: PictureCategory, categories: Sequence[PictureCategory]) -> tuple[str, ...]:

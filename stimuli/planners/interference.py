@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from protocols.image_sets import AdversarialInterferenceRecipe
 from stimuli.judging import Judged
+from stimuli.planners.ascents import ascent
 from stimuli.planners.planner import RecipePlanner, Verdict, Wanted, is_named
 from stimuli.synthesis.constraints import LInfBall
 from stimuli.synthesis.engine import Job, Method, Outcome
-from stimuli.synthesis.objectives import LogOdds, Near, Objective
 from stimuli.synthesis.optimisers import NormalisedGradient
 from stimuli.synthesis.starts import from_image, within_ball
 from stimuli.synthesis.stopping import StopRule
@@ -28,9 +28,7 @@ class InterferencePlanner(RecipePlanner[AdversarialInterferenceRecipe]):
     @property
     def method(self) -> Method:
         """Normalised gradient steps within the ball."""
-        objective: Objective = LogOdds(self.network)
-        if self.recipe.source_weight:
-            objective = Near(objective)
+        objective = ascent(self.recipe.ascends, self.network, self.recipe.source_weight)
         return Method(objective, LInfBall(), NormalisedGradient(self.recipe.step))
 
     def is_last(self, attempt: int) -> bool:

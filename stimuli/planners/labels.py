@@ -13,6 +13,7 @@ from stimuli.networks.network import Network
 from stimuli.planners.planner import RecipePlanner, Verdict, Wanted, is_named
 from stimuli.synthesis.constraints import Constraint, LInfBall, PixelRange
 from stimuli.synthesis.engine import Job, Method, Outcome
+from stimuli.synthesis.ensembles import MeanOf
 from stimuli.synthesis.lbfgsb import BoxLbfgs
 from stimuli.synthesis.objectives import CrossEntropy, LogPosterior, MeanLogPosterior, Near, Objective, Vote
 from stimuli.synthesis.optimisers import NormalisedGradient, Optimiser, SignGradient
@@ -93,10 +94,15 @@ class LabelPlanner(RecipePlanner[LabelAdversaryRecipe]):
 
     def _objective(self) -> Objective:
         if self.away:
-            return CrossEntropy(self.network)
-        if len(self.ensemble) < 2:
-            return LogPosterior(self.ensemble[0] if self.ensemble else self.network)
-        return Vote(self.ensemble) if self.recipe.ensemble == "vote" else MeanLogPosterior(self.ensemble)
+            return MeanOf(tuple(CrossEntropy(network) for network in self.attacked))
+        if len(self.attacked) == 1:
+            return LogPosterior(self.attacked[0])
+        return Vote(self.attacked) if self.recipe.ensemble == "vote" else MeanLogPosterior(self.attacked)
+
+    @property
+    def attacked(self) -> tuple[Network, ...]:
+        """The networks that are to be fooled."""
+        return self.ensemble or (self.network,)
 
     def target(self, wanted: Wanted, attempt: int, named: str) -> str:
         """The wrong class; away from the source's own, the class that the network gives."""
@@ -141,10 +147,18 @@ class LabelPlanner(RecipePlanner[LabelAdversaryRecipe]):
         return outcome.image if best is None else best
 
     def verdict(self, wanted: Wanted, attempt: int, judged: Judged) -> Verdict:
-        """The target is named, or the source's own class is not."""
+        """The target is named, or the source's own class is not: by every network, or in a vote by more than half."""
+        fooled = [self._fools(network, wanted, judged) for network in self.attacked]
+        return Verdict(2 * sum(fooled) > len(fooled) if self.recipe.ensemble == "vote" else all(fooled))
+
+    def _fools(self, network: Network, wanted: Wanted, judged: Judged) -> bool:
+        if network is not self.network:
+            (row,) = network.probabilities(judged.image[None])
+            label, confidence = network.labels[int(row.argmax())], float(row[network.label_index(wanted.targets[0])])
+            judged = replace(judged, label=label, largest=float(row.max()), confidence=confidence)
         if self.away:
-            return Verdict(judged.label != wanted.category.network_class)
-        return Verdict(is_named(judged, wanted.targets[0], self.recipe.confidence))
+            return judged.label != wanted.category.network_class
+        return is_named(judged, wanted.targets[0], self.recipe.confidence)
 
 
 def not_rounded(attack: str) -> bool:

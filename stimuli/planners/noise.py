@@ -8,10 +8,10 @@ import numpy as np
 
 from protocols.image_sets import AdversarialNoiseRecipe, NoiseRecipe
 from stimuli.judging import Judged
+from stimuli.planners.ascents import ascent
 from stimuli.planners.planner import RecipePlanner, Verdict, Wanted, is_named
 from stimuli.synthesis.constraints import PixelRange
 from stimuli.synthesis.engine import Job, Method
-from stimuli.synthesis.objectives import LogOdds, Near, Objective, Posterior
 from stimuli.synthesis.optimisers import Adam, NguyenRule, NormalisedGradient, Optimiser
 from stimuli.synthesis.starts import ByteImage, mean_image, with_noise
 from stimuli.synthesis.stopping import StopRule
@@ -27,16 +27,14 @@ class NoisePlanner(RecipePlanner[AdversarialNoiseRecipe]):
     @property
     def method(self) -> Method:
         """Steps by the recipe's rule, within the pixel range."""
-        nguyen = self.recipe.rule == "nguyen2015"
-        objective: Objective = Posterior(self.network) if nguyen else LogOdds(self.network)
-        if self.recipe.mean_weight:
-            objective = Near(objective)
+        recipe = self.recipe
+        climbs = "posterior" if recipe.rule == "nguyen2015" else recipe.ascends
         rules: dict[str, Optimiser] = {
-            "normalised": NormalisedGradient(self.recipe.step),
-            "nguyen2015": NguyenRule(),
-            "adam": Adam(self.recipe.step),
+            "normalised": NormalisedGradient(recipe.step),
+            "nguyen2015": NguyenRule(recipe.rise, recipe.late_rise, recipe.decay),
+            "adam": Adam(recipe.step),
         }
-        return Method(objective, PixelRange(), rules[self.recipe.rule])
+        return Method(ascent(climbs, self.network, recipe.mean_weight), PixelRange(), rules[recipe.rule])
 
     def first(self, wanted: Wanted, attempt: int) -> Job:
         """From the network's mean image and noise of this attempt's seed."""

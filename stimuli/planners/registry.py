@@ -65,5 +65,6 @@ def planner_for(recipe: Recipe, network: Network, study_seed: int, load: Load) -
 
 
 def _refuse_unknown_layer(network: Network, layer: str) -> None:
-    if layer not in network.layers:
-        raise FoolscanError(f"layer: found {layer!r}; {network.name} has {', '.join(network.layers)}")
+    known = (*network.layers, *network.further_layers)
+    if layer not in known:
+        raise FoolscanError(f"layer: found {layer!r}; {network.name} has {', '.join(known)}")
