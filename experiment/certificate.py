@@ -257,6 +257,11 @@ def _remarks_on_pulses(journal: Journal, pulses: PulseReport) -> list[str]:
             "; ".join(part for part in (gaps, why) if part) or "was the first missed, or did the scanner stop early?"
         )
         found.append(f"{pulses.seen} pulses for {expected} expected: {reason}")
+    if pulses.off_grid:
+        which = (
+            "; each counts for the volume that has no other. Is the first, with which the plan began, to be trusted?"
+        )
+        found.append(f"{_count(pulses.off_grid, 'pulse')} a quarter of an interval or more off the grid{which}")
     planned_tr_s = journal.header["scan"]["tr_s"]
     if pulses.tr_s is not None and abs(pulses.tr_s / planned_tr_s - 1.0) > TR_TOLERANCE:
         found.append(f"pulses came every {pulses.tr_s:.4f} s; scan.tr_s of the study is {planned_tr_s:g}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -111,9 +111,9 @@ def figures_of(certificate: Certificate, frame_s: float) -> list[Figure]:
         ),
         Figure(
             "pulses" if certificate.pulses_expected > 1 else "start signal",
-            f"{certificate.pulses_seen} of {certificate.pulses_expected}",
-            f"{pulses.missed + pulses.lacking} missing · {pulses.extra} extra · {pulses.early + pulses.late} off time",
-            certificate.pulses_seen == certificate.pulses_expected,
+            f"{pulses.seen} of {pulses.expected}",
+            " · ".join(_beside_pulses(certificate)),
+            pulses.seen == pulses.expected,
         ),
         Figure("scanner clock", drift, " · ".join(part for part in (f"TR {tr}", jitter) if part)),
         Figure(
@@ -123,6 +123,17 @@ def figures_of(certificate: Certificate, frame_s: float) -> list[Figure]:
             not any("no response" in remark for remark in certificate.remarks),
         ),
     ]
+
+
+def _beside_pulses(certificate: Certificate) -> Iterator[str]:
+    pulses = certificate.pulses
+    if pulses.expected != certificate.pulses_expected:
+        yield f"{certificate.pulses_expected} planned"
+    yield f"{pulses.missed + pulses.lacking} missing"
+    yield f"{pulses.extra} extra"
+    yield f"{pulses.early + pulses.late} off time"
+    if pulses.off_grid:
+        yield f"{pulses.off_grid} off the grid"
 
 
 def _shortened(remark: str) -> str:

@@ -11,16 +11,18 @@ import numpy as np
 
 from experiment.events import Event
 from experiment.journal import Journal
-from experiment.pulse_judge import PulseJudge
-from experiment.pulse_report import scan_of
-from experiment.triggers import Pulse
+from experiment.pulse_report import judged_pulses, scan_of
 
 INK, FAINT, BAND = "#20262e", "#c9ced6", "#eef1f5"
 RIGHT, WRONG, NEITHER, MISSED = "#0a7d3c", "#c2182b", "#3568b0", "#b07400"
-CELL_COLOURS = {"on time": "#3a9c68", "early": "#b07400", "late": "#b07400", "missing": "#c2182b"}
+Cell = Literal["on time", "early", "late", "off grid", "missing", "not awaited"]
+CELL_COLOURS: dict[Cell, str] = {
+    **dict.fromkeys(("early", "late", "off grid"), "#b07400"),
+    "on time": "#3a9c68",
+    "missing": "#c2182b",
+    "not awaited": FAINT,
+}
 FONT = "font-family='DejaVu Sans, Arial, sans-serif' font-size='9'"
-# Symbols as well as colours: not everybody tells red from green.
-Cell = Literal["on time", "early", "late", "missing"]
 
 
 @dataclass(frozen=True)
@@ -91,16 +93,13 @@ def interval_plot(journal: Journal, frame_s: float) -> str | None:
 
 
 def pulse_cells(journal: Journal) -> list[Cell]:
-    """One cell per volume that was expected: its pulse was on time, early, late, or missing."""
-    scan = scan_of(journal)
-    judge = PulseJudge(scan)
-    cells: list[Cell] = ["missing"] * -(-judge.expected // scan.slices)
-    for record in journal.of("pulse"):
-        said = judge.pulse(Pulse(record["t_s"], record["t_s"]))
-        place = said["n"] // scan.slices
-        if said["verdict"] != "extra" and 0 <= place < len(cells):
-            verdict = said["verdict"]
-            cells[place] = verdict if verdict in ("early", "late") else "on time"
+    """One cell per volume of the plan: how its pulse came; the run may have ended before it was awaited."""
+    slices, pulses = scan_of(journal).slices, judged_pulses(journal)
+    cells: list[Cell] = ["missing"] * -(-pulses.awaited // slices)
+    cells += ["not awaited"] * (-(-pulses.planned // slices) - len(cells))
+    for number, verdict in pulses.verdicts.items():
+        if 0 <= number // slices < len(cells):
+            cells[number // slices] = verdict if verdict in ("early", "late", "off grid") else "on time"
     return cells
 
 
@@ -121,7 +120,7 @@ def pulse_plot(cells: Sequence[Cell]) -> str:
     parts = []
     for place, cell in enumerate(cells):
         x, y = (place % per_row) * (size + gap), (place // per_row) * (size + gap)
-        if cell == "missing":
+        if cell in ("missing", "not awaited"):
             parts.append(
                 f"<rect x='{x + 0.5:.1f}' y='{y + 0.5:.1f}' width='{size - 1:.1f}' height='{size - 1:.1f}' fill='none' "
                 f"stroke='{CELL_COLOURS[cell]}'/>"

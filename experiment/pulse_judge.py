@@ -9,12 +9,14 @@ from typing import Any, Literal, Protocol
 
 from experiment.scan import Per, ScanTimes
 
-Verdict = Literal["on time", "early", "late", "extra", "after gap"]
+Verdict = Literal["on time", "early", "late", "off grid", "extra", "after gap"]
 
 # A pulse this far from its time is early or late: what a scanner's clock and a good interface never do.
 TOLERANCE_S, TOLERANCE_SHARE = 0.010, 0.01
-# Farther than this share of an interval from the grid, it is no pulse of the grid: noise on the line, or a bounce.
+# Farther than this share of an interval from the grid, its number is not to be told: a pulse far off its time, or noise.
 OFF_GRID_SHARE = 0.25
+# Sooner than this share of an interval after the pulse before, it is no volume's: noise on the line, or a bounce.
+EXTRA_SHARE = 0.5
 # The scanner has stopped when nothing came for this many intervals, and no less than this many TRs.
 STOPPED_AFTER, STOPPED_AFTER_TR = 2.5, 1.5
 # So many pulses at an even distance that is off the plan's by this share are the scanner's TR, not jitter.
@@ -92,6 +94,7 @@ class PulseJudge:
         self._last_n = -1
         self._recent: deque[float] = deque(maxlen=EVEN_PULSES)
         self._stray_s: float | None = None
+        self._strays = 0
         self._stopped = False
         self._finished = False
         self._warned: set[float] = set()
@@ -112,7 +115,8 @@ class PulseJudge:
         """What is to be said of a pulse.
 
         Returns n (its number on the planned grid, from 0), verdict, missed (how many are lacking since the one before),
-        error_s (how far it is from where the pulses before it put it), and tr_s (the TR so far, when there is one).
+        error_s (how far it is from where the pulses before it put it), and tr_s (the TR so far, when there is one). A pulse
+        that is off the grid may be a volume's or noise; as long as it can be that of a volume, this one is not missed.
         """
         t_s = pulse.t_s
         if self._first_s is None:
@@ -131,7 +135,7 @@ class PulseJudge:
         if abs(error_s) >= OFF_GRID_SHARE * self._interval_s:
             before_s, self._stray_s = self._stray_s, t_s
             if before_s is None or abs(t_s - before_s - self._interval_s) > self._tolerance_s:
-                return self._extra(max(number, 0), error_s)
+                return self._off_grid(max(number, 0), error_s)
             self._tell(t_s, "shifted", shift_s=round(error_s, 6))
             return self._accepted(max(number, self._last_n + 1), t_s, error_s, restart=True)
         if number <= self._last_n or number >= self.expected:
@@ -170,7 +174,7 @@ class PulseJudge:
         return number, t_s - self._line.at(number, slope_s)
 
     def _accepted(self, number: int, t_s: float, error_s: float, *, restart: bool = False) -> dict[str, Any]:
-        missed = number - self._last_n - 1
+        missed = max(0, number - self._last_n - 1 - self._strays)
         if self._stopped:
             self._tell(t_s, "resumed", missed=missed)
             self._stopped = False
@@ -178,13 +182,20 @@ class PulseJudge:
             self._line = Line(count=0)
         if restart or abs(error_s) <= self._tolerance_s:
             self._line.add(number, t_s)
-        self._last_n, self._last_s, self._stray_s = number, t_s, None
+        self._last_n, self._last_s, self._stray_s, self._strays = number, t_s, None, 0
         verdict: Verdict = "on time"
         if missed:
             verdict = "after gap"
         elif abs(error_s) > self._tolerance_s:
             verdict = "late" if error_s > 0 else "early"
         return self._record(number, verdict, missed, error_s)
+
+    def _off_grid(self, number: int, error_s: float) -> dict[str, Any]:
+        before_s, t_s = list(self._recent)[-2:]
+        if t_s - before_s <= EXTRA_SHARE * self._interval_s or number >= self.expected:
+            return self._extra(number, error_s)
+        self._strays += 1
+        return self._record(number, "off grid", 0, error_s)
 
     def _extra(self, number: int, error_s: float) -> dict[str, Any]:
         return self._record(number, "extra", 0, error_s)

@@ -10,9 +10,14 @@ from typing import Literal
 import numpy as np
 
 from experiment.journal import Journal
-from experiment.pulse_judge import EVEN_PULSES, UNPLANNED_SHARE, PulseJudge, silence_s
+from experiment.pulse_judge import EVEN_PULSES, UNPLANNED_SHARE, PulseJudge, Verdict, silence_s
 from experiment.scan import ScanTimes
 from experiment.triggers import Pulse
+
+# So many volumes may begin unheard; more are likelier to be lacking because the scanner stopped: the likelier comes first.
+FEW_VOLUMES = 3
+# Pulses that are due this short before a run was cut off, s, may be late: they are not awaited yet.
+UNHEARD_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -47,10 +52,11 @@ class PulseReport:
     """The pulses of a run, judged together.
 
     expected     : pulses that the plan expects until the run ended.
-    seen         : pulses of the grid that came; `extra` ones not counted.
+    seen         : pulses that stand for a volume each; `extra` ones not counted.
+    off_grid     : of these, those that came so far off their time that they only stand for a volume that has no other.
     missed       : lacking between the first and the last one seen.
     lacking      : lacking at the beginning or the end: which of both cannot be known from the pulses (`hypotheses`).
-    jitter_s     : SD of the pulses around the line through them, s; `jitter_max_s` the farthest one.
+    jitter_s     : SD of the pulses on the grid around the line through them, s; `jitter_max_s` the farthest one.
     tr_s         : slope of that line, s of the stimulus clock per TR; `tr_se_s` its standard error.
     drift_ppm    : how much faster the scanner's clock runs than the stimulus clock, taking the planned TR as the scanner's
                    second hand, millionths; `drift_se_ppm` its standard error.
@@ -73,49 +79,113 @@ class PulseReport:
     drift_se_ppm: float | None
     stops: tuple[float, ...]
     hypotheses: tuple[Hypothesis, ...]
+    off_grid: int = 0
+
+
+@dataclass(frozen=True)
+class JudgedPulses:
+    """The pulses of a run, each counted once.
+
+    planned, awaited : pulses of the whole plan, and of these due until the run ended.
+    numbers, kept_s  : number on the grid and time, s, of each pulse that has its place there.
+    verdicts         : number -> verdict, for each number that a pulse stands for.
+    extra            : pulses that stand for no volume.
+    """
+
+    planned: int
+    awaited: int
+    numbers: tuple[int, ...]
+    kept_s: tuple[float, ...]
+    verdicts: dict[int, Verdict]
+    extra: int
+
+    @property
+    def missed(self) -> int:
+        """Numbers between the first and the last on the grid for which no pulse stands."""
+        return sum(number not in self.verdicts for number in range(max(self.numbers, default=0)))
+
+    @property
+    def lacking(self) -> int:
+        """Numbers awaited after the last on the grid for which no pulse stands."""
+        first = max(self.numbers) + 1 if self.numbers else 0
+        return sum(number not in self.verdicts for number in range(first, self.awaited))
+
+
+def judged_pulses(journal: Journal) -> JudgedPulses:
+    """A journal's pulses, complete or cut off, judged anew, from their stamps alone.
+
+    A pulse off the grid stands for a volume if there is one without a pulse of its own between its neighbours on the grid.
+    """
+    scan = scan_of(journal)
+    stamps_s = [float(record["t_s"]) for record in journal.of("pulse")]
+    judge = PulseJudge(_as_it_was(scan, stamps_s))
+    numbers, kept_s, verdicts, extra = [], [], dict[int, Verdict](), 0
+    strays: list[int] = []
+    last = -1
+    for t_s in stamps_s:
+        said = judge.pulse(Pulse(t_s, t_s))
+        if said["verdict"] == "extra":
+            extra += 1
+        elif said["verdict"] == "off grid":
+            strays.append(said["n"])
+        else:
+            extra += _placed(strays, range(last + 1, said["n"]), verdicts)
+            strays, last = [], said["n"]
+            numbers.append(said["n"])
+            kept_s.append(t_s)
+            verdicts[said["n"]] = said["verdict"]
+    awaited = judge.expected
+    if not journal.complete:
+        heard_s = _heard_until_s(journal) - UNHEARD_S - stamps_s[0] if stamps_s else -1.0
+        awaited = min(awaited, max(last + 1, 1 + int(heard_s / scan.pulse_interval_s) if heard_s > 0 else 0))
+    extra += _placed(strays, range(last + 1, max(awaited, last + 1)), verdicts)
+    return JudgedPulses(judge.expected, awaited, tuple(numbers), tuple(kept_s), verdicts, extra)
+
+
+def _placed(strays: Sequence[int], gap: range, verdicts: dict[int, Verdict]) -> int:
+    """Give pulses off the grid the numbers of a gap, each its own if that is free; returns how many find no place."""
+    left = 0
+    for number in strays:
+        free = [place for place in gap if place not in verdicts]
+        if free:
+            verdicts[number if number in free else free[0]] = "off grid"
+        left += not free
+    return left
+
+
+def _heard_until_s(journal: Journal) -> float:
+    """Until when each pulse that came has been written down: a flip's are, before the next one's record."""
+    flips = journal.of("flip")
+    return float(flips[-2]["t_s"]) if journal.end is None and len(flips) > 1 else _end_s(journal)
+
+
+def _end_s(journal: Journal) -> float:
+    flips = journal.of("flip")
+    return float(flips[-1]["t_s"]) if flips else 0.0
 
 
 def pulse_report(journal: Journal) -> PulseReport:
     """The report on a journal's pulses, complete or cut off; it judges them anew, from their stamps alone."""
-    scan = scan_of(journal)
-    stamps_s = [float(record["t_s"]) for record in journal.of("pulse")]
-    flips = journal.of("flip")
-    end_s = float(flips[-1]["t_s"]) if flips else 0.0
-    judge = PulseJudge(_as_it_was(scan, stamps_s))
-    verdicts, numbers, kept_s, stops = [], [], [], []
-    missed = 0
-    for t_s in stamps_s:
-        said = judge.pulse(Pulse(t_s, t_s))
-        verdicts.append(said["verdict"])
-        if said["verdict"] != "extra":
-            missed += said["missed"]
-            numbers.append(said["n"])
-            kept_s.append(t_s)
-    for number, (before_s, after_s) in zip(numbers, pairwise([*kept_s, end_s]), strict=True):
-        if after_s - before_s > silence_s(scan) and number < judge.expected - 1:
-            stops.append(round(before_s - kept_s[0], 6))
-    expected = judge.expected
-    if not journal.complete and kept_s:
-        expected = min(expected, 1 + int((end_s - kept_s[0]) / scan.pulse_interval_s))
-    lacking = max(0, expected - 1 - numbers[-1]) if numbers else expected
-    line = _line(np.array(numbers), np.array(kept_s), scan)
+    scan, pulses, stops = scan_of(journal), judged_pulses(journal), []
+    for number, (before_s, after_s) in zip(pulses.numbers, pairwise([*pulses.kept_s, _end_s(journal)]), strict=True):
+        if after_s - before_s > silence_s(scan) and number + 1 not in pulses.verdicts and number < pulses.planned - 1:
+            stops.append(round(before_s - pulses.kept_s[0], 6))
+    told = list(pulses.verdicts.values())
+    line = _line(np.array(pulses.numbers), np.array(pulses.kept_s), scan)
     return PulseReport(
-        expected=expected,
-        seen=len(kept_s),
-        extra=verdicts.count("extra"),
-        missed=missed,
-        lacking=lacking,
-        early=verdicts.count("early"),
-        late=verdicts.count("late"),
+        expected=pulses.awaited,
+        seen=len(told),
+        extra=pulses.extra,
+        missed=pulses.missed,
+        lacking=pulses.lacking,
+        early=told.count("early"),
+        late=told.count("late"),
         tr_planned_s=scan.tr_s,
         stops=tuple(stops),
-        hypotheses=_hypotheses(scan, lacking) if journal.complete and numbers else (),
+        hypotheses=_hypotheses(scan, pulses.lacking) if journal.complete and pulses.numbers else (),
+        off_grid=told.count("off grid"),
         **line,
     )
-
-
-FEW_VOLUMES = 3
-"""So many volumes may begin unheard; more are likelier to be lacking because the scanner stopped: the likelier comes first."""
 
 
 def scan_of(journal: Journal) -> ScanTimes:

@@ -11,10 +11,10 @@ from experiment.correct_onsets import RunPulses
 
 
 def pulse_table(runs: Sequence[RunPulses]) -> Table:
-    """One line for each run: pulses seen of those expected, missed, extra, TR, jitter and drift."""
+    """One line for each run: pulses seen of those expected, missed, extra, off the grid, TR, jitter and drift."""
     table = Table(title="Pulses", box=SIMPLE_HEAD, padding=0, show_edge=False)
     table.add_column("run", overflow="fold")
-    for name in ("seen", "missed", "extra", "lacking", "TR\ns", "jitter\nms", "drift\nppm"):
+    for name in ("seen", "missed", "extra", "off\ngrid", "lacking", "TR\ns", "jitter\nms", "drift\nppm"):
         table.add_column(name, justify="right", no_wrap=True)
     for item in runs:
         report = item.report
@@ -23,6 +23,7 @@ def pulse_table(runs: Sequence[RunPulses]) -> Table:
             f"{report.seen}/{report.expected}",
             str(report.missed),
             str(report.extra),
+            str(report.off_grid),
             str(report.lacking),
             _number(report.tr_s, ".5f"),
             _number(None if report.jitter_s is None else report.jitter_s * 1000, ".3f"),

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from experiment.journal import Record
+from experiment.operator.pulses import Pulses
+from experiment.pulse_judge import EXTRA_SHARE
 
 Phase = Literal["preparing", "waiting", "self-paced", "running", "complete", "aborted"]
 Level = Literal["note", "alarm"]
-EXTRA_SHARE = 0.5  # a pulse sooner than this share of a TR after the one before is no volume of its own
 
 
 @dataclass(frozen=True)
@@ -81,32 +82,6 @@ class ShownTrial:
 
 
 @dataclass(frozen=True)
-class Pulses:
-    """The scanner's pulses so far, with the running sums of a line through (number, time).
-
-    seen   : pulses that stand for a volume each; `extra` ones are not counted in.
-    number : place of the last one on the planned grid, from 0; missed pulses leave gaps.
-    """
-
-    seen: int = 0
-    extra: int = 0
-    missed: int = 0
-    number: int = 0
-    first_s: float = 0.0
-    last_s: float = 0.0
-    sum_x: float = 0.0
-    sum_y: float = 0.0
-    sum_xx: float = 0.0
-    sum_xy: float = 0.0
-
-    @property
-    def interval_s(self) -> float | None:
-        """Slope of the pulses' times over their numbers, s (least squares); None with fewer than two."""
-        spread = self.seen * self.sum_xx - self.sum_x**2
-        return (self.seen * self.sum_xy - self.sum_x * self.sum_y) / spread if self.seen > 1 and spread > 0 else None
-
-
-@dataclass(frozen=True)
 class Alert:
     """Something the operator should know.
 
@@ -134,7 +109,7 @@ class RunState:
     trial: int = 0
     showing: str = ""
     images: tuple[ShownTrial, ...] = ()
-    pulses: Pulses = Pulses()
+    pulses: Pulses = field(default_factory=Pulses)
     flips: int = 0
     late_flips: int = 0
     frames_dropped: int = 0
@@ -301,25 +276,18 @@ def _pulse(state: RunState, record: Record) -> RunState:
         pulses = replace(pulses, extra=pulses.extra + 1)
         text = f"{pulses.extra} extra pulse{'s' * (pulses.extra != 1)}: does the trigger line bounce?"
         return _tell(replace(state, pulses=pulses, phase=phase), "extra", Alert("note", text))
-    if not pulses.seen:
-        return replace(state, pulses=Pulses(seen=1, first_s=t_s, last_s=t_s), phase=phase)
-    gap = max(1, round((t_s - pulses.last_s) / interval_s))
-    number, x, y = pulses.number + gap, float(pulses.number + gap), t_s - pulses.first_s
-    pulses = replace(
-        pulses,
-        seen=pulses.seen + 1,
-        missed=pulses.missed + gap - 1,
-        number=number,
-        last_s=t_s,
-        sum_x=pulses.sum_x + x,
-        sum_y=pulses.sum_y + y,
-        sum_xx=pulses.sum_xx + x * x,
-        sum_xy=pulses.sum_xy + x * y,
-    )
+    if verdict == "off grid":
+        pulses = replace(pulses, strays=pulses.strays + 1)
+        text = f"a pulse came {1000 * float(record.get('error_s', 0.0)):+.0f} ms off its time: a volume's, or noise?"
+        return _tell(replace(state, pulses=pulses, phase=phase), "off grid", Alert("note", text))
+    missed_before = pulses.missed
+    pulses = pulses.after(t_s, interval_s)
+    if pulses.seen == 1:
+        return replace(state, pulses=pulses, phase=phase)
     told = tuple(item for item in state.told if item[0] != "scanner")
     state = replace(state, pulses=pulses, phase=phase, stopped=False, told=told)
-    if gap > 1:
-        text = f"{pulses.missed} pulse{'s' * (pulses.missed != 1)} missed, the last before volume {number + 1}"
+    if pulses.missed > missed_before:
+        text = f"{pulses.missed} pulse{'s' * (pulses.missed != 1)} missed, the last before volume {pulses.number + 1}"
         return _tell(state, "missed", Alert("alarm", text))
     return state
 

@@ -162,7 +162,7 @@ def _figures(state: RunState) -> RenderableType:
 
 def _volumes(state: RunState) -> tuple[str, str]:
     """Volumes seen of those expected; where one signal starts the run, whether it came."""
-    plan, seen = state.plan, state.pulses.seen
+    plan, seen = state.plan, state.pulses.volumes
     if plan is None or plan.pulses == 1:
         return "start signal", "came" if seen else "not yet"
     slices = max(1, round(plan.tr_s / plan.pulse_interval_s))
@@ -218,7 +218,7 @@ def plain_line(state: RunState, silent_s: float = 0.0) -> str:
         f"{plan.run}: {state.phase}",
         f"trial {state.trial}/{plan.n_trials}",
         *([f"{minutes(state.left_s)} left"] if plan.length_s else []),
-        f"pulses {state.pulses.seen}/{plan.pulses}",
+        f"pulses {state.pulses.volumes}/{plan.pulses}",
         f"dropped {state.frames_dropped}",
         f"no response {state.missed}",
         *([right] if right else []),

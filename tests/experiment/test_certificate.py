@@ -81,6 +81,35 @@ def test_a_hole_in_the_pulses_is_a_hole_in_the_grid():
     assert pulse_plot(cells).count("<rect") == 60
 
 
+def test_pulses_planned_after_a_cut_are_not_awaited_rather_than_missing():
+    cut = changed(list(FROZEN.records[:80]))
+    certificate = certificate_of(cut)
+    cells = pulse_cells(cut)
+    seen = certificate.pulses.seen
+    assert 1 < seen < 60
+    assert cells == ["on time"] * seen + ["not awaited"] * (60 - seen)
+    assert (certificate.pulses.missed, certificate.pulses.lacking) == (0, 0)
+    page = page_of(certificate, cut, HASHES)
+    assert f"{seen} of {seen}" in page
+    assert "60 planned · 0 missing" in page
+    assert "not awaited" in page
+    assert "not awaited" not in page_of(certificate_of(FROZEN), FROZEN, HASHES)
+    before = changed(list(FROZEN.records[:1]))
+    assert set(pulse_cells(before)) == {"not awaited"}
+
+
+def test_pulses_far_off_their_time_have_a_name_of_their_own():
+    records, count = [], 0
+    for record in FROZEN.records:
+        count += record["kind"] == "pulse"
+        records.append({**record, "t_s": record["t_s"] + 0.4} if record["kind"] == "pulse" and count == 21 else record)
+    journal = changed(records)
+    certificate = certificate_of(journal)
+    assert (certificate.pulses_seen, certificate.pulses.off_grid, certificate.pulses.extra) == (60, 1, 0)
+    assert certificate.remarks[0].startswith("1 pulse a quarter of an interval or more off the grid")
+    assert [place for place, cell in enumerate(pulse_cells(journal)) if cell == "off grid"] == [20]
+
+
 def test_a_participant_who_slept_makes_the_run_wanting():
     assert "no response in 12 of 12 stimulus trials" in remarks(without("press", *range(12)))
 

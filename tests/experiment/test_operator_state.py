@@ -174,6 +174,18 @@ def test_a_bouncing_trigger_is_a_note_and_no_volume():
     assert any("bounce" in alert.text for alert in alerts(state))
 
 
+def test_a_pulse_far_off_its_time_is_a_note_and_missed_by_nobody():
+    count, records = 0, []
+    for record in RECORDS:
+        count += record["kind"] == "pulse"
+        stray = record["kind"] == "pulse" and count == 20
+        moved = {"t_s": record["t_s"] + 0.4, "verdict": "off grid", "error_s": 0.4} if stray else {}
+        records.append({**record, **moved})
+    state = fold(records)
+    assert (state.pulses.volumes, state.pulses.off_grid, state.pulses.missed, state.pulses.extra) == (60, 1, 0, 0)
+    assert any("+400 ms off its time" in alert.text for alert in alerts(state))
+
+
 def test_a_participant_who_does_not_press_is_noticed():
     silent = [r for r in RECORDS if r["kind"] != "press"]
     assert "are the buttons connected" in texts(up_to(40, silent))

@@ -219,3 +219,40 @@ def test_lacking_slices_are_less_than_a_volume():
 def test_no_pulse_at_all_is_a_report_too():
     report = report_of([])
     assert (report.expected, report.seen, report.tr_s, report.hypotheses) == (20, 0, None, ())
+
+
+# --- pulses far off their time --------------------------------------------------------------------------------------
+
+
+def test_a_pulse_far_off_its_time_is_counted_once():
+    late = [2.0 * k + (0.8 if k in (5, 9) else 0.0) for k in range(20)]
+    said, _ = judged(late)
+    assert [number for number, verdict in enumerate(of(said, "verdict")) if verdict == "off grid"] == [5, 9]
+    assert of(said, "missed") == [0] * 20
+    report = report_of(late)
+    assert (report.seen, report.off_grid, report.extra, report.missed, report.lacking) == (20, 2, 0, 0, 0)
+    assert report.hypotheses == ()
+
+
+def test_the_last_pulse_far_off_its_time_does_not_lack():
+    report = report_of([*(2.0 * k for k in range(19)), 38.9])
+    assert (report.seen, report.off_grid, report.lacking, report.hypotheses) == (20, 1, 0, ())
+
+
+def test_a_pulse_between_two_that_are_there_stands_for_no_volume():
+    report = report_of(sorted([*(2.0 * k for k in range(20)), 11.1]))
+    assert (report.seen, report.off_grid, report.extra, report.missed, report.lacking) == (20, 0, 1, 0, 0)
+
+
+@settings(max_examples=60, deadline=None)
+@given(jitter_s=st.floats(0.0, 0.6), missed=st.sets(st.integers(1, 58), max_size=6), seed=st.integers(0, 1000))
+def test_however_much_they_jitter_each_pulse_and_each_volume_is_counted_once(
+    jitter_s: float, missed: set[int], seed: int
+):
+    rng = np.random.default_rng(seed)
+    times_s = np.sort(np.arange(60) * 2.0 + np.abs(rng.normal(0, jitter_s, 60)))
+    times_s -= times_s[0]
+    scan = ScanTimes(2.0, 0.0, 60, 0.0, 120.0)
+    report = report_of([times_s[k] for k in range(60) if k not in missed], scan=scan, end_s=130.0)
+    assert report.seen + report.extra == 60 - len(missed)
+    assert report.seen + report.missed + report.lacking == 60
