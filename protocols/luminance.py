@@ -29,6 +29,17 @@ def srgb_to_linear(level: np.ndarray | float) -> np.ndarray:
     return np.where(level <= 0.04045, level / 12.92, ((level + 0.055) / 1.055) ** 2.4)
 
 
+def linear_to_srgb(share: np.ndarray | float) -> np.ndarray:
+    """The sRGB level that stands for a share of the maximal luminance: the inverse of `srgb_to_linear`.
+
+    share : (…) in 0–1.
+
+    Returns (…) in 0–1.
+    """
+    share = np.asarray(share, dtype=np.float64)
+    return np.where(share <= 0.04045 / 12.92, share * 12.92, 1.055 * np.maximum(share, 0.0) ** (1 / 2.4) - 0.055)
+
+
 def linear_levels() -> np.ndarray:
     """For each 8-bit sRGB level the 8-bit level of the same luminance on a linearised display, (256,) uint8."""
     return np.rint(255.0 * srgb_to_linear(np.arange(256) / 255.0)).astype(np.uint8)

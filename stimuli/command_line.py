@@ -38,7 +38,7 @@ def make(study: StudyArgument, to: FolderOption, device: DeviceOption = "auto") 
 
 @app.command()
 def verify(study: StudyArgument, to: FolderOption, device: DeviceOption = "auto") -> None:
-    """Read every image again and compare it with the manifest: file, hash, size, class, confidence.
+    """Read every image again and compare it with the manifest: file, hash, size, class, confidence, change, criterion.
 
     Example: foolscan stimuli verify demo --to demo-study
     """
@@ -53,7 +53,11 @@ def verify(study: StudyArgument, to: FolderOption, device: DeviceOption = "auto"
         raise WorkWanting(
             "\n  ".join([f"{n_wrong} disagreements in {result.n_images} images:", *map(str, result.disagreements)])
         )
-    typer.echo(f"{result.n_images} images: file, hash, size, class and confidence are as the manifest says")
+    typer.echo(
+        f"{result.n_images} images: file, hash, size, class, confidence, change and criterion are as the manifest says"
+    )
+    for name, n_failures in result.expected_failures.items():
+        typer.echo(f"{name}: {n_failures} do not meet its criterion, as the study file says that some may not")
 
 
 @app.command("contact-sheet")
@@ -103,6 +107,35 @@ def export(
     with _progress() as tell:
         index = resample(loaded, place, StudyFolder(to), task=task, told=lambda done, n: tell(place.name, done, n, ""))
     typer.echo(index)
+
+
+@app.command("judge-export")
+def judge_export(
+    study: StudyArgument,
+    to: FolderOption,
+    rig: Annotated[str, typer.Option("--rig", help="a rig that comes with foolscan (rehearsal, desk), or a file")],
+    task: Annotated[str | None, typer.Option(help="the task that gives the size; else the analysed one")] = None,
+    device: DeviceOption = "auto",
+) -> None:
+    """Ask the network about the exported images: at the rig's pixels, and in its screen's light (needs torch).
+
+    Example: foolscan stimuli judge-export demo --rig rehearsal --to demo-study
+    """
+    from protocols.folder import StudyFolder
+    from protocols.rig import load_rig
+    from protocols.study import load_study
+    from stimuli.judge_export import judge_export as judge
+
+    loaded, place = load_study(study), load_rig(rig)
+    with _progress() as tell:
+        told = judge(
+            loaded, place, StudyFolder(to), device, task=task, told=lambda done, n: tell(place.name, done, n, "")
+        )
+    typer.echo(told.table)
+    typer.echo(told.sidecar)
+    typer.echo(f"rig {place.name}: {told.display}")
+    for line in told.summary:
+        typer.echo(line)
 
 
 @app.command()
