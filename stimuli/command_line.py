@@ -76,7 +76,7 @@ def contact_sheet(study: StudyArgument, to: FolderOption) -> None:
 
 @app.command()
 def activations(study: StudyArgument, to: FolderOption, device: DeviceOption = "auto") -> None:
-    """Save what the study's network computes for every image, layer by layer (HDF5).
+    """Save what networks compute for every image, and for the study's reference images, layer by layer (HDF5).
 
     Example: foolscan stimuli activations demo --to demo-study
     """
@@ -84,7 +84,10 @@ def activations(study: StudyArgument, to: FolderOption, device: DeviceOption = "
     from protocols.study import load_study
     from stimuli.activations import activations as save
 
-    typer.echo(save(load_study(study), StudyFolder(to), device))
+    with _progress() as tell:
+        written = save(load_study(study), StudyFolder(to), device, progress=tell)
+    for path in written:
+        typer.echo(path)
 
 
 @app.command()
@@ -161,32 +164,12 @@ def train(
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[str, int, int, str], None]]:
-    """A bar for each thing that is told of, on the terminal only."""
+def _progress() -> Iterator[Callable[..., None]]:
+    """Takes a `Progress`, or (what, done, in all, a note), and shows it: a live table on a terminal, lines elsewhere."""
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}", style="dim"),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as bars:
-        known: dict[str, int] = {}
+    from stimuli.progress import Progress
+    from stimuli.progress_view import shown
 
-        def tell(what: str, done: int, n_all: int, note: str) -> None:
-            if what not in known:
-                known[what] = bars.add_task(what, total=n_all, note=note)  # type: ignore[assignment]
-            bars.update(known[what], completed=done, total=n_all, note=note)  # type: ignore[arg-type]
-
-        yield tell
+    with shown(Console(stderr=True)) as tell:
+        yield lambda told, *counts: tell(Progress(told, *counts[:2]) if counts else told)

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from protocols.folder import StudyFolder, open_folder, read_json
-from protocols.image_sets import NetworkPlan
+from protocols.image_sets import NetworkPlan, PicturesRecipe
 from protocols.manifest import COLUMNS, Stimulus, in_set, write_manifest
 from protocols.problems import FoolscanError
 from protocols.provenance import write_sidecar
 from protocols.study import Study
+from stimuli.batch_shape import BatchShape, Torch, settled
 from stimuli.image_statistics import image_statistics
 from stimuli.judging import judge, own_labels
 from stimuli.networks.network import Network, NetworkError
 from stimuli.pictures import Pictures, animacy, pictures_of
 from stimuli.planners.choosing import wrong_classes
+from stimuli.planners.registry import planner_for
+from stimuli.progress import Tell
 from stimuli.records import only_maker
-from stimuli.workshop import Item, Progress, Workshop, someone_recorded
+from stimuli.synthesis.stopping import WHY
+from stimuli.trials import trials_of
+from stimuli.workshop import Item, Workshop, someone_recorded
 
-BATCH_SIZE = 8
 PACKAGES = ("numpy", "pillow", "torch", "torchvision")
 
 LoadNetwork = Callable[[NetworkPlan, Path, str], Network]
@@ -37,12 +41,14 @@ class MakeResult:
     manifest : its path.
     sidecar  : the JSON beside it.
     expected : sets of which some images may fail.
+    why      : stim_id -> why it does not meet its criterion, of all that do not.
     """
 
     stimuli: tuple[Stimulus, ...]
     manifest: Path
     sidecar: Path
     expected: tuple[str, ...] = ()
+    why: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def failures(self) -> tuple[Stimulus, ...]:
@@ -71,7 +77,9 @@ class MakeResult:
         lines = [f"{len(self.failures)} of {len(self.stimuli)} images do not meet their recipe's criterion:"]
         for s in self.failures:
             found = f"{s.network_label}, posterior of {s.target_class} {s.confidence:.4f}"
-            lines.append(f"  {s.stim_id}: {found}, after {s.attempts} attempts ({s.steps} steps in the last)")
+            attempts = f"{s.attempts} attempt{'s' if s.attempts > 1 else ''} ({s.steps} steps in the last)"
+            why = self.why.get(s.stim_id)
+            lines.append(f"  {s.stim_id}: {found}, after {attempts}{f': {why}' if why else ''}")
         return "\n".join(lines)
 
 
@@ -97,7 +105,7 @@ def make(
     folder: StudyFolder | Path,
     device: str = "auto",
     *,
-    progress: Progress | None = None,
+    progress: Tell | None = None,
     load: LoadNetwork = network_of,
 ) -> MakeResult:
     """Make every image set of a study, and the manifest.
@@ -115,28 +123,36 @@ def make(
     Raises FoolscanError or WorkWanting, before anything is written, for a network, class or picture that cannot be had.
     """
     plan = study.stimuli
-    tell = progress or (lambda *_: None)
+    tell = progress or (lambda _: None)
     pictures = pictures_of(study)
     network = load(plan.network, study.folder, device)
     second = load(plan.second_network, study.folder, device) if plan.second_network else None
     _refuse_unknown_classes(study, network, pictures)
+
+    def further(named: NetworkPlan) -> Network:
+        return load(named, study.folder, device)
+
+    planners = {
+        name: planner_for(recipe, network, study.seed, further)
+        for name, recipe in plan.sets.items()
+        if not isinstance(recipe, PicturesRecipe)
+    }
     root = folder if isinstance(folder, StudyFolder) else StudyFolder(Path(folder))
     open_folder(root.root, study.title)
     _refuse_to_replace_shown(study, root)
     with only_maker(root):
-        batch_size = plan.batch_size or BATCH_SIZE
-
-        def further(named: NetworkPlan) -> Network:
-            return load(named, study.folder, device)
-
-        workshop = Workshop(study, root, network, pictures, batch_size, further, tell)
+        machine = Torch(network.device, trials_of(planners.values(), network, pictures.categories[0], plan.size_px))
+        shape = settled(root, plan.batch_size, plan.size_px, network.device.type, machine)
+        workshop = Workshop(study, root, network, pictures, planners, shape, machine, tell)
         made = workshop.make()
         rows = [row for name in plan.sets for row in _rows(study, workshop, name, made[name], second)]
         manifest = write_manifest(root, rows)
         workshop.records.forget_all_but(row.stim_id for row in rows)
-        sidecar = _write_sidecar(study, root, network, second, pictures, batch_size)
+        items = [item.made for name in plan.sets for item in made[name]]
+        why = {item.stim_id: WHY[item.ended] for item in items if not item.success}
+        sidecar = _write_sidecar(study, root, network, second, pictures, shape, why)
     expected = tuple(name for name, recipe in plan.sets.items() if getattr(recipe, "failures_expected", False))
-    return MakeResult(tuple(rows), manifest, sidecar, expected)
+    return MakeResult(tuple(rows), manifest, sidecar, expected, why)
 
 
 def _refuse_unknown_classes(study: Study, network: Network, pictures: Pictures) -> None:
@@ -216,18 +232,25 @@ def _rows(study: Study, workshop: Workshop, name: str, items: Sequence[Item], se
 
 
 def _write_sidecar(
-    study: Study, folder: StudyFolder, network: Network, second: Network | None, pictures: Pictures, batch_size: int
+    study: Study,
+    folder: StudyFolder,
+    network: Network,
+    second: Network | None,
+    pictures: Pictures,
+    shape: BatchShape,
+    why: Mapping[str, str],
 ) -> Path:
-    size = study.stimuli.size_px
     parameters = {
         "study": study.name,
         "study_seed": study.seed,
         "stimuli": study.stimuli.model_dump(mode="json"),
-        "batch_shape": [batch_size, 3, size, size],
+        "batch_shape": list(shape.sides),
+        "batch_shape_stated_by": shape.stated_by,
         "device": str(network.device),
         "network": {"description": network.description, "sha256": network.weights_sha256},
         "second_network": {"description": second.description, "sha256": second.weights_sha256} if second else None,
         "judged_on": "the PNG read back from disk",
+        "failures": dict(why),
     }
     columns = {name: {"Description": text} for name, text in COLUMNS.items()}
     return write_sidecar(

@@ -13,8 +13,9 @@ from typing import Any
 from protocols.folder import StudyFolder, exclusive, read_json, write_json
 from protocols.problems import FoolscanError
 from protocols.provenance import sha256_of, sha256_of_bytes
+from stimuli.synthesis.stopping import Ended
 
-RECORD_FORMAT = 1
+RECORD_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Made:
     steps    : of the last attempt.
     seed     : of the last attempt.
     sha256   : of the file.
+    ended    : how the last attempt ended.
     """
 
     stim_id: str
@@ -35,6 +37,7 @@ class Made:
     steps: int
     seed: int
     sha256: str
+    ended: Ended
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ class Records:
     def forget_all_but(self, stim_ids: Iterable[str]) -> None:
         """Remove images that an earlier study left here, and their records; files of other origin stay."""
         kept = set(stim_ids)
-        for record in self.folder.derived("make").glob("*.json"):
+        for record in self.folder.derived("make").glob("*-*.json"):  # those of images; other files have no hyphen
             if record.stem not in kept:
                 (self.folder.stimuli / record.stem.split("-", 1)[0] / f"{record.stem}.png").unlink(missing_ok=True)
                 record.unlink()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,27 +12,26 @@ import numpy as np
 import torch
 
 from protocols.folder import StudyFolder, read_json
-from protocols.image_sets import ControlRecipe, FeatureAdversaryRecipe, PicturesRecipe, Recipe, made_from
+from protocols.image_sets import PicturesRecipe, Recipe, made_from
 from protocols.problems import FoolscanError
 from protocols.provenance import sha256_of_bytes
-from protocols.seeds import generator_for, seed_for
+from protocols.seeds import seed_for
 from protocols.study import Study
-from stimuli.image_files import read_rgb, write_png
+from stimuli.batch_shape import BatchShape, Machine, refuse_what_cannot_be_held, within_memory
+from stimuli.image_files import write_png
 from stimuli.judging import Judged, judge
 from stimuli.networks.network import Network
 from stimuli.pictures import PictureCategory, Pictures
-from stimuli.planners.choosing import guides, wrong_classes
+from stimuli.planners.asking import asked_for
 from stimuli.planners.planner import DrawnPlanner, EnginePlanner, Planner, Verdict, Wanted, attempt_id
-from stimuli.planners.registry import Load, planner_for
+from stimuli.progress import Progress, Tell
 from stimuli.records import Made, Records, engine_hash, recipe_hash
 from stimuli.synthesis.engine import Job, synthesise
 from stimuli.synthesis.starts import ByteImage
+from stimuli.synthesis.stopping import Ended
 
 RE_ATTEMPTS = 10
 """Pictures of a category that are tried until the network names one rightly."""
-
-Progress = Callable[[str, int, int, str], None]
-"""Told (what is made, images done, images in all, a note)."""
 
 
 @dataclass(frozen=True)
@@ -75,18 +74,19 @@ class Workshop:
         folder: StudyFolder,
         network: Network,
         pictures: Pictures,
-        batch_size: int,
-        load: Load,
-        tell: Progress,
+        planners: Mapping[str, EnginePlanner | DrawnPlanner],
+        shape: BatchShape,
+        machine: Machine,
+        tell: Tell,
     ) -> None:
         self.study, self.folder, self.network, self.pictures = study, folder, network, pictures
-        self.batch_size, self.load, self.tell = batch_size, load, tell
+        self.planners, self.shape, self.machine, self.tell = planners, shape, machine, tell
         self.records = Records(folder)
         self.facts: dict[str, Any] = {
             "study_seed": study.seed,
             "size_px": study.stimuli.size_px,
             "network_sha256": network.weights_sha256,
-            "batch_size": batch_size,
+            "batch_size": shape.n_images,
             "device": network.device.type,
             "torch": torch.__version__,
             "engine": engine_hash(),
@@ -94,7 +94,11 @@ class Workshop:
 
     def make(self) -> dict[str, list[Item]]:
         """Every set of the study, each after the one that it is made from."""
-        return {name: self._set(name, self.study.stimuli.sets[name]) for name in in_order(self.study.stimuli.sets)}
+        sets = self.study.stimuli.sets
+        for name in in_order(sets):
+            self.tell(Progress(name, 0, len(self.pictures.categories), begun=False))
+        with within_memory(self.shape, self.folder, self.network.device):
+            return {name: self._set(name, sets[name]) for name in in_order(sets)}
 
     def file(self, set_name: str, category: PictureCategory) -> Path:
         """Where an image stands."""
@@ -112,15 +116,20 @@ class Workshop:
 
     def _set(self, name: str, recipe: Recipe) -> list[Item]:
         categories = self.pictures.categories
-        if isinstance(recipe, PicturesRecipe):
-            items = []
-            for done, category in enumerate(categories):
-                self.tell(name, done, len(categories), "")
-                items.append(self._picture(name, category))
-            self.tell(name, len(categories), len(categories), "")
-            return items
-        planner = planner_for(recipe, self.network, self.study.seed, self.load)
-        return _SetInWork(self, name, recipe, planner).make(self._wanted(name, recipe))
+        if not isinstance(recipe, PicturesRecipe):
+            asked = asked_for(name, self.study, self.network, categories, self.file)
+            return _SetInWork(self, name, recipe, self.planners[name]).make(asked)
+        items: list[Item] = []
+        for category in categories:
+            self._tell(name, items)
+            items.append(self._picture(name, category))
+        self._tell(name, items)
+        return items
+
+    def _tell(self, name: str, items: Sequence[Item]) -> None:
+        failed = sum(not item.made.success for item in items)
+        restarts = sum(item.attempt for item in items)
+        self.tell(Progress(name, len(items), len(self.pictures.categories), failed, restarts))
 
     def _picture(self, name: str, category: PictureCategory) -> Item:
         """A regular image: the first of its category that the network names rightly."""
@@ -137,49 +146,9 @@ class Workshop:
                     break
             seed = seed_for(self.study.seed, f"picture/{category.name}")
             success = judged.label == category.network_class
-            made = Made(stim_id, success, attempt + 1, 0, seed, judged.sha256)
+            made = Made(stim_id, success, attempt + 1, 0, seed, judged.sha256, "tried")
             self.records.keep(made, recipe_sha256)
         return Item(None, None, category, made)
-
-    def _wanted(self, name: str, recipe: Recipe) -> list[Wanted]:
-        """What a recipe asks for, one image per category."""
-        categories, draws = self.pictures.categories, self._draws(name)
-        source_set = made_from(recipe) or ""
-        if isinstance(recipe, ControlRecipe):  # its source is the adversary's own
-            adversaries = source_set
-            source_set = made_from(self.study.stimuli.sets[adversaries]) or ""
-        sources = [read_rgb(self.file(source_set, category)) for category in categories]
-        targets: list[tuple[str, ...]] = [(category.network_class,) for category in categories]
-        rule = getattr(recipe, "target", "away")
-        if rule != "away":
-            posteriors = self.network.probabilities(np.stack(sources))
-            targets = wrong_classes(rule, categories, self.network, posteriors, draws)
-        wanted = [
-            Wanted(f"{name}-{category.name}", category, f"{source_set}-{category.name}", source, classes)
-            for category, source, classes in zip(categories, sources, targets, strict=True)
-        ]
-        if isinstance(recipe, ControlRecipe):
-            return [
-                replace(
-                    item,
-                    guide_id=f"{adversaries}-{item.category.name}",
-                    guide=read_rgb(self.file(adversaries, item.category)),
-                )
-                for item in wanted
-            ]
-        if isinstance(recipe, FeatureAdversaryRecipe):
-            source_of = dict(zip((category.name for category in categories), sources, strict=True))
-            return [
-                replace(item, guide_id=f"{source_set}-{guide.name}", guide=source_of[guide.name])
-                for item, guide in zip(wanted, guides(recipe.guide, categories, draws), strict=True)
-            ]
-        return wanted
-
-    def _draws(self, name: str) -> dict[str, np.random.Generator]:
-        return {
-            category.name: generator_for(self.study.seed, f"target/{name}-{category.name}")
-            for category in self.pictures.categories
-        }
 
 
 class _SetInWork:
@@ -191,7 +160,8 @@ class _SetInWork:
         self.done: dict[str, Made] = {}
         self.attempt: dict[str, int] = {}
         self.steps: dict[str, int] = {}
-        self.n_wanted = 0
+        self.ended: dict[str, Ended] = {}
+        self.n_wanted = self.n_steps = 0
 
     def make(self, wanted: Sequence[Wanted]) -> list[Item]:
         """The items of a set, in order."""
@@ -201,6 +171,7 @@ class _SetInWork:
             stim_id = item.stim_id
             self.hashes[stim_id] = self._recipe_hash(item)
             self.attempt[stim_id] = self.steps[stim_id] = 0
+            self.ended[stim_id] = "tried"
             path = self.shop.file(self.name, item.category)
             finished = self.shop.records.finished(stim_id, self.hashes[stim_id], path)
             if finished is None:
@@ -220,17 +191,25 @@ class _SetInWork:
                 pass
 
     def _optimise(self, planner: EnginePlanner, missing: Sequence[Wanted]) -> None:
-        by_id = {item.stim_id: item for item in missing}
+        if not missing:
+            return
+        shop, by_id = self.shop, {item.stim_id: item for item in missing}
+        refuse_what_cannot_be_held(shop.shape, shop.folder, shop.machine)
         queue: deque[Job] = deque(planner.first(item, 0) for item in missing)
-        for outcome in synthesise(planner.method, queue, self.shop.batch_size, self.shop.network.device):
+        for outcome in synthesise(planner.method, queue, shop.shape.n_images, shop.network.device, self._stepped):
             stim_id = outcome.job.job_id
             item = by_id[stim_id]
             self.steps[stim_id] += outcome.steps
+            self.ended[stim_id] = outcome.verdict
             further = planner.next(outcome, self.attempt[stim_id])
             if further is None and not self._finished(item, planner.image(outcome)):
                 further = planner.first(item, self.attempt[stim_id])
             if further is not None:
                 queue.append(further)
+
+    def _stepped(self, n_images: int) -> None:
+        self.n_steps += n_images
+        self._tell()
 
     def _finished(self, item: Wanted, image: ByteImage) -> bool:
         """Write an attempt's image and judge the file; False when another attempt shall follow, which is counted."""
@@ -243,14 +222,16 @@ class _SetInWork:
             self.attempt[stim_id], self.steps[stim_id] = attempt + 1, 0
             return False
         seed = seed_for(shop.study.seed, attempt_id(stim_id, attempt))
-        self.done[stim_id] = Made(stim_id, success, attempt + 1, self.steps[stim_id], seed, judged.sha256)
+        took = (attempt + 1, self.steps[stim_id], seed, judged.sha256, self.ended[stim_id])
+        self.done[stim_id] = Made(stim_id, success, *took)
         shop.records.keep(self.done[stim_id], self.hashes[stim_id])
         self._tell()
         return True
 
     def _tell(self) -> None:
+        failed = sum(not made.success for made in self.done.values())
         restarts = sum(self.attempt.values())
-        self.shop.tell(self.name, len(self.done), self.n_wanted, f"{restarts} restarts" if restarts else "")
+        self.shop.tell(Progress(self.name, len(self.done), self.n_wanted, failed, restarts, self.n_steps))
 
     def _recipe_hash(self, wanted: Wanted) -> str:
         facts: dict[str, Any] = {"stim_id": wanted.stim_id, "targets": wanted.targets}

@@ -7,6 +7,17 @@ from typing import Literal
 
 Verdict = Literal["go on", "reached", "out of steps", "no progress"]
 
+Ended = Literal["tried", "go on", "reached", "out of steps", "no progress"]
+"""How the last attempt at an image ended; 'tried': it was not optimised."""
+
+WHY: dict[Ended, str] = {
+    "tried": "no attempt met it",
+    "reached": "met while it was made, but not by the file",
+    "out of steps": "its steps were used up",
+    "no progress": "it made no further progress",
+}
+"""Why an image does not meet its criterion, for people."""
+
 # A saved image is judged again at another batch shape or on another device, where the last digits differ.
 MARGIN_SHARE = 0.1
 

@@ -20,6 +20,7 @@ from protocols.manifest import COLUMNS, in_set, read_manifest, write_manifest
 from protocols.problems import FoolscanError
 from protocols.study import Study, load_study
 from stimuli.activations import activations
+from stimuli.batch_shape import PREFERRED
 from stimuli.contact_sheet import contact_sheet
 from stimuli.image_files import read_rgb
 from stimuli.make import make
@@ -63,7 +64,8 @@ def test_the_sidecar_describes_every_column_the_batch_and_the_networks(finished:
     sidecar = json.loads(finished.manifest.with_suffix(".json").read_text(encoding="utf-8"))
     assert all(sidecar[name]["Description"] == text for name, text in COLUMNS.items())
     parameters = sidecar["foolscan"]["parameters"]
-    assert parameters["batch_shape"] == [stimuli.make.BATCH_SIZE, 3, 128, 128]
+    assert parameters["batch_shape"] == [PREFERRED["cpu"], 3, 128, 128]
+    assert (parameters["batch_shape_stated_by"], parameters["failures"]) == ("memory", {})
     assert parameters["device"] == "cpu"
     assert "seed 0" in parameters["network"]["description"]
     assert "seed 1" in parameters["second_network"]["description"]

@@ -1,0 +1,148 @@
+"""How much memory is free on a device, how much some work takes there, and whether an error says that it ran out."""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import psutil
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+CGROUPS = Path("/sys/fs/cgroup")
+OWN_CGROUPS = Path("/proc/self/cgroup")
+
+# A processor's convolutions take scratch space that no tensor shows: with it, AlexNet takes 1.5 times its tensors.
+SCRATCH = 2.0
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory that work on a device may take now.
+
+    device : CUDA: what the driver has left, and what torch holds and does not use; others: the machine's memory, within
+             the limits of this process and of its control groups (containers, batch systems).
+    """
+    if device.type == "cuda":
+        free, _total = torch.cuda.mem_get_info(device)
+        return int(free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device))
+    limits = [int(psutil.virtual_memory().available), *_left_to_this_process()]
+    if sys.platform == "linux":
+        limits += _left_in_cgroups(CGROUPS, OWN_CGROUPS)
+    return max(0, min(limits))
+
+
+def peak_bytes(work: Callable[[], object], device: torch.device) -> int:
+    """The most memory that a piece of work holds at once, beside what was there before it.
+
+    On CUDA as its allocator counts; elsewhere the tensors, times `SCRATCH`.
+    """
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        work()
+        torch.cuda.synchronize(device)
+        return int(torch.cuda.max_memory_allocated(device) - before)
+    with _Tally() as tally:
+        work()
+    return int(SCRATCH * tally.peak)
+
+
+def ran_out(error: BaseException) -> bool:
+    """Whether an error says that there was no memory left; torch has a class for CUDA only."""
+    if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
+        return True
+    words = str(error).lower()
+    return isinstance(error, RuntimeError) and ("not enough memory" in words or "out of memory" in words)
+
+
+class _Tally(TorchDispatchMode):
+    """Counts the bytes of tensors that come into being and vanish while it is on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.live = self.peak = 0
+        self._held: dict[int, int] = {}
+        self._there_before: set[int] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run one operation and count what it made."""
+        for tensor in _tensors((args, kwargs)):
+            place = tensor.untyped_storage()._cdata
+            if place not in self._held:
+                self._there_before.add(place)
+        out = func(*args, **(kwargs or {}))
+        for tensor in _tensors(out):
+            self._count(tensor)
+        return out
+
+    def _count(self, tensor: torch.Tensor) -> None:
+        storage = tensor.untyped_storage()
+        place = storage._cdata
+        if place in self._held or place in self._there_before:
+            return
+        self._held[place] = storage.nbytes()
+        self.live += storage.nbytes()
+        self.peak = max(self.peak, self.live)
+        weakref.finalize(storage, self._vanished, place)
+
+    def _vanished(self, place: int) -> None:
+        self.live -= self._held.pop(place, 0)
+
+
+def _tensors(tree: Any) -> Iterator[torch.Tensor]:
+    return (leaf for leaf in tree_leaves(tree) if isinstance(leaf, torch.Tensor) and leaf.layout == torch.strided)
+
+
+def _left_to_this_process() -> list[int]:
+    """What a limit on this process's addresses (`ulimit -v`) leaves, where there is one."""
+    process = psutil.Process()
+    if sys.platform != "linux":
+        return []
+    soft, _hard = process.rlimit(psutil.RLIMIT_AS)
+    return [] if soft == psutil.RLIM_INFINITY else [int(soft) - process.memory_info().vms]
+
+
+def _left_in_cgroups(root: Path, own: Path) -> list[int]:
+    """What the control groups of this process leave of their limits, files in the page cache not counted.
+
+    root : where control groups are mounted.
+    own  : the table of this process's groups.
+    """
+    try:
+        lines = own.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+    left = []
+    for line in lines:
+        _number, kinds, path = line.split(":", 2)
+        if kinds == "":
+            top, limit, used, cached = root, "memory.max", "memory.current", "inactive_file"
+        elif "memory" in kinds.split(","):
+            top, limit, used, cached = (
+                root / "memory",
+                "memory.limit_in_bytes",
+                "memory.usage_in_bytes",
+                "total_inactive_file",
+            )
+        else:
+            continue
+        group = PurePosixPath(path)
+        for place in (group, *group.parents):  # inside a container only the root of the table can be read
+            folder = top / str(place).lstrip("/")
+            try:
+                most = (folder / limit).read_text(encoding="utf-8").strip()
+                if most == "max":
+                    continue
+                now = int((folder / used).read_text(encoding="utf-8"))
+                facts = dict(
+                    fact.split(maxsplit=1) for fact in (folder / "memory.stat").read_text("utf-8").splitlines()
+                )
+                left.append(int(most) - now + int(facts.get(cached, 0)))
+            except (OSError, ValueError):
+                continue
+    return left
