@@ -86,7 +86,7 @@ def test_all_mistakes_are_reported_at_once_with_line_key_found_and_allowed(tmp_p
     assert "mine.yaml:7: " in found["tasks.animals.blank_s"]
     assert "'two'" in found["tasks.animals.blank_s"]
     assert "found 1.5; input should be less than 1" in found["stimuli.sets.AN.confidence"]
-    assert "allowed here: attempts, confidence" in found["stimuli.sets.AN.foo"]
+    assert "allowed here: ascends, attempts, confidence" in found["stimuli.sets.AN.foo"]
 
 
 @pytest.mark.parametrize(
