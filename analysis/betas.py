@@ -22,11 +22,12 @@ from analysis.nifti import check_same_grid, open_nifti, read_voxels, write_nifti
 from analysis.rois import load_rois, roi_path
 from analysis.stored_betas import betas_path, table_path
 from protocols.folder import RunId, StudyFolder, read_json, write_text
+from protocols.glm_plan import GlmPlan
 from protocols.locks import exclusive
 from protocols.manifest import Stimulus, read_manifest
 from protocols.problems import FoolscanError, NotReady
 from protocols.provenance import is_current, sidecar_path, write_sidecar
-from protocols.study import GlmPlan, ScanProtocol, Study
+from protocols.study import ScanProtocol, Study
 
 PACKAGES = ("numpy", "scipy", "pandas", "nibabel", "nilearn")
 CONVOLUTION_STEP_S = 0.1  # onsets are rounded to this grid or a finer one before they are convolved with the HRF

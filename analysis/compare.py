@@ -31,11 +31,12 @@ from analysis.similarity import similarity
 from analysis.similarity_table import COLUMNS, DIFFERENCE_COLUMNS, DifferenceRow, Pair, SimilarityRow
 from analysis.tables import write_table
 from analysis.truth_files import truth_inputs
+from protocols.analysis_plan import AnalysisPlan
 from protocols.folder import StudyFolder
 from protocols.manifest import Stimulus
 from protocols.problems import FoolscanError
 from protocols.provenance import is_current, write_sidecar
-from protocols.study import AnalysisPlan, Study
+from protocols.study import Study
 
 Rows = tuple[list[SimilarityRow], list[DifferenceRow]]
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from analysis.patterns import Patterns, is_shown
 from protocols.problems import FoolscanError
-from protocols.study import VoxelSelection
+from protocols.voxel_plan import VoxelSelection
 
 CIRCULAR_NOTE = "circular: voxels were selected on the same runs that are analysed, as published"
 

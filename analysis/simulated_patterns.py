@@ -12,10 +12,11 @@ from analysis.category_rows import rows_by_category
 from analysis.patterns import Patterns, scaled
 from analysis.rdm import rdm_of
 from analysis.similarity import similarity
+from protocols.analysis_plan import AnalysisPlan
 from protocols.manifest import Stimulus
 from protocols.problems import FoolscanError
 from protocols.seeds import generator_for
-from protocols.study import AnalysisPlan, Study
+from protocols.study import Study
 
 # Variance of an informative voxel's response over images: what animals share, what a supercategory shares, the rest.
 ANIMACY, SUPERCATEGORY, CATEGORY = 0.35, 0.35, 0.30

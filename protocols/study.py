@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PrivateAttr
 
+from protocols.analysis_plan import AnalysisPlan
 from protocols.folder import MOST_RUNS
 from protocols.image_sets import ControlRecipe, Recipe, StimulusPlan
 from protocols.problems import Problem, ProtocolError
@@ -17,7 +18,6 @@ from protocols.schema import (
     EachOnce,
     Flag,
     GreyLevel,
-    Inside,
     Label,
     NotNegative,
     Plan,
@@ -146,48 +146,6 @@ class ImagesTask(Plan):
         image_s = self.blank_s + self.blank_jitter_s + self.image_s
         trials = self.stimulus_trials * image_s + self.blank_trials * self.blank_trial_s
         return self.lead_in_s + trials + self.lead_out_s
-
-
-class GlmPlan(Plan):
-    """How betas are estimated."""
-
-    model: Annotated[Literal["run_condition"], Field(description="one regressor per image and run")] = "run_condition"
-    hrf: Literal["spm", "glover"] = "spm"
-    drift: Literal["cosine", "polynomial"] = "cosine"
-    high_pass_hz: Annotated[Positive, Field(le=1)] = 0.01
-    noise: Literal["ols", "ar1"] = "ols"
-
-
-class VoxelSelection(Plan):
-    """Which voxels of an ROI enter: the reliable ones, chosen on other runs than are analysed unless `published`."""
-
-    per_subject: Annotated[Count, Field(le=1_000_000)] = 100
-    by: Literal["split_half", "published"] = "split_half"
-    images: Literal["all", "RE"] = "all"
-
-
-class BootstrapPlan(Plan):
-    """Resampling of voxels (or units) for intervals."""
-
-    resamples: Annotated[int, Field(strict=True, ge=100, le=1_000_000)] = 1000
-    interval: Inside = 0.95
-
-
-class AnalysisPlan(Plan):
-    """From betas and activations to RDMs and their similarity."""
-
-    task: Label
-    rois: Annotated[tuple[Label, ...], EachOnce, Field(min_length=1)]
-    glm: GlmPlan = GlmPlan()
-    voxels: VoxelSelection = VoxelSelection()
-    pattern_scaling: Literal["none", "z_voxel_run", "mean_removed", "mean_removed_within_type"] = "z_voxel_run"
-    dissimilarity: Literal["spearman", "pearson"] = "spearman"
-    similarity: Annotated[Literal["pearson", "spearman"], Field(description="correlation of two RDMs")] = "pearson"
-    pairs: Annotated[
-        tuple[Annotated[tuple[Label, Label], EachOnce], ...], EachOnce, Field(min_length=1, description="sets compared")
-    ] = (("RE", "AN"), ("RE", "AI"))
-    layers: Annotated[tuple[Text, ...] | Literal["all"], Field(min_length=1, description="network layers")] = "all"
-    bootstrap: BootstrapPlan = BootstrapPlan()
 
 
 class SimulatedObserver(Plan):

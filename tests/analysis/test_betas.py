@@ -21,10 +21,11 @@ from analysis.nifti import open_nifti, write_nifti
 from analysis.rois import load_rois, read_mask, roi_path, write_mask
 from analysis.stored_betas import betas_path, load_patterns, table_path
 from protocols.folder import StudyFolder, read_json, write_json, write_text
+from protocols.glm_plan import GlmPlan
 from protocols.manifest import read_manifest
 from protocols.problems import FoolscanError, NotReady
 from protocols.provenance import sidecar_path
-from protocols.study import GlmPlan, ScanProtocol, Study
+from protocols.study import ScanProtocol, Study
 
 Simulated = tuple[Study, StudyFolder]
 SCAN = ScanProtocol(tr_s=2.0, volumes=90)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from analysis.patterns import Patterns
 from analysis.selection import halves, selections, usable_voxels, voxel_reliability
 from protocols.problems import FoolscanError
-from protocols.study import VoxelSelection
+from protocols.voxel_plan import VoxelSelection
 
 
 def patterns(betas: NDArray[np.float64]) -> Patterns:
