@@ -19,7 +19,7 @@ def main(study_name: str, root: str) -> None:
     """Make them, and print what was written."""
     study, folder = load_study(study_name), StudyFolder(Path(root))
     print(make(study, folder).manifest)
-    print(activations(study, folder))
+    print(*activations(study, folder), sep="\n")
     print(*contact_sheet(study, folder), sep="\n")
 
 
