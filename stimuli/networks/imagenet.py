@@ -104,13 +104,18 @@ def preprocessing_of(published: WeightsEnum) -> Preprocessing:
     )
 
 
+def weights_path(published: WeightsEnum) -> Path:
+    """Return where the file of ImageNet weights stands, once it is on disk."""
+    return Path(torch.hub.get_dir()) / "checkpoints" / Path(urlparse(published.url).path).name
+
+
 def imagenet_file(name: str, published: WeightsEnum) -> Path:
     """Return the file of the ImageNet weights, downloaded if it is not on disk yet.
 
     Raises:
         NetworkError: neither on disk nor to be downloaded; says where to put the file.
     """
-    path = Path(torch.hub.get_dir()) / "checkpoints" / Path(urlparse(published.url).path).name
+    path = weights_path(published)
     if path.is_file():
         return path
     try:
@@ -200,6 +205,12 @@ def _vgg_convolutions(model: nn.Module) -> dict[str, str]:
         elif isinstance(module, nn.MaxPool2d):
             block, place = block + 1, 0
     return paths
+
+
+def bare(name: str) -> nn.Module:
+    """Return a network's plan: modules whose weights have shapes and no values."""
+    with torch.device("meta"):
+        return _untrained(name, 1000)
 
 
 def _untrained(name: str, n_outputs: int, drawn: bool = False) -> nn.Module:

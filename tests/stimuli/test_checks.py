@@ -2,22 +2,47 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 from small_image_study import replace_once, small_study
 
+import stimuli
 from protocols.study import load_study
+from protocols.yamlfile import shipped_files
 from stimuli import checks
 from stimuli.checks import check
+from stimuli.networks import outline
 
 
-@pytest.mark.parametrize("name", ["demo", "zhang2018"])
-def test_the_studies_that_come_with_foolscan_name_networks_that_there_are(name: str):
-    assert check(load_study(name)) == ()
+@pytest.fixture
+def no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of downloaded weights, still empty."""
+    monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path / "hub"))
+    (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
+    return tmp_path / "hub" / "checkpoints"
+
+
+@pytest.mark.parametrize("name", sorted(shipped_files("study")))
+def test_the_studies_that_come_with_foolscan_name_what_there_is_but_for_weights(name: str, no_weights: Path):
+    problems = check(load_study(name))
+    assert all(problem.needed for problem in problems)
+    assert {problem.key for problem in problems} <= {"stimuli.network"}
+
+
+def test_imagenet_weights_that_are_not_there_are_work_to_be_done(no_weights: Path):
+    (problem,) = check(load_study("zhang2018"))
+    assert problem.needed
+    file = no_weights / "alexnet-owt-7be5be79.pth"
+    assert problem.found == f"no file {file}"
+    assert "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth" in problem.remedy
+    file.write_bytes(b"anything")
+    assert check(load_study("zhang2018")) == ()
 
 
 @pytest.mark.parametrize(
@@ -43,13 +68,16 @@ def test_a_network_that_there_is_not_is_said_at_its_line(tmp_path: Path, more: s
 
 
 def test_weights_may_be_random_or_a_file_beside_the_study(tmp_path: Path):
-    (tmp_path / "mine.pt").write_bytes(b"")
-    for weights in ("random", "mine.pt"):
+    shutil.copy(
+        Path(stimuli.__file__).parent / "networks/weights/picturenet-b.safetensors", tmp_path / "mine.safetensors"
+    )
+    for weights in ("random", "mine.safetensors"):
         assert check(small_study(tmp_path, f"network: {{name: picturenet, weights: {weights}}}")) == ()
 
 
 def test_names_are_left_to_make_where_torchvision_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(checks, "is_installed", lambda _module: False)
+    for module in (checks, outline):
+        monkeypatch.setattr(module, "is_installed", lambda _module: False)
     assert check(small_study(tmp_path, "network: {name: alexnett}")) == ()
 
 
