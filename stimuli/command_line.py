@@ -75,6 +75,22 @@ def contact_sheet(study: StudyArgument, to: FolderOption) -> None:
 
 
 @app.command()
+def triptychs(study: StudyArgument, to: FolderOption) -> None:
+    """Draw source, adversary and amplified difference of every changed image side by side, and a page of each set.
+
+    Example: foolscan stimuli triptychs demo --to demo-study
+    """
+    from protocols.folder import StudyFolder
+    from protocols.study import load_study
+    from stimuli.triptychs import triptychs as draw
+
+    with _progress() as tell:
+        pages = draw(load_study(study), StudyFolder(to), told=lambda what, done, n: tell(what, done, n, ""))
+    for path in pages:
+        typer.echo(path)
+
+
+@app.command()
 def activations(study: StudyArgument, to: FolderOption, device: DeviceOption = "auto") -> None:
     """Save what networks compute for every image, and for the study's reference images, layer by layer (HDF5).
 

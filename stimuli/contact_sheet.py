@@ -22,6 +22,8 @@ from stimuli.synthesis.starts import ByteImage
 LARGEST_PX = 160
 """Images up to this side are shown pixel by pixel, larger ones are reduced to it."""
 GAP_PX, MARGIN_PX = 12, 36
+CELLS_ACROSS = 12
+"""About as many images as a screen holds side by side."""
 PAPER, INK, QUIET, GOOD, BAD = "#ffffff", "#1d1f24", "#7a7f88", "#1f6f54", "#b3261e"
 WHAT = {
     "pictures": "regular images",
@@ -118,8 +120,9 @@ def set_sheet(name: str, what: str, rows: Sequence[Stimulus], images: dict[str, 
         if groups
     ]
     failures = sum(not row.success for row in rows)
-    note = f"{len(rows)} images; below each its category, then the class and posterior given by {rows[0].network}"
-    return sheet(f"{name}: {what}", note + (f"; {failures} FAILED" if failures else ""), blocks)
+    told = "posterior" if rows[0].representation_ratio is None else "representation ratio"
+    note = f"{len(rows)} images; below each its category, then the class and {told} given by {rows[0].network}"
+    return sheet(f"{name}: {what}", note + (f"; {failures} do not meet the criterion" if failures else ""), blocks)
 
 
 def side_by_side(
@@ -144,15 +147,21 @@ def side_by_side(
                 difference = amplified(images[other.stim_id], images[row.stim_id], gain)
                 cells.append(Cell(difference, ((f"change up to {other.linf}", QUIET),)))
         rows.append(Block("", tuple(cells)))
-    titles = " | ".join([source, *(f"{name} | {name} - {source}" if name in changed else name for name in sets)])
-    thirds = -(-len(rows) // 3)
-    columns = [rows[start : start + thirds] for start in range(0, len(rows), thirds)]
-    return sheet(titles, f"changes are shown {gain} times as large, on grey", columns, across=len(rows[0].cells))
+    titles = [source]
+    for name in sets:
+        titles += [name, f"{name} - {source}"] if name in changed else [name]
+    n_columns = max(1, min(3, CELLS_ACROSS // len(titles)))
+    depth = -(-len(rows) // n_columns)
+    columns = [rows[start : start + depth] for start in range(0, len(rows), depth)]
+    note = f"changes are shown {gain} times as large, on grey"
+    return sheet(f"{source} and what was made from it", note, columns, across=len(titles), titles=titles)
 
 
 def verdict_on(row: Stimulus) -> str:
-    """``tench 99.3 %``: the class given, and the target's posterior; where they differ it says so."""
+    """``tench 99.3 %``: the class given, and the target's posterior (where they differ it says so), or the representation ratio."""
     label = row.network_label.replace("_", " ")
+    if row.representation_ratio is not None:
+        return f"{label}, ratio {row.representation_ratio:.2f}"
     return f"{label}{'' if row.network_label == row.target_class else ', target'} {100 * row.confidence:.1f} %"
 
 
@@ -181,12 +190,15 @@ def book_sheet(split: str, size_px: int = 128, thumbnail_px: int = 64) -> ByteIm
     return sheet("The picture book", note, blocks)
 
 
-def sheet(title: str, note: str, columns: Sequence[Sequence[Block]], across: int = 4) -> ByteImage:
+def sheet(
+    title: str, note: str, columns: Sequence[Sequence[Block]], across: int = 4, titles: Sequence[str] = ()
+) -> ByteImage:
     """Lay blocks out in columns, cells from left to right.
 
     title, note : above them.
     columns     : blocks, one list for each column.
     across      : cells side by side within a block.
+    titles      : above the cells of every column, (across,) or none.
 
     Returns (height, width, 3).
     """
@@ -197,17 +209,20 @@ def sheet(title: str, note: str, columns: Sequence[Sequence[Block]], across: int
     cell_w, cell_h = int(width) + GAP_PX, int(height) + text_px + GAP_PX // 2
     column_w = across * cell_w + MARGIN_PX
     tallest = max(sum(_block_px(block, across, cell_h) for block in blocks) for blocks in columns)
-    head_px = 84
-    page = Image.new("RGB", (MARGIN_PX + len(columns) * column_w, head_px + tallest + MARGIN_PX), PAPER)
+    head_px = 84 + (_HEADING_PX if titles else 0)
+    words_w = max(font(26).getlength(title), font(14).getlength(note)) + MARGIN_PX
+    page_w = MARGIN_PX + max(len(columns) * column_w, int(words_w))
+    page = Image.new("RGB", (page_w, head_px + tallest + MARGIN_PX), PAPER)
     draw = ImageDraw.Draw(page)
-    draw.text((MARGIN_PX, 22), title, fill=INK, font=_font(26))
-    draw.text((MARGIN_PX, 56), note, fill=QUIET, font=_font(14))
+    draw.text((MARGIN_PX, 22), title, fill=INK, font=font(26))
+    draw.text((MARGIN_PX, 56), note, fill=QUIET, font=font(14))
     for place, blocks in enumerate(columns):
-        top = head_px
+        top, left = head_px, MARGIN_PX + place * column_w
+        for number, text in enumerate(titles):
+            draw.text((left + number * cell_w, top - 22), fitted(text, int(width), 15), fill=INK, font=font(15))
         for block in blocks:
-            left = MARGIN_PX + place * column_w
             if block.heading:
-                draw.text((left, top + 8), block.heading, fill=QUIET, font=_font(15))
+                draw.text((left, top + 8), block.heading, fill=QUIET, font=font(15))
             first = top + (_HEADING_PX if block.heading else 0)
             for number, cell in enumerate(block.cells):
                 corner = (left + number % across * cell_w, first + number // across * cell_h)
@@ -229,7 +244,7 @@ def _draw_cell(
     left, top = corner
     page.paste(_shown(cell.image), corner)
     for number, (text, colour) in enumerate(cell.lines):
-        draw.text((left, top + height + 4 + 17 * number), _fitted(text, width), fill=colour, font=_font(13))
+        draw.text((left, top + height + 4 + 17 * number), fitted(text, width), fill=colour, font=font(13))
 
 
 def _shown(image: ByteImage) -> Image.Image:
@@ -240,17 +255,19 @@ def _shown(image: ByteImage) -> Image.Image:
     return picture.resize((round(picture.width * scale), round(picture.height * scale)), Image.Resampling.LANCZOS)
 
 
-def _fitted(text: str, width: int) -> str:
-    """The text, cut with dots where it is wider than its image (ImageNet's labels are long)."""
-    if _font(13).getlength(text) <= width:
+def fitted(text: str, width: int, size: int = 13) -> str:
+    """The text, cut with dots where it is wider than its image (ImageNet's labels are long); a percentage at the end stays."""
+    letters = font(size)
+    if letters.getlength(text) <= width:
         return text
     words, _, number = text.rpartition(" ") if text.endswith("%") else (text, "", "")
     tail = text[len(words.rpartition(" ")[0]) :] if number else ""
     body = text[: len(text) - len(tail)]
-    while body and _font(13).getlength(body + "..." + tail) > width:
+    while body and letters.getlength(body + "..." + tail) > width:
         body = body[:-1]
     return body + "..." + tail
 
 
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Pillow's own typeface, which is the same on every machine (it has few letters beyond ASCII)."""
     return ImageFont.load_default(size)
