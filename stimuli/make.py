@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from stimuli.image_statistics import image_statistics
 from stimuli.judging import judge, own_labels
 from stimuli.networks.network import Network, NetworkError
 from stimuli.pictures import Pictures, animacy, pictures_of
-from stimuli.planners.choosing import wrong_classes
+from stimuli.planners.choosing import of_other_animacy, wrongly_named
 from stimuli.planners.registry import planner_for
 from stimuli.progress import Tell
 from stimuli.records import only_maker
@@ -162,11 +163,19 @@ def _refuse_unknown_classes(study: Study, network: Network, pictures: Pictures) 
             network.label_index(category.network_class)
         except NetworkError as error:
             wrong.append(f"category {category.name}: {error}")
+    for name, recipe in study.stimuli.sets.items():
+        named = wrongly_named(getattr(recipe, "targets", {}), pictures.categories, network.labels)
+        wrong += [f"sets.{name}.targets.{category}: found {found}; {allowed}" for category, found, allowed in named]
     if wrong:
         raise FoolscanError("\n".join(wrong))
     for recipe in study.stimuli.sets.values():
         if getattr(recipe, "target", None) == "other_animacy":
-            wrong_classes("other_animacy", pictures.categories, network, np.zeros((0, 0)), {})
+            of_other_animacy(pictures.categories)
+
+
+def _deciding(study: Study) -> dict[str, Any]:
+    """What of a study file decides which images there are; references are compared with them later."""
+    return study.stimuli.model_dump(mode="json", exclude={"references"})
 
 
 def _refuse_to_replace_shown(study: Study, folder: StudyFolder) -> None:
@@ -176,7 +185,7 @@ def _refuse_to_replace_shown(study: Study, folder: StudyFolder) -> None:
     if recorded is None or not sidecar.exists():
         return
     earlier = read_json(sidecar).get("foolscan", {}).get("parameters", {})
-    if earlier.get("stimuli") != study.stimuli.model_dump(mode="json") or earlier.get("study_seed") != study.seed:
+    if earlier.get("stimuli") != _deciding(study) or earlier.get("study_seed") != study.seed:
         raise FoolscanError(
             f"{folder.root}: {recorded.name} was recorded with other stimuli than {study.name} asks for; "
             "make them into a new folder with --to"
@@ -243,7 +252,7 @@ def _write_sidecar(
     parameters = {
         "study": study.name,
         "study_seed": study.seed,
-        "stimuli": study.stimuli.model_dump(mode="json"),
+        "stimuli": _deciding(study),
         "batch_shape": list(shape.sides),
         "batch_shape_stated_by": shape.stated_by,
         "device": str(network.device),
