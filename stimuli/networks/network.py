@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from protocols.problems import FoolscanError
+from stimuli.networks.first_convolution import with_fast_first_convolution
 
 BATCH_SIZE = 8
 """Images a forward pass. Short batches are filled up to it: a pass is bit-reproducible only at a fixed shape."""
@@ -56,8 +57,7 @@ class Preprocessing:
         height, width = images.shape[-2:]
         if (height, width) != (self.crop_px, self.crop_px):
             images = self._cut(self._resized(images, height, width))
-        mean = images.new_tensor(self.mean).view(1, 3, 1, 1)
-        std = images.new_tensor(self.std).view(1, 3, 1, 1)
+        mean, std = (_per_channel(values, images) for values in (self.mean, self.std))
         return (images / 255.0 - mean) / std
 
     def _resized(self, images: Tensor, height: int, width: int) -> Tensor:
@@ -72,6 +72,11 @@ class Preprocessing:
         height, width = images.shape[-2:]
         top, left = round((height - self.crop_px) / 2), round((width - self.crop_px) / 2)
         return images[..., top : top + self.crop_px, left : left + self.crop_px]
+
+
+def _per_channel(values: tuple[float, float, float], images: Tensor) -> Tensor:
+    """(1, 3, 1, 1), filled where the images are: copying three numbers to a GPU would wait for it, in every reading."""
+    return torch.cat([images.new_full((1, 1, 1, 1), value) for value in values], dim=1)
 
 
 @dataclass(frozen=True)
@@ -130,6 +135,8 @@ class Network:
         self.preprocessing, self.weights_sha256 = preprocessing, weights_sha256
         self.device = chosen_device(device)
         self.model = model.to(self.device).eval().requires_grad_(False)
+        if self.device.type == "cpu":  # measured there alone
+            with_fast_first_convolution(self.model)
         self.layers, self.further_layers = tuple(layers), tuple(further_layers or ())
         self._paths = {**layers, **(further_layers or {})}
         for module in self.model.modules():

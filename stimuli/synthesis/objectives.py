@@ -8,7 +8,6 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 
 class Reads(Protocol):
@@ -67,9 +66,8 @@ class LogOdds:
 
     def __call__(self, images: Tensor, sought: Sought) -> Reading:
         """Log odds as value, posterior as score."""
-        logits = self.network.logits(images)
-        goal = functional.one_hot(sought.goals, logits.shape[1]).bool()
-        values = logits.masked_select(goal) - logits.masked_fill(goal, float("-inf")).logsumexp(dim=1)
+        of_goal, others = _goal_and_others(self.network.logits(images), sought.goals)
+        values = of_goal - others.logsumexp(dim=1)
         return Reading(values, values.sigmoid())
 
 
@@ -137,8 +135,8 @@ class Vote:
         return Reading(leads.clamp_max(self.margin).mean(dim=0), (leads > 0).float().mean(dim=0))
 
     def _lead(self, logits: Tensor, goals: Tensor) -> Tensor:
-        goal = functional.one_hot(goals, logits.shape[1]).bool()
-        return logits.masked_select(goal) - logits.masked_fill(goal, float("-inf")).amax(dim=1)
+        of_goal, others = _goal_and_others(logits, goals)
+        return of_goal - others.amax(dim=1)
 
 
 @dataclass(frozen=True)
@@ -224,3 +222,12 @@ class Near:
 def _log_posteriors(network: Reads, images: Tensor, goals: Tensor) -> Tensor:
     chosen = network.logits(images).log_softmax(dim=1).gather(1, goals[:, None])
     return chosen[:, 0]
+
+
+def _goal_and_others(logits: Tensor, goals: Tensor) -> tuple[Tensor, Tensor]:
+    """The logits of the goal classes, (n_images,), and all logits with minus infinity in their place.
+
+    By index, because selecting by a mask makes a GPU count it first.
+    """
+    index = goals[:, None]
+    return logits.gather(1, index)[:, 0], logits.scatter(1, index, float("-inf"))
