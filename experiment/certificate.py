@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from experiment.bids import NOT_ASKED, BidsVerdict, kinds_of
+from experiment.corrections import Correction, OnsetsCorrected, onsets_corrected
 from experiment.events import Event, events_of, origin_s, run_of
 from experiment.journal import Journal
 from experiment.pulse_report import PulseReport, pulse_report
@@ -55,7 +56,8 @@ class Certificate:
     pulses          : the pulses, judged together.
     fixation_breaks : while an image was shown; None without an eye tracker. `share_on_fixation` is of the samples then.
     loop_cost_p99_s : what the drawing loop cost beside the flip, s; None under a simulated clock.
-    bids            : the BIDS validator's judgement of the folder at the end of the run.
+    bids            : the BIDS validator's judgement of the folder at the end of the run, or when this was written anew.
+    onsets_corrected: how the onsets of events.tsv were corrected after the run; None when they are those of the journal.
     """
 
     format: int
@@ -98,12 +100,16 @@ class Certificate:
     keyboard: str | None
     pulses: PulseReport
     bids: BidsVerdict
+    onsets_corrected: OnsetsCorrected | None = None
 
 
-def certificate_of(journal: Journal, bids: BidsVerdict = NOT_ASKED) -> Certificate:
+def certificate_of(
+    journal: Journal, bids: BidsVerdict = NOT_ASKED, correction: Correction | None = None
+) -> Certificate:
     """The certificate of a journal, complete or cut off.
 
-    bids : what is known of the folder's BIDS validity.
+    bids       : what is known of the folder's BIDS validity.
+    correction : what was confirmed of its missing pulses, if so.
     """
     events = events_of(journal)
     header = journal.header
@@ -115,9 +121,10 @@ def certificate_of(journal: Journal, bids: BidsVerdict = NOT_ASKED) -> Certifica
     responses = sum(event.response_time is not None for event in images)
     measured = header["clock"]["kind"] != "virtual" and header["stage"].get("holds_flips", False)
     frame_s = 1.0 / header["refresh_hz"]
+    corrected = onsets_corrected(correction, events[0].onset if events else None) if correction is not None else None
     remarks = [
         *_remarks_on_showing(journal, events, errors_s, frame_s, planned),
-        *_remarks_on_pulses(journal, pulses),
+        *_remarks_on_pulses(journal, pulses, corrected),
         *_remarks_on_responses(responses, len(images), sum(event.extra_presses for event in events)),
         *(fault["what"] for fault in journal.of("fault")),
         *(f"not valid BIDS: {error}" for error in bids.errors[:3]),
@@ -133,7 +140,7 @@ def certificate_of(journal: Journal, bids: BidsVerdict = NOT_ASKED) -> Certifica
         complete=journal.complete,
         passed=not remarks,
         remarks=tuple(remarks),
-        notes=tuple(_notes(journal, events, pulses, breaks, bids)),
+        notes=tuple(([corrected.sentence] if corrected else []) + _notes(journal, events, pulses, breaks, bids)),
         timing=timing_of(header["stage"]) if measured else NOT_MEASURED,
         onset_error_median_s=_rounded(np.median(errors_s)) if len(errors_s) else None,
         onset_error_p99_s=_rounded(np.percentile(errors_s, 99)) if len(errors_s) else None,
@@ -164,6 +171,7 @@ def certificate_of(journal: Journal, bids: BidsVerdict = NOT_ASKED) -> Certifica
         keyboard=header["stage"].get("keyboard"),
         pulses=pulses,
         bids=bids,
+        onsets_corrected=corrected,
     )
 
 
@@ -246,10 +254,16 @@ def _remarks_on_showing(
     return found
 
 
-def _remarks_on_pulses(journal: Journal, pulses: PulseReport) -> list[str]:
+def _remarks_on_pulses(journal: Journal, pulses: PulseReport, corrected: OnsetsCorrected | None) -> list[str]:
     found = []
     expected = journal.header["scan"]["pulses"]
-    if journal.complete and pulses.seen != expected:
+    if corrected is not None and pulses.hypotheses:
+        # The image file has told: pulses that were not heard cost nothing once onsets are corrected, volumes do.
+        if corrected.hypothesis != "first-missed":
+            found.append(f"the scanner stopped early: {corrected.image} has {corrected.volumes} volumes")
+        if pulses.missed:
+            found.append(f"{pulses.missed} pulses lacking in between")
+    elif journal.complete and pulses.seen != expected:
         why = "; ".join(hypothesis.sentence for hypothesis in pulses.hypotheses)
         why += " (once the images are there: foolscan experiment correct-onsets)" if why else ""
         gaps = f"{pulses.missed} lacking in between" if pulses.missed else ""

@@ -9,6 +9,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from experiment.certificate_files import verdict_with, write_certificate
 from experiment.corrections import CORRECTION_FORMAT, Correction, read_correction, write_correction
 from experiment.events import events_path_of, run_of, write_events
 from experiment.journal import Journal
@@ -40,12 +41,14 @@ class Corrected:
 
     events : rewritten; `kept` are the files as they were before.
     record : the correction, from which events can be made again.
+    page   : the certificate, which states the correction from now on.
     """
 
     events: Path
     kept: tuple[Path, ...]
     record: Path
     correction: Correction
+    page: Path
 
 
 def pulses_in(root: Path, sub: str = "") -> list[RunPulses]:
@@ -72,7 +75,7 @@ def _pulses(folder: StudyFolder, journal: Journal) -> RunPulses:
 def correct_onsets(
     root: Path, run: RunId, hypothesis: str, *, image: Path | None = None, confirmed: bool = False
 ) -> Corrected:
-    """Rewrite a run's events under a hypothesis on its missing pulses; the journal and the old events are kept.
+    """Rewrite a run's events and certificate under a hypothesis on its missing pulses; journal and old events are kept.
 
     root       : the study folder.
     hypothesis : ``first-missed`` or ``stopped-early``.
@@ -115,7 +118,8 @@ def correct_onsets(
         )
         record = write_correction(folder, run, correction)
         write_events(folder, journal)
-    return Corrected(events, kept, record, correction)
+        certificate, _ = write_certificate(folder, journal, events, verdict_with(folder, [journal]))
+    return Corrected(events, kept, record, correction, certificate.with_suffix(".html"))
 
 
 def volumes_of(image: Path) -> int:

@@ -41,6 +41,40 @@ class Correction:
         return {"OnsetsCorrected": facts | {"VolumesInImage": self.volumes, "Image": self.image}}
 
 
+@dataclass(frozen=True)
+class OnsetsCorrected:
+    """What a certificate says of a correction: the journal keeps the onsets as they were, events.tsv has them shifted.
+
+    hypothesis, shift_s, volumes, image, image_sha256 : of the correction.
+    first_onset_s                                     : of the first trial, before and after, s; None when none was shown.
+    """
+
+    hypothesis: str
+    shift_s: float
+    volumes: int
+    image: str
+    image_sha256: str
+    first_onset_s: tuple[float, float] | None
+
+    @property
+    def sentence(self) -> str:
+        """The correction in words."""
+        told = f"onsets corrected by {self.shift_s:g} s ({self.hypothesis}; {self.image} has {self.volumes} volumes)"
+        if self.first_onset_s is None:
+            return told
+        return f"{told}: the first from {self.first_onset_s[0]:.3f} s to {self.first_onset_s[1]:.3f} s"
+
+
+def onsets_corrected(correction: Correction, first_onset_s: float | None) -> OnsetsCorrected:
+    """What a certificate says of a correction.
+
+    first_onset_s : of the first trial as the journal has it, s from the first stored volume; None when none was shown.
+    """
+    both_s = None if first_onset_s is None else (first_onset_s, round(first_onset_s + correction.shift_s, 6))
+    said = (correction.hypothesis, correction.shift_s, correction.volumes, correction.image, correction.image_sha256)
+    return OnsetsCorrected(*said, both_s)
+
+
 def correction_path(folder: StudyFolder, run: RunId) -> Path:
     """``sourcedata/corrections/<run>_onsets.json``."""
     return folder.root / "sourcedata" / "corrections" / f"{run.stem}_onsets.json"

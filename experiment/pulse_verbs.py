@@ -54,7 +54,7 @@ def correct_onsets(
 
     done = correct(folder, RunId(sub, ses, task, run), hypothesis, image=image, confirmed=confirm)
     typer.echo(f"{done.events}: onsets shifted by {done.correction.shift_s:g} s ({done.correction.hypothesis})")
-    for path in (*done.kept, done.record):
+    for path in (*done.kept, done.record, done.page):
         typer.echo(path)
 
 

@@ -8,7 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiment.certificate_files import write_certificate
+from experiment.bids import NOT_ASKED
+from experiment.certificate_files import verdict_with, write_certificate
 from experiment.events import events_of, events_path, events_path_of, events_text, run_of, write_events
 from experiment.journal import Journal
 from experiment.participants import enrol
@@ -31,11 +32,12 @@ class Recovered:
     note: str
 
 
-def recover(root: Path, journal: Path | None = None) -> list[Recovered]:
+def recover(root: Path, journal: Path | None = None, *, validated: bool = True) -> list[Recovered]:
     """Write what every run that was cut off still lacks: events, sidecar, participant, certificate.
 
-    root    : the study folder.
-    journal : one journal to recover, such as that of an aborted attempt: those are left alone unless they are named.
+    root      : the study folder.
+    journal   : one journal to recover, such as that of an aborted attempt: those are left alone unless they are named.
+    validated : whether certificates shall say if the folder is valid BIDS (once, when all else is written).
 
     Nothing that exists is overwritten; the events of an aborted attempt whose run was repeated meanwhile go to
     ``derivatives/foolscan/attempts/``. Raises FoolscanError when there are no journals, the one named has its events,
@@ -46,9 +48,12 @@ def recover(root: Path, journal: Path | None = None) -> list[Recovered]:
     if not paths:
         raise FoolscanError(f"{folder.journals}: found no journals; is {root} the study folder?")
     if journal is not None:
-        return [_recover_named(folder, journal)]
-    _sweep(folder)
-    return [_recover(folder, path) for path in paths]
+        found = [_recover_named(folder, journal)]
+    else:
+        _sweep(folder)
+        found = [_recover(folder, path) for path in paths]
+    _certify(folder, [(item.journal, item.events) for item in found if item.events is not None], validated=validated)
+    return found
 
 
 def finish_recorded(folder: StudyFolder, runs: Iterable[RunId]) -> None:
@@ -62,6 +67,8 @@ def finish_recorded(folder: StudyFolder, runs: Iterable[RunId]) -> None:
                 journal = read_run(folder.journal(run))
                 if journal.complete:
                     _finish(folder, journal)
+            events = _events_there(folder, run)
+            _certify(folder, [(folder.journal(run), events)] if events is not None else [])
 
 
 def _recover(folder: StudyFolder, path: Path) -> Recovered:
@@ -98,7 +105,7 @@ def _recover_named(folder: StudyFolder, path: Path) -> Recovered:
 
 
 def _finish(folder: StudyFolder, journal: Journal) -> Recovered:
-    """Write what a run lacks; what there is stays as it is."""
+    """Write what a run lacks, but for its certificate; what there is stays as it is."""
     run = run_of(journal)
     existing = _events_there(folder, run)
     certificate = _certificate_of(folder, run)
@@ -116,9 +123,24 @@ def _finish(folder: StudyFolder, journal: Journal) -> Recovered:
         if events.read_text(encoding="utf-8") != events_text(shown):
             return Recovered(journal.path, None, f"{events}: does not say what the journal says; it is left as it is")
         write_events(folder, journal)  # the same bytes, and the sidecar
-    if not certificate.exists():
-        write_certificate(folder, journal, events)
     return Recovered(journal.path, events, note)
+
+
+def _certify(folder: StudyFolder, written: Iterable[tuple[Path, Path]], *, validated: bool = True) -> None:
+    """Write the certificates that runs lack, once their folder is whole: only then can it be valid.
+
+    written : journal and events of each run.
+    """
+    lacking = []
+    for path, events in written:
+        journal = read_run(path)
+        run = run_of(journal)
+        if events == _events_there(folder, run) and not _certificate_of(folder, run).exists():
+            lacking.append((journal, events))
+    bids = verdict_with(folder, [journal for journal, _ in lacking]) if validated else NOT_ASKED
+    for journal, events in lacking:
+        with exclusive(folder.journal(run_of(journal)), run_of(journal).stem):
+            write_certificate(folder, journal, events, bids)
 
 
 def _events_there(folder: StudyFolder, run: RunId) -> Path | None:

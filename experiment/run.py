@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from experiment.attempts import attempts_of, free_run, order_number, set_aside_journal
-from experiment.bids import NOT_ASKED, verdict
 from experiment.certificate import Certificate
-from experiment.certificate_files import write_certificate
+from experiment.certificate_files import verdict_with, write_certificate
 from experiment.clock import FrameClock, Pace, VirtualClock, WallClock
 from experiment.compiler import compile_timeline, task_of
 from experiment.conductor import Performance
@@ -253,7 +252,6 @@ def _written(
     journal = read_journal(folder.journal(run_id))
     enrol(folder, run_id.sub, simulated=rig.rehearsal)
     events = write_events(folder, journal)
-    real = journal.header["clock"]["kind"] != "virtual"  # somebody waits for the answer, and it takes seconds
-    path, certificate = write_certificate(folder, journal, events, verdict(folder.root) if real else NOT_ASKED)
+    path, certificate = write_certificate(folder, journal, events, verdict_with(folder, [journal]))
     frames = write_frames(folder, journal, hashes) if hashes is not None else None
     return RunResult(run_id, events, journal.path, timeline, path, certificate, screenshots, frames, set_aside)

@@ -224,7 +224,7 @@ def load_rig_of_batch(work: Path) -> Any:
 def problems_after(folder: StudyFolder) -> list[str]:
     """Recover the folder, and every attempt in it; what does not come out as it should."""
     found = []
-    for recovered in recover(folder.root):
+    for recovered in recover(folder.root, validated=False):
         if recovered.events is None and not any(
             word in recovered.note for word in ("kept", "has its events", "no trial was shown", "no header of journal")
         ):
@@ -237,11 +237,11 @@ def problems_after(folder: StudyFolder) -> list[str]:
         shown = len(events_of(journal))
         events = folder.events(RunId(**journal.header["run"]))
         if "_aborted-" in path.name:
-            events = recover(folder.root, path)[0].events or events
+            events = recover(folder.root, path, validated=False)[0].events or events
         rows = len(events.read_text(encoding="utf-8").splitlines()) - 1 if shown else 0
         if rows != shown:
             found.append(f"{path.name}: {shown} trials shown, {rows} in {events.name}")
-    again = [item.note for item in recover(folder.root) if item.events is not None]
+    again = [item.note for item in recover(folder.root, validated=False) if item.events is not None]
     found += [f"recovering twice wrote twice: {note}" for note in again]
     left = [path.name for path in folder.root.rglob("*") if ".tmp" in path.name and "_run-" in path.name]
     found += [f"left behind: {name}" for name in left]

@@ -213,6 +213,21 @@ def test_a_recovered_run_has_its_page_too(study: Study, rig: Rig, folder: StudyF
     assert "last line was cut off" in page
 
 
+def test_the_certificate_of_a_recovered_run_says_whether_the_folder_is_valid(
+    study: Study, rig: Rig, folder: StudyFolder
+):
+    result = run(study, rig, folder.root, RUN, stage="null")
+    header, *lines = result.journal.read_text(encoding="utf-8").splitlines(keepends=True)
+    wall = json.dumps({**json.loads(header), "clock": {"kind": "wall"}}) + "\n"
+    result.journal.write_text(wall + "".join(lines[:60]), encoding="utf-8")
+    for path in (result.events, result.events.with_suffix(".json"), result.certificate_file):
+        path.unlink()
+    recover(folder.root)
+    record = json.loads(result.certificate_file.read_text(encoding="utf-8"))
+    assert record["bids"]["checked"]
+    assert record["bids"]["errors"] == []
+
+
 def test_a_certificate_says_what_the_validator_said(study: Study, rig: Rig, folder: StudyFolder):
     result = run(study, rig, folder.root, RUN, stage="null")
     _, certificate = write_certificate(folder, read_journal(result.journal), result.events, bids.verdict(folder.root))

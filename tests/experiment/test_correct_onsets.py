@@ -22,6 +22,7 @@ from experiment.recover import recover
 from experiment.run import run
 from protocols.folder import RunId, StudyFolder
 from protocols.problems import FoolscanError
+from protocols.provenance import sha256_of
 from protocols.rig import load_rig
 
 RUN = RunId("01", "01", "animals", 1)
@@ -86,6 +87,36 @@ def test_onsets_are_shifted_when_image_and_operator_agree_and_the_old_ones_are_k
     assert pulses.correction is not None
     with pytest.raises(FoolscanError, match="corrected already"):
         correct_onsets(folder.root, RUN, "first-missed", confirmed=True)
+
+
+def certificate(folder: StudyFolder) -> dict:
+    path = folder.derived("certificates") / f"{RUN.stem}_certificate.json"
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_the_certificate_states_from_what_to_what_onsets_were_corrected(folder: StudyFolder):
+    image(folder, 72)
+    before, first_s = certificate(folder), onsets(folder)[0]
+    assert "every onset is 1 s too early" in " ".join(before["remarks"])
+    assert before["onsets_corrected"] is None
+    done = correct_onsets(folder.root, RUN, "first-missed", confirmed=True)
+    after = certificate(folder)
+    told = after["onsets_corrected"]
+    assert (told["hypothesis"], told["shift_s"], told["volumes"]) == ("first-missed", 2 * TR_S, 72)
+    assert told["first_onset_s"] == pytest.approx([first_s, onsets(folder)[0]], abs=1e-3)
+    assert (after["passed"], after["remarks"], after["pulses_seen"]) == (True, [], 70)
+    for path in (done.events, done.record):
+        assert after["sha256"][folder.relative(path)] == sha256_of(path)
+    page = done.page.read_text(encoding="utf-8")
+    assert "onsets corrected by 1 s (first-missed; " in page
+    assert f"the first from {first_s:.3f} s to {first_s + 1:.3f} s" in page
+
+
+def test_a_scanner_that_stopped_early_still_makes_the_run_wanting(folder: StudyFolder):
+    image(folder, 70)
+    correct_onsets(folder.root, RUN, "stopped-early", confirmed=True)
+    (remark,) = certificate(folder)["remarks"]
+    assert remark == f"the scanner stopped early: {folder.bold(RUN).name} has 70 volumes"
 
 
 def test_events_that_are_rebuilt_from_the_journal_are_corrected_too(folder: StudyFolder):
