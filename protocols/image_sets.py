@@ -18,7 +18,10 @@ WrongClass = Annotated[
     Literal["other_animacy", "random", "least_likely"],
     Field(description="the wrong class: next class of the other animacy, a random one, or the network's least likely"),
 ]
-
+StartingNoise = Annotated[
+    Literal["gaussian", "uniform"],
+    Field(description="independent for every value, of SD noise_sd; uniform: from -1.73 SD to 1.73 SD"),
+]
 Targets = Annotated[
     dict[Text, Text],
     Field(description="the wrong class of single categories, by name, in place of the rule's first"),
@@ -99,13 +102,14 @@ class PicturesRecipe(_Recipe):
 
 
 class AdversarialNoiseRecipe(_Recipe):
-    """Adversarial noise (AN): from the mean image and Gaussian noise up the posterior of the paired class (Nguyen 2015)."""
+    """Adversarial noise (AN): from the mean image and noise up the posterior of the paired class (Nguyen 2015)."""
 
     has_correct_answer: ClassVar[bool] = False  # noise shows nothing that could be recognised
 
     kind: Literal["adversarial_noise"]
     source: Label = "RE"
     confidence: Annotated[Inside, Field(description="posterior to reach")] = 0.99
+    start: StartingNoise = "gaussian"
     noise_sd: Annotated[Levels, Field(description="SD of the starting noise, grey levels 0-255")] = 10.0
     rule: Annotated[
         Literal["normalised", "nguyen2015", "adam"],
@@ -125,6 +129,9 @@ class AdversarialNoiseRecipe(_Recipe):
         Field(description="weight of the squared distance from the mean image, per grey level squared (Zhang 2021)"),
     ] = 0.0
     max_steps: Steps = 1000
+    patience: Annotated[
+        Steps, Field(description="steps in which what it ascends must rise by 0.05, else the attempt ends")
+    ] = 100
     attempts: Annotated[Attempts, Field(description="each starts at noise of its own")] = 5
 
 
@@ -164,6 +171,13 @@ class AdversarialInterferenceRecipe(_Recipe):
     ] = "last_attempt"
     step: Annotated[Levels, Field(description="length of a step: RMS change per value, grey levels")] = 1.5
     max_steps: Annotated[Steps, Field(description="at each largest change tried")] = 500
+    patience: Annotated[
+        Steps,
+        Field(
+            description="steps in which what it ascends must rise by 0.05, else the next largest change is tried (5 steps and 0.5 "
+            "below linf_preferred)"
+        ),
+    ] = 20
     attempts: Annotated[
         Attempts, Field(description="the first starts at the RE image, a further one at a random point near it")
     ] = 5
@@ -213,6 +227,10 @@ class LabelAdversaryRecipe(_MayFail):
     step: Annotated[Levels, Field(description="pgd: change of every value in a step, grey levels")] = 1.0
     random_start: Annotated[Flag, Field(description="pgd: begin anywhere in the ball, not at the source")] = False
     max_steps: Annotated[Steps, Field(description="fgsm and fast_gradient take one")] = 100
+    patience: Annotated[
+        Steps | None,
+        Field(description="steps without gain, then it ends; None: 20 for szegedy, else all steps, as published"),
+    ] = None
     confidence: Annotated[
         Inside | None, Field(description="posterior of the target that counts as success; None: it need only be named")
     ] = None
@@ -269,6 +287,12 @@ class FeatureAdversaryRecipe(_MayFail):
         ),
     ] = "lbfgs"
     max_steps: Steps = 500
+    patience: Annotated[
+        Steps | None,
+        Field(
+            description="steps in which the distance must shrink, else it ends; None: a quarter of max_steps, 20 at least"
+        ),
+    ] = None
     network: Annotated[
         NetworkPlan | None, Field(description="weights may be random or random_orthonormal; None: the study's network")
     ] = None
@@ -312,6 +336,7 @@ class NoiseRecipe(_Recipe):
 
     kind: Literal["noise"]
     source: Label = "RE"
+    start: StartingNoise = "gaussian"
     noise_sd: Annotated[Levels, Field(description="SD around the mean image, grey levels")] = 10.0
     most_confidence: Annotated[Inside, Field(description="largest posterior of any class")] = 0.9
     attempts: Attempts = 100

@@ -42,7 +42,8 @@ class FeaturePlanner(RecipePlanner[FeatureAdversaryRecipe]):
         """From the source toward the guide's representation."""
         source, recipe = from_image(wanted.source), self.recipe
         steps = 1 if recipe.method == "feature_fgrad" else recipe.max_steps
-        stop = StopRule(None, steps, patience=max(20, steps // 4), least_gain=0.0)
+        patience = recipe.patience or max(20, steps // 4)
+        stop = StopRule(None, steps, patience, least_gain=0.0)
         goal = represented(self.seen_by, recipe.layer, guide_of(wanted))
         return Job(wanted.stim_id, source, source, recipe.epsilon, goal, stop)
 

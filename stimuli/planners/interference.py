@@ -74,4 +74,4 @@ class InterferencePlanner(RecipePlanner[AdversarialInterferenceRecipe]):
         """Small balls are left soon; from the preferred radius on there is more patience."""
         if radius < self.recipe.linf_preferred:
             return StopRule(self.recipe.confidence, self.recipe.max_steps, patience=5, least_gain=0.5)
-        return StopRule(self.recipe.confidence, self.recipe.max_steps, patience=20, least_gain=0.05)
+        return StopRule(self.recipe.confidence, self.recipe.max_steps, patience=self.recipe.patience, least_gain=0.05)

@@ -126,8 +126,12 @@ class LabelPlanner(RecipePlanner[LabelAdversaryRecipe]):
             "pgd",
             "label_opt",
         ):  # all their steps, as published, unless a confidence is asked for
-            return StopRule(self.recipe.confidence, self.recipe.max_steps, patience=self.recipe.max_steps)
-        return StopRule(self.recipe.confidence or NAMED, self.recipe.max_steps, patience=20, least_gain=1e-3)
+            return StopRule(
+                self.recipe.confidence, self.recipe.max_steps, patience=self.recipe.patience or self.recipe.max_steps
+            )
+        return StopRule(
+            self.recipe.confidence or NAMED, self.recipe.max_steps, patience=self.recipe.patience or 20, least_gain=1e-3
+        )
 
     def next(self, outcome: Outcome, attempt: int) -> Job | None:
         """Szegedy: the search for the largest weight of the change at which the class is still reached."""

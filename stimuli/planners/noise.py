@@ -13,13 +13,13 @@ from stimuli.planners.planner import RecipePlanner, Verdict, Wanted, is_named
 from stimuli.synthesis.constraints import PixelRange
 from stimuli.synthesis.engine import Job, Method
 from stimuli.synthesis.optimisers import Adam, NguyenRule, NormalisedGradient, Optimiser
-from stimuli.synthesis.starts import ByteImage, mean_image, with_noise
+from stimuli.synthesis.starts import NOISE, ByteImage, mean_image
 from stimuli.synthesis.stopping import StopRule
 
 
 @dataclass(frozen=True)
 class NoisePlanner(RecipePlanner[AdversarialNoiseRecipe]):
-    """Adversarial noise: from the mean image and Gaussian noise up the posterior of the paired class.
+    """Adversarial noise: from the mean image and noise up the posterior of the paired class.
 
     Nguyen et al. 2015 (gradient ascent); Zhang et al. 2018, Stimuli; with `mean_weight`, Zhang et al. 2021.
     """
@@ -39,8 +39,8 @@ class NoisePlanner(RecipePlanner[AdversarialNoiseRecipe]):
     def first(self, wanted: Wanted, attempt: int) -> Job:
         """From the network's mean image and noise of this attempt's seed."""
         mean = mean_image(self.network.preprocessing.mean, len(wanted.source))
-        start = with_noise(mean, self.recipe.noise_sd, self.draw(wanted, attempt))
-        stop = StopRule(self.recipe.confidence, self.recipe.max_steps, 100)
+        start = NOISE[self.recipe.start](mean, self.recipe.noise_sd, self.draw(wanted, attempt))
+        stop = StopRule(self.recipe.confidence, self.recipe.max_steps, self.recipe.patience)
         goal = self.goal(wanted.targets[0])
         return Job(wanted.stim_id, start, mean, 255.0, goal, stop, self.recipe.mean_weight)
 
@@ -56,7 +56,7 @@ class NoiseAlonePlanner(RecipePlanner[NoiseRecipe]):
     def drawn(self, wanted: Wanted, attempt: int) -> ByteImage:
         """Noise of this attempt's seed."""
         mean = mean_image(self.network.preprocessing.mean, len(wanted.source))
-        noise = with_noise(mean, self.recipe.noise_sd, self.draw(wanted, attempt))
+        noise = NOISE[self.recipe.start](mean, self.recipe.noise_sd, self.draw(wanted, attempt))
         return np.ascontiguousarray(np.rint(noise).astype(np.uint8).transpose(1, 2, 0))
 
     def verdict(self, wanted: Wanted, attempt: int, judged: Judged) -> Verdict:

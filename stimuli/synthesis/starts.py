@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +33,20 @@ def with_noise(image: FloatImage, noise_sd: float, draw: np.random.Generator) ->
     """An image plus independent Gaussian noise of SD `noise_sd` (grey levels), within 0-255."""
     noise = draw.standard_normal(image.shape, dtype=np.float32) * np.float32(noise_sd)
     return np.clip(image + noise, np.float32(0), np.float32(255))
+
+
+def with_uniform_noise(image: FloatImage, noise_sd: float, draw: np.random.Generator) -> FloatImage:
+    """An image plus independent uniform noise of SD `noise_sd`, from -√3 SD to √3 SD (grey levels), within 0-255."""
+    reach = np.float32(math.sqrt(3) * noise_sd)
+    noise = (2 * draw.random(image.shape, dtype=np.float32) - 1) * reach
+    return np.clip(image + noise, np.float32(0), np.float32(255))
+
+
+NOISE: dict[str, Callable[[FloatImage, float, np.random.Generator], FloatImage]] = {
+    "gaussian": with_noise,
+    "uniform": with_uniform_noise,
+}
+"""Starts around an image, by their names in study files; the amplitude of each is its SD."""
 
 
 def within_ball(image: FloatImage, radius: float, draw: np.random.Generator) -> FloatImage:
