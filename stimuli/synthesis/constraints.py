@@ -73,7 +73,7 @@ class LInfBall:
 
     def projected(self, images: Tensor, room: Room) -> Tensor:
         """Each value clipped to its own interval."""
-        return torch.minimum(torch.maximum(images, room.low), room.high)
+        return images.clamp(room.low, room.high)
 
     def rounded(self, images: Tensor, room: Room) -> Tensor:
         """The change, cut to whole grey levels; the centres must be whole themselves."""

@@ -22,7 +22,7 @@ class Job:
     """One image to be made.
 
     job_id : its name, returned with the outcome.
-    start  : (3, height, width), grey levels: where it starts.
+    start  : (3, height, width), grey levels: where it starts. Its precision is the one that is computed in.
     centre : (3, height, width), grey levels: what its constraint is around, and what it is compared with; whole levels
              where the constraint is a ball.
     radius : how far from the centre it may go, grey levels (for constraints that have one).
@@ -109,16 +109,19 @@ def synthesise(
     while queue or slots.busy:
         slots.fill(queue)
         read = slots.rounded(slots.images) if method.reads_rounded else slots.images
-        reading, gradients = _ascent(method.objective, read, slots.sought)
+        reading, gradients = _ascent(method.objective, read, slots.sought, slots.may_move)
         yield from slots.judged(reading)
-        if slots.busy:
+        if slots.busy and gradients is not None:
             slots.move(gradients, reading)
             if told is not None:
                 told(slots.n_busy)
 
 
-def _ascent(objective: Objective, images: Tensor, sought: Sought) -> tuple[Reading, Tensor]:
-    """The reading at the images and the gradient there."""
+def _ascent(objective: Objective, images: Tensor, sought: Sought, wanted: bool) -> tuple[Reading, Tensor | None]:
+    """The reading at the images, and the gradient there where it is wanted."""
+    if not wanted:
+        with torch.no_grad():
+            return objective(images, sought), None
     leaves = images.detach().requires_grad_(True)
     reading = objective(leaves, sought)
     (gradients,) = torch.autograd.grad(reading.values.sum(), leaves)
@@ -130,12 +133,13 @@ class _Slots:
 
     def __init__(self, method: Method, first: Job, batch_size: int, device: torch.device) -> None:
         self.method = method
-        self.images = torch.full((batch_size, *first.start.shape), 127.0, dtype=torch.float32, device=device)
+        dtype = torch.from_numpy(first.start[:0]).dtype
+        self.images = torch.full((batch_size, *first.start.shape), 127.0, dtype=dtype, device=device)
         goal = torch.from_numpy(np.atleast_1d(first.goal))
         goals = torch.zeros((batch_size, *first.goal.shape), dtype=goal.dtype, device=device)
-        weights = torch.zeros(batch_size, device=device)
+        weights = torch.zeros(batch_size, dtype=dtype, device=device)
         self.sought = Sought(goals, self.images.clone(), weights)
-        self.radii = torch.zeros(batch_size, device=device)
+        self.radii = torch.zeros(batch_size, dtype=dtype, device=device)
         self.room = method.constraint.room(self.sought.centres, self.radii)
         self.state: State = method.optimiser.fresh(self.images)
         self.jobs: list[Job | None] = [None] * batch_size
@@ -153,33 +157,38 @@ class _Slots:
         """Slots that hold a job."""
         return sum(job is not None for job in self.jobs)
 
+    @property
+    def may_move(self) -> bool:
+        """Whether any job has steps left; a last reading needs no gradient."""
+        return any(job is not None and n < job.stop.max_steps for job, n in zip(self.jobs, self.steps, strict=True))
+
     def rounded(self, images: Tensor) -> Tensor:
         """Images of the slots as they would be saved."""
         return self.method.constraint.rounded(images, self.room)
 
     def fill(self, queue: deque[Job]) -> None:
-        """Give the free slots to the next jobs."""
-        changed = False
-        for slot, held in enumerate(self.jobs):
-            if held is not None or not queue:
-                continue
-            self._take(slot, queue.popleft())
-            changed = True
-        if changed:
-            self.room = self.method.constraint.room(self.sought.centres, self.radii)
-
-    def _take(self, slot: int, job: Job) -> None:
-        if job.start.shape != tuple(self.images.shape[1:]):
-            raise ValueError(f"job {job.job_id}: found shape {job.start.shape}, expected {self.images.shape[1:]}")
-        self.jobs[slot], self.steps[slot] = job, 0
-        self.best[slot], self.best_step[slot] = float("-inf"), 0
-        self.images[slot] = torch.from_numpy(job.start).to(self.images.device)
-        self.sought.centres[slot] = torch.from_numpy(job.centre).to(self.images.device)
-        self.sought.goals[slot] = torch.as_tensor(job.goal, dtype=self.sought.goals.dtype)
-        self.sought.weights[slot] = job.weight
-        self.radii[slot] = job.radius
+        """Give the free slots to the next jobs, all in one transfer to the device."""
+        taken = [(slot, queue.popleft()) for slot, held in enumerate(self.jobs) if held is None and queue]
+        if not taken:
+            return
+        slots, jobs = [slot for slot, _ in taken], [job for _, job in taken]
+        for slot, job in taken:
+            if job.start.shape != tuple(self.images.shape[1:]):
+                raise ValueError(f"job {job.job_id}: found shape {job.start.shape}, expected {self.images.shape[1:]}")
+            self.jobs[slot], self.steps[slot] = job, 0
+            self.best[slot], self.best_step[slot] = float("-inf"), 0
+        rows = torch.tensor(slots, device=self.images.device)
+        for held, given in (
+            (self.images, [job.start for job in jobs]),
+            (self.sought.centres, [job.centre for job in jobs]),
+            (self.sought.goals, [job.goal for job in jobs]),
+            (self.sought.weights, [job.weight for job in jobs]),
+            (self.radii, [job.radius for job in jobs]),
+        ):
+            held[rows] = torch.from_numpy(np.stack(given)).to(held)
         for remembered in self.state.values():
-            remembered[slot] = 0
+            remembered[rows] = 0
+        self.room = self.method.constraint.room(self.sought.centres, self.radii)
 
     def judged(self, reading: Reading) -> list[Outcome]:
         """The outcomes of the slots that are finished, which become free; the others are counted one step on.
@@ -187,31 +196,44 @@ class _Slots:
         reading : of the rounded images, or of the images as they are: then those that might be finished are read again,
                   rounded.
         """
-        values, scores = reading.values.tolist(), reading.scores.tolist()
+        values, scores = torch.stack([reading.values, reading.scores]).tolist()  # all that the host must know, at once
         for slot, job in enumerate(self.jobs):
             if job is not None and values[slot] > self.best[slot] + job.stop.least_gain:
                 self.best[slot], self.best_step[slot] = values[slot], self.steps[slot]
         verdicts = self._verdicts(scores)
-        rounded = None
+        finished = []
         if any(verdict != "go on" for verdict in verdicts):
-            reached = torch.tensor([verdict == "reached" for verdict in verdicts], device=self.images.device)
-            standing = self.method.optimiser.standing(self.images, self.state)
-            rounded = self.rounded(torch.where(reached.view(-1, 1, 1, 1), self.images, standing))
+            rounded = self._would_be_saved(verdicts)
             if not self.method.reads_rounded:
                 with torch.no_grad():
                     scores = self.method.objective(rounded, self.sought).scores.tolist()
-                verdicts = self._verdicts(scores)
+                # only those that might be finished: when an image is judged does not depend on its batch mates
+                second = self._verdicts(scores)
+                verdicts = [then if now != "go on" else now for now, then in zip(verdicts, second, strict=True)]
+            finished = self._outcomes(verdicts, scores, rounded)
+        self.steps = [steps + 1 for steps in self.steps]
+        return finished
+
+    def _would_be_saved(self, verdicts: list[Verdict]) -> Tensor:
+        """What is read where that has reached its score, else where the optimiser stands; rounded."""
+        if not self.method.optimiser.searches_lines:
+            return self.rounded(self.images)
+        reached = torch.tensor([verdict == "reached" for verdict in verdicts], device=self.images.device)
+        standing = self.method.optimiser.standing(self.images, self.state)
+        return self.rounded(torch.where(reached.view(-1, 1, 1, 1), self.images, standing))
+
+    def _outcomes(self, verdicts: list[Verdict], scores: list[float], rounded: Tensor) -> list[Outcome]:
+        """The outcomes of the slots that do not go on; these become free."""
+        slots = [slot for slot, verdict in enumerate(verdicts) if verdict != "go on"]
+        rows = torch.tensor(slots, dtype=torch.long, device=rounded.device)
+        images = rounded[rows].permute(0, 2, 3, 1).to(torch.uint8).contiguous().cpu().numpy()
+        positions = self.images[rows].cpu().numpy()
         finished = []
-        for slot, (job, verdict) in enumerate(zip(self.jobs, verdicts, strict=True)):
-            if job is None:
-                continue
-            if verdict == "go on" or rounded is None:
-                self.steps[slot] += 1
-                continue
-            image = rounded[slot].permute(1, 2, 0).to("cpu", torch.uint8).contiguous().numpy()
-            position = self.images[slot].cpu().numpy().copy()
-            finished.append(Outcome(job, image, position, self.steps[slot], scores[slot], verdict))
-            self.jobs[slot] = None
+        for row, slot in enumerate(slots):
+            job, self.jobs[slot] = self.jobs[slot], None
+            if job is not None:
+                image, position = images[row].copy(), positions[row].copy()
+                finished.append(Outcome(job, image, position, self.steps[slot], scores[slot], verdicts[slot]))
         return finished
 
     def _verdicts(self, scores: list[float]) -> list[Verdict]:

@@ -57,7 +57,7 @@ class NormalisedGradient(Stepper):
     def stepped(self, images: Tensor, gradients: Tensor, reading: Reading, state: State, room: Room) -> Tensor:
         """Image plus step times gradient over its root mean square."""
         rms = gradients.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
-        return images + self.step * gradients / rms.clamp_min(torch.finfo(rms.dtype).tiny)
+        return torch.add(images, gradients / rms.clamp_min(torch.finfo(rms.dtype).tiny), alpha=self.step)
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class SignGradient(Stepper):
 
     def stepped(self, images: Tensor, gradients: Tensor, reading: Reading, state: State, room: Room) -> Tensor:
         """Image plus step times the sign of the gradient."""
-        return images + self.step * gradients.sign()
+        return torch.add(images, gradients.sign(), alpha=self.step)
 
 
 @dataclass(frozen=True)

@@ -181,6 +181,45 @@ def test_the_bits_of_an_image_do_not_depend_on_its_batch_mates_order_or_place():
     assert bits(jobs[9:10])["9"] == together["9"]
 
 
+class Whole:
+    """Everything about an image is right once it has whole grey levels."""
+
+    def __call__(self, images: Tensor, sought: Sought) -> Reading:
+        whole = (images == images.round()).flatten(1).all(dim=1).float()
+        return Reading(0.0 * images.sum(dim=(1, 2, 3)), whole)
+
+
+def test_when_an_image_is_judged_does_not_depend_on_a_batch_mate_that_is_judged():
+    method = Method(Whole(), PixelRange(), SignGradient(1.0), reads_rounded=False)
+    centre = np.full((3, 4, 4), 100.0, np.float32)
+    whole, between = (Job(str(x), centre + x, centre, 9.0, np.int64(0), StopRule(0.5, 5)) for x in (0.0, 0.25))
+    together = {o.job.job_id: o.steps for o in synthesise(method, deque([whole, between]), 2, CPU)}
+    (alone,) = synthesise(method, deque([between]), 2, CPU)
+    assert together == {"0.0": 0, "0.25": 5}
+    assert alone.steps == 5
+
+
+@pytest.mark.parametrize("precision", [np.float32, np.float64])
+def test_the_precision_of_the_starts_is_the_one_that_is_computed_in(precision: type):
+    network = LinearNetwork()
+    network.patterns = network.patterns.to(torch.from_numpy(np.zeros(0, precision)).dtype)
+    start = np.full((3, 4, 4), 100.0, precision)
+    method = Method(LogOdds(network), PixelRange(), NormalisedGradient(1.0))
+    (found,) = synthesise(method, deque([Job("a", start, start, 9.0, np.int64(1), StopRule(None, 2))]), 2, CPU)
+    assert found.position.dtype == precision
+
+
+def test_a_reading_without_gradient_has_the_bits_of_one_with_it():
+    network = load_network("picturenet", None, "cpu")
+    images = torch.rand(8, 3, 128, 128, generator=torch.Generator().manual_seed(1)) * 255
+    of = Sought(torch.arange(8), images, torch.zeros(8))
+    with torch.no_grad():
+        bare = LogOdds(network)(images, of)
+    ready = LogOdds(network)(images.clone().requires_grad_(True), of)
+    assert torch.equal(bare.values, ready.values.detach())
+    assert torch.equal(bare.scores, ready.scores.detach())
+
+
 def test_the_network_gets_no_gradient_and_is_not_changed():
     network = load_network("picturenet", "random", "cpu", seed=3)
     before = {name: value.clone() for name, value in network.model.state_dict().items()}
