@@ -307,6 +307,8 @@ def _notes(
     found = [f"{_count(number, what)} {where}".strip() for number, what, where in counts if number]
     if journal.cut:
         found.append("the journal's last line was cut off, and with it one record")
+    if journal.complete and journal.end is None:
+        found.append("the run's process ended after the last flip, before the journal's last word")
     warned = "; ".join(kinds_of(bids.warnings))
     if len(warned) > LONGEST_NOTE:
         warned = f"{warned[:LONGEST_NOTE].rsplit(' ', 1)[0]} and more, in the JSON"

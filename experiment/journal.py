@@ -162,7 +162,7 @@ class Journal:
 
     header   : the run, its plan and its circumstances.
     records  : all records after it, in order.
-    complete : whether the run came to its planned end.
+    complete : whether the run came to its planned end: it says so, or it was killed after its last flip, before it could.
     cut      : whether the last line was only half written.
     """
 
@@ -179,7 +179,24 @@ class Journal:
     @property
     def complete(self) -> bool:
         """Whether the run came to its planned end."""
-        return self.end is not None and self.end["status"] == "complete"
+        return self.shown_to_its_end if self.end is None else self.end["status"] == "complete"
+
+    @property
+    def shown_to_its_end(self) -> bool:
+        """Whether the last flip is the planned last one, with which the screen is left bare.
+
+        Of a pulse-locked last segment that is the flip at its last frame; otherwise it is a flip of no segment's frames.
+        """
+        begun = [record for record in self.of("segment") if "mode" in record]
+        flips, rows = self.of("flip"), self.header.get("timeline", {}).get("rows", [])
+        if not begun or not flips or not rows or "shows" not in flips[-1] or flips[-1].get("row") is not None:
+            return False
+        if begun[-1]["mode"] == "response_driven":
+            return "frame" not in flips[-1]
+        end_frame = round(float(self.header.get("length_s", 0.0)) * float(self.header.get("refresh_hz", 0.0)))
+        return rows[-1].get("segment", begun[-1].get("name")) == begun[-1].get("name") and (
+            0 < end_frame <= flips[-1].get("frame", -1)
+        )
 
     def of(self, kind: str) -> list[Record]:
         """The records of one kind, in order."""

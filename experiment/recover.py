@@ -115,7 +115,13 @@ def _finish(folder: StudyFolder, journal: Journal) -> Recovered:
     if existing is not None and sidecar_path(existing).exists() and certificate.exists():
         return Recovered(journal.path, None, "has its events")
     enrol(folder, run.sub, simulated=bool(journal.header["rehearsal"]))
-    note = "complete" if journal.complete else f"cut off: {len(shown)} trials shown"
+    note = f"cut off: {len(shown)} trials shown"
+    if journal.complete:
+        note = (
+            "complete"
+            if journal.end is not None
+            else "complete: all was shown, only the journal's last word is lacking"
+        )
     events = existing or events_path_of(folder, journal)
     if existing is None:
         write_events(folder, journal)

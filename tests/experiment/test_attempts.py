@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from experiment_study import fill, small_study
 
 from experiment.attempts import attempts_of, next_run, order_number, status_of
 from experiment.bids import validate
@@ -250,3 +251,30 @@ def test_participants_of_runs_that_end_at_once_are_all_listed(folder: StudyFolde
     assert [each.wait(120) for each in people] == [0, 0, 0]
     rows = (folder.root / "participants.tsv").read_text(encoding="utf-8").splitlines()
     assert len(rows) == 1 + 30
+
+
+@pytest.mark.parametrize(
+    "more", ["", "    pace: self_paced\n    image_until_response: true\n"], ids=["scanner", "desk"]
+)
+def test_a_run_that_was_killed_after_its_last_flip_is_complete(tmp_path: Path, rig: Rig, more: str) -> None:
+    study = small_study(tmp_path, more=more)
+    folder = fill(tmp_path / "study", study, rig)
+    result = run(study, rig, folder.root, RUN, stage="null")
+    lines = result.journal.read_text(encoding="utf-8").splitlines(keepends=True)
+    flips = [place for place, line in enumerate(lines) if '"kind": "flip"' in line]
+    events = result.events.read_bytes()
+    for path in (result.events, result.events.with_suffix(".json"), result.certificate_file):
+        path.unlink()
+    result.journal.write_text("".join(lines[: flips[-1]]), encoding="utf-8")
+    assert status_of(folder, RUN) == "aborted"
+    result.journal.write_text("".join(lines[:-1]), encoding="utf-8")  # all but the end
+    assert status_of(folder, RUN) == "recorded"
+    assert next_run(folder, [RUN, RunId("01", "01", "animals", 2)]).run.run == 2
+    recovered = recover(folder.root)[0]
+    assert recovered.note == "complete: all was shown, only the journal's last word is lacking"
+    assert result.events.read_bytes() == events
+    assert "Incomplete" not in json.loads(result.events.with_suffix(".json").read_text(encoding="utf-8"))
+    certificate = json.loads(result.certificate_file.read_text(encoding="utf-8"))
+    assert (certificate["complete"], certificate["passed"]) == (True, True)
+    assert "the run's process ended after the last flip, before the journal's last word" in certificate["notes"]
+    assert status_of(folder, RUN) == "done"
