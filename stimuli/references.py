@@ -22,10 +22,10 @@ MOST_ATTEMPTS = 10
 class Reference:
     """One reference image.
 
-    reference_id : ``otter-0003``, its category and the number of the picture.
+    reference_id : ``owl-0003``, its category and the number of the picture.
     category     : of the picture.
     sample       : 'category' (one of so many of each), or 'random' (drawn from all).
-    picture      : what it is: ``picturebook/train/otter/3``, or the name of the file.
+    picture      : what it is: ``picturebook/train/owl/3``, or the name of the file.
     file         : where it is read from; None for a drawn one.
     read         : its pixels on the study's grid, (size_px, size_px, 3).
     """
