@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import struct
 import warnings
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ MODES = {
     "L": "grey",
     "LA": "grey with transparency",
     "P": "a palette",
+    "PA": "a palette with transparency",
     "RGBA": "RGB with transparency",
     "CMYK": "CMYK",
     "I;16": "16-bit grey",
@@ -27,6 +30,10 @@ MODES = {
     "I": "32-bit grey",
     "F": "floating-point grey",
 }
+FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF")
+"""What is opened at all: of other formats the reader could only guess what will be seen."""
+BITS_PER_SAMPLE = 258
+"""The tag of a TIFF file."""
 
 
 def png_bytes(image: ByteImage) -> bytes:
@@ -48,6 +55,20 @@ def read_rgb(path: Path) -> ByteImage:
 
     Raises FoolscanError when it is missing, empty, cut off, no picture, or not 8-bit RGB: nothing is converted silently.
     """
+    picture = opened(path)
+    if picture.mode != "RGB" or bits(picture) != 8 or picture.has_transparency_data:
+        raise FoolscanError(
+            f"{path}: found {what(picture)}, expected 8-bit RGB; convert it so that you see what will be shown"
+        )
+    refuse_frames(picture, path)
+    return np.asarray(picture)
+
+
+def opened(path: Path) -> Image.Image:
+    """Open a picture file and decode all of it.
+
+    Raises FoolscanError when it is missing, empty, cut off, too large, or no picture of `FORMATS`.
+    """
     if not path.is_file():
         raise FoolscanError(f"{path}: no such picture; copy or make it again")
     content = path.read_bytes()
@@ -56,18 +77,53 @@ def read_rgb(path: Path) -> ByteImage:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            picture = Image.open(io.BytesIO(content))
-            mode = picture.mode
+            picture = Image.open(io.BytesIO(content), formats=FORMATS)
+            n_bits = content[24] if picture.format == "PNG" else 8  # PIL reads 16-bit RGB as 8-bit without a word
+            if picture.format == "TIFF":
+                n_bits = int(np.max(picture.getexif().get(BITS_PER_SAMPLE, 1)))
             picture.load()
-    except (UnidentifiedImageError, Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        why = "" if isinstance(error, UnidentifiedImageError) else f" ({error})"
-        raise FoolscanError(f"{path}: not a picture that can be read{why}; expected PNG or JPEG") from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        most = (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
+        raise FoolscanError(
+            f"{path}: found more pixels than can be taken for a picture ({error}); reduce it to at most {most} million pixels"
+        ) from error
+    except UnidentifiedImageError as error:
+        raise FoolscanError(
+            f"{path}: not a picture that can be read; expected {', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
+        ) from error
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error) as error:
         raise FoolscanError(f"{path}: cut off or damaged ({error}); copy or make it again") from error
-    if mode != "RGB" or _bits(picture, content) != 8:
-        what = "16-bit RGB" if mode == "RGB" else MODES.get(mode, f"mode {mode}")
-        raise FoolscanError(f"{path}: found {what}, expected 8-bit RGB; convert it so that you see what will be shown")
-    return np.asarray(picture)
+    picture.info[_BITS] = n_bits
+    return picture
+
+
+_BITS = "foolscan_bits"
+
+
+def bits(picture: Image.Image) -> int:
+    """Bits per channel, as the file of a picture that was `opened` has them."""
+    return max(int(picture.info[_BITS]), 16 if picture.mode.startswith(("I", "F")) else 1, 8)
+
+
+def what(picture: Image.Image) -> str:
+    """What kind of picture was opened, in words."""
+    if bits(picture) > 8 and not picture.mode.startswith(("I", "F")):
+        return f"{bits(picture)}-bit {picture.mode}"
+    if picture.mode == "RGB" and picture.has_transparency_data:
+        return "RGB with a transparent colour"
+    return MODES.get(picture.mode, f"mode {picture.mode}")
+
+
+def refuse_frames(picture: Image.Image, path: Path) -> None:
+    """Raise FoolscanError when there are several pictures in one file: nobody could know which is meant.
+
+    A camera's MPO is a JPEG whose first picture is the photograph, as every viewer shows it.
+    """
+    n_frames = getattr(picture, "n_frames", 1)
+    if n_frames > 1 and picture.format != "MPO":
+        raise FoolscanError(
+            f"{path}: found {n_frames} pictures in one file (animated, or pages); save the one that is meant"
+        )
 
 
 def read_stimulus(folder: StudyFolder, stimulus: Stimulus) -> ByteImage:
@@ -82,8 +138,3 @@ def read_stimulus(folder: StudyFolder, stimulus: Stimulus) -> ByteImage:
             f"{path}: not the image that the manifest describes (its sha256 differs); make it again: foolscan stimuli make"
         )
     return image
-
-
-def _bits(picture: Image.Image, content: bytes) -> int:
-    """Bits per channel as the file has them: PIL reads 16-bit RGB PNGs as 8-bit without a word."""
-    return content[24] if picture.format == "PNG" else 8

@@ -259,6 +259,7 @@ def _write_sidecar(
         "network": {"description": network.description, "sha256": network.weights_sha256},
         "second_network": {"description": second.description, "sha256": second.weights_sha256} if second else None,
         "judged_on": "the PNG read back from disk",
+        "pictures_converted": {file: list(done) for file, done in pictures.conversions().items()},
         "failures": dict(why),
     }
     columns = {name: {"Description": text} for name, text in COLUMNS.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -16,7 +16,7 @@ from protocols.problems import FoolscanError, WorkWanting, near
 from protocols.provenance import sha256_of
 from protocols.seeds import seed_for
 from protocols.study import Study
-from stimuli.image_files import read_rgb
+from stimuli.own_pictures import read_own
 from stimuli.synthesis.starts import ByteImage
 
 LABEL_COLUMNS = ("file", "category", "supercategory", "animal", "network_class")
@@ -51,6 +51,9 @@ class Pictures(Protocol):
 
     def files(self) -> tuple[Path, ...]:
         """The files that the pictures are read from."""
+
+    def conversions(self) -> dict[str, tuple[str, ...]]:
+        """What was done to pictures that are not 8-bit sRGB, by file; nothing for those that are."""
 
 
 def pictures_of(study: Study) -> Pictures:
@@ -95,6 +98,10 @@ class BookPictures:
         """None: they are drawn."""
         return ()
 
+    def conversions(self) -> dict[str, tuple[str, ...]]:
+        """None."""
+        return {}
+
 
 def book_categories(n_categories: int) -> tuple[PictureCategory, ...]:
     """As many categories of the picture book, half of them animals, spread over the supercategories.
@@ -129,11 +136,16 @@ def book_categories(n_categories: int) -> tuple[PictureCategory, ...]:
 
 @dataclass(frozen=True)
 class FolderPictures:
-    """The user's own pictures: cut to the middle square and resampled to the study's grid, all by one filter."""
+    """The user's own pictures: cut to the middle square and resampled to the study's grid, all by one filter.
+
+    paths     : category -> its files.
+    converted : file as the table names it -> what was done to it.
+    """
 
     paths: dict[str, tuple[Path, ...]]
     size_px: int
     categories: tuple[PictureCategory, ...]
+    converted: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, study: Study, source: FolderSource) -> FolderPictures:
@@ -167,24 +179,31 @@ class FolderPictures:
                 f"{labels}: found {len(categories)} categories; stimuli.n_categories of study {study.name} says {wanted}"
             )
         pictures = cls(paths, study.stimuli.size_px, tuple(categories.values()))
-        pictures.check()
-        return pictures
+        return replace(pictures, converted={_named(path, folder): done for path, done in pictures.check().items()})
 
-    def check(self) -> None:
-        """Read every picture once; FoolscanError lists all that are wrong."""
-        wrong = []
+    def check(self) -> dict[Path, tuple[str, ...]]:
+        """Read every picture once; FoolscanError lists all that are wrong.
+
+        Returns what was done to those that are not 8-bit sRGB.
+        """
+        wrong, converted = [], {}
         for path in self.files():
             try:
-                on_grid(read_rgb(path), self.size_px, path)
+                picture = read_own(path)
+                on_grid(picture.pixels, self.size_px, path)
             except FoolscanError as error:
                 wrong.append(str(error))
+                continue
+            if picture.converted:
+                converted[path] = picture.converted
         if wrong:
             raise FoolscanError("\n".join(wrong))
+        return converted
 
     def image(self, category: PictureCategory, attempt: int) -> ByteImage:
         """The category's next picture in the order of the table."""
         path = self.paths[category.name][attempt]
-        return on_grid(read_rgb(path), self.size_px, path)
+        return on_grid(read_own(path).pixels, self.size_px, path)
 
     def choices(self, category: PictureCategory) -> int | None:
         """The number of the category's pictures in the table."""
@@ -197,6 +216,10 @@ class FolderPictures:
     def files(self) -> tuple[Path, ...]:
         """Every picture of the table."""
         return tuple(path for paths in self.paths.values() for path in paths)
+
+    def conversions(self) -> dict[str, tuple[str, ...]]:
+        """What was done to the pictures of the table that are not 8-bit sRGB."""
+        return self.converted
 
 
 def on_grid(picture: ByteImage, size_px: int, path: Path) -> ByteImage:
@@ -231,6 +254,10 @@ def animacy(categories: Sequence[PictureCategory], labels: Sequence[str]) -> dic
 
 # The first 398 of the 1000 classes of ILSVRC 2012 are animals, from tench to starfish and sea cucumber.
 IMAGENET_ANIMALS = 398
+
+
+def _named(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
 
 
 def _rows(labels: Path) -> list[tuple[int, dict[str, str]]]:

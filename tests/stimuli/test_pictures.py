@@ -84,13 +84,13 @@ def test_pictures_that_are_not_there_yet_are_work_to_be_done(tmp_path: Path):
 
 def test_every_wrong_picture_is_named_at_once(tmp_path: Path):
     study = own_pictures(tmp_path)
-    Image.new("L", (150, 150)).save(tmp_path / "pictures" / "cat.png")
+    Image.new("RGBA", (150, 150)).save(tmp_path / "pictures" / "cat.png")
     Image.new("RGB", (100, 200)).save(tmp_path / "pictures" / "car.png")
     with pytest.raises(FoolscanError) as caught:
         pictures_of(study)
     first, second = str(caught.value).splitlines()
     assert "cat.png" in first
-    assert "grey" in first
+    assert "100 % transparent pixels" in first
     assert "100 x 200 px, smaller than the grid of 128 px" in second
 
 
