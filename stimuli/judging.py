@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from protocols.provenance import sha256_of
 from stimuli.image_files import read_rgb
-from stimuli.networks.network import Network
+from stimuli.networks.network import BATCH_SIZE, Network
 from stimuli.synthesis.starts import ByteImage
 
 
@@ -38,16 +38,19 @@ class Judged:
         return float(np.sqrt((change**2).sum())), int(np.abs(change).max())
 
 
-def judge(network: Network, paths: Sequence[Path], targets: Sequence[str]) -> list[Judged]:
+def judge(
+    network: Network, paths: Sequence[Path], targets: Sequence[str], batch_size: int = BATCH_SIZE
+) -> list[Judged]:
     """Read image files and judge them; an image's numbers do not depend on the others.
 
-    paths   : (n_images,), all of one size.
-    targets : (n_images,), the class whose posterior is the confidence.
+    paths      : (n_images,), all of one size.
+    targets    : (n_images,), the class whose posterior is the confidence.
+    batch_size : images a forward pass, which short passes are filled up to; another one moves the last digits.
     """
     if not paths:
         return []
     images = [read_rgb(path) for path in paths]
-    posteriors = network.probabilities(np.stack(images))
+    posteriors = network.probabilities(np.stack(images), batch_size)
     return [
         Judged(
             network.labels[int(row.argmax())],

@@ -141,7 +141,7 @@ class Workshop:
             allowed = min(RE_ATTEMPTS, self.pictures.choices(category) or RE_ATTEMPTS)
             for attempt in range(allowed):
                 self._put(path, self.pictures.image(category, attempt))
-                (judged,) = judge(self.network, [path], [category.network_class])
+                (judged,) = judge(self.network, [path], [category.network_class], batch_size=1)
                 if judged.label == category.network_class:
                     break
             seed = seed_for(self.study.seed, f"picture/{category.name}")
@@ -216,7 +216,8 @@ class _SetInWork:
         stim_id, shop = item.stim_id, self.shop
         path, attempt = shop.file(self.name, item.category), self.attempt[stim_id]
         shop._put(path, image)
-        (judged,) = judge(shop.network, [path], [self.planner.target(item, attempt, item.category.network_class)])
+        target = self.planner.target(item, attempt, item.category.network_class)
+        (judged,) = judge(shop.network, [path], [target], batch_size=1)
         success = self.planner.verdict(item, attempt, judged).success
         if not success and attempt + 1 < self.planner.attempts:
             self.attempt[stim_id], self.steps[stim_id] = attempt + 1, 0
