@@ -6,6 +6,7 @@ import types
 import typing
 from typing import Annotated, Any, TypeVar, Union
 
+from annotated_types import Ge, Gt, Le, Lt
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from protocols.problems import Problem, ProtocolError, near
@@ -66,8 +67,28 @@ def _problem(model: type[BaseModel], document: Document, error: dict[str, Any]) 
         message = f"at least {error['ctx']['min_length']} of them"
     else:
         message = error["msg"][0].lower() + error["msg"][1:]
+        if error["type"].startswith(("greater_than", "less_than")):
+            message += _other_limit(model, document.data, path, message)
     found = "a mapping" if isinstance(error["input"], dict) else repr(error["input"])
     return Problem(place.file, place.line, dotted(path), found, message.removeprefix("value error, "))
+
+
+_LIMITS = (
+    (Ge, "ge", "greater than or equal to"),
+    (Gt, "gt", "greater than"),
+    (Le, "le", "less than or equal to"),
+    (Lt, "lt", "less than"),
+)
+
+
+def _other_limit(model: type[BaseModel], data: Any, path: KeyPath, message: str) -> str:
+    """The limit of a number that a message about its other limit leaves out, or an empty string."""
+    fields = [member.model_fields.get(str(path[-1])) for member in _models_at(model, data, path[:-1])]
+    for limit in [item for field in fields if field is not None for item in field.metadata]:
+        for kind, name, words in _LIMITS:
+            if isinstance(limit, kind) and words.split()[0] not in message:
+                return f" and {words} {getattr(limit, name)}"
+    return ""
 
 
 def _path_in_data(data: Any, loc: tuple[str | int, ...]) -> KeyPath:
@@ -86,12 +107,17 @@ def _path_in_data(data: Any, loc: tuple[str | int, ...]) -> KeyPath:
 
 def _keys_at(model: type[BaseModel], data: Any, path: KeyPath) -> list[str]:
     """The keys that the model allows at a key path."""
+    return sorted({key for member in _models_at(model, data, path) for key in member.model_fields})
+
+
+def _models_at(model: type[BaseModel], data: Any, path: KeyPath) -> list[type[BaseModel]]:
+    """The models whose keys stand at a key path; of several kinds, the one that the data name."""
     annotation: Any = model
     here = data
     for part in path:
         here = here[part]
         annotation = _inside(annotation, part, here)
-    return sorted({key for member in models_in(annotation) if _same_kind(member, here) for key in member.model_fields})
+    return [member for member in models_in(annotation) if _same_kind(member, here)]
 
 
 def _inside(annotation: Any, part: str | int, value: Any) -> Any:

@@ -20,7 +20,7 @@ from stimuli.image_statistics import image_statistics
 from stimuli.judging import judge, own_labels
 from stimuli.networks.network import Network, NetworkError
 from stimuli.pictures import Pictures, animacy, pictures_of
-from stimuli.planners.choosing import of_other_animacy, wrongly_named
+from stimuli.planners.choosing import guides, of_other_animacy, wrongly_named
 from stimuli.planners.registry import planner_for
 from stimuli.progress import Tell
 from stimuli.records import only_maker
@@ -171,6 +171,8 @@ def _refuse_unknown_classes(study: Study, network: Network, pictures: Pictures) 
     for recipe in study.stimuli.sets.values():
         if getattr(recipe, "target", None) == "other_animacy":
             of_other_animacy(pictures.categories)
+        if getattr(recipe, "guide", None) == "other_animacy":
+            guides("other_animacy", pictures.categories, {})
 
 
 def _deciding(study: Study) -> dict[str, Any]:
