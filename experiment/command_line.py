@@ -115,6 +115,7 @@ def run(
             faults=faults,
             language=language,
             begun=lambda: typer.echo(f"{run_id.stem}: begun; Ctrl-C, or the abort key twice, ends it"),
+            warn=lambda warning: typer.echo(f"foolscan: warning: {warning}", err=True),
         )
     except RunAborted as aborted:
         typer.echo(f"foolscan: {aborted}", err=True)

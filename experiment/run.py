@@ -80,6 +80,7 @@ def run(
     language: str | None = None,
     journal_writer: Callable[[Path], JournalWriter] = JournalWriter,
     begun: Callable[[], None] = lambda: None,
+    warn: Callable[[str], None] = lambda warning: None,
 ) -> RunResult:
     """Show one run and write what happened.
 
@@ -94,6 +95,7 @@ def run(
     faults      : what shall go wrong (rehearsals only).
     language    : the participant's, in a session that begins with this run; None: the task's.
     begun       : told when nothing can refuse the run any more: devices and window are open, its journal has begun.
+    warn        : told what the operator should know and what refuses nothing: texts that changed since the visit began.
 
     Raises ProtocolError, NotReady or FoolscanError before anything is shown when something is not right; RunAborted
     when the operator ended it: then there is a journal under an aborted name and no events.tsv.
@@ -114,7 +116,7 @@ def run(
     with exclusive(journal_path, f"run {run_id.run} of sub-{run_id.sub}, ses-{run_id.ses}"):
         set_aside = free_run(place, run_id)
         visit = (run_id.sub, run_id.ses, run_id.task)
-        record = open_session(place, study, *visit, rehearsal=rig.rehearsal, language=language)
+        record = open_session(place, study, *visit, rehearsal=rig.rehearsal, language=language, warn=warn)
         timeline = compile_timeline(study, rig, record, stimuli, run_id, order_number=order_number(place, run_id))
         wanted = [stimulus for stimulus in stimuli if stimulus.stim_id in set(timeline.stim_ids)]
         pictures = (

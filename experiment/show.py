@@ -165,7 +165,7 @@ class Show:
             "study_sha256": self.study.sha256,
             "rig": self.rig.name,
             "rig_sha256": sha256_of_bytes(self.rig.model_dump_json().encode()),
-            "session": asdict(self.record),
+            "session": {name: value for name, value in asdict(self.record).items() if name != "study_keys"},
             "question": self.task.question,
             "instructions": timeline.waiting.text,
             "response_window_s": timeline.response_window_s,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -11,6 +12,7 @@ from protocols.folder import StudyFolder, read_json, write_json
 from protocols.problems import FoolscanError
 from protocols.seeds import generator_for, seed_for
 from protocols.study import ImagesTask, Study
+from protocols.study_versions import Changes, changes, keys_of, named
 
 SESSION_FORMAT = 1
 
@@ -22,6 +24,8 @@ class SessionRecord:
     button_of_answer : which abstract button means which answer, e.g. ``{"animal": "left", "not_animal": "right"}``.
     order_seed       : the seed from which every run of this visit draws its order.
     rehearsal        : True when no person was there.
+    study_sha256     : of the study with which the visit began; the journal of each run has that of its own.
+    study_keys       : of that study, key by key (see `keys_of`); empty in records of earlier releases.
     """
 
     format: int
@@ -33,6 +37,7 @@ class SessionRecord:
     language: str
     order_seed: int
     rehearsal: bool
+    study_keys: dict[str, str] = field(default_factory=dict)
 
 
 _RECORD = TypeAdapter(SessionRecord)
@@ -65,17 +70,36 @@ def record_for(
     mapping = dict(zip(answers, buttons, strict=True))
     seed = seed_for(study.seed, f"order/sub-{sub}/ses-{ses}")
     return SessionRecord(
-        SESSION_FORMAT, study.name, study.sha256, sub, ses, mapping, language or plan.language, seed, rehearsal
+        format=SESSION_FORMAT,
+        study=study.name,
+        study_sha256=study.sha256,
+        sub=sub,
+        ses=ses,
+        button_of_answer=mapping,
+        language=language or plan.language,
+        order_seed=seed,
+        rehearsal=rehearsal,
+        study_keys=keys_of(study),
     )
 
 
 def open_session(
-    folder: StudyFolder, study: Study, sub: str, ses: str, task: str, *, rehearsal: bool, language: str | None = None
+    folder: StudyFolder,
+    study: Study,
+    sub: str,
+    ses: str,
+    task: str,
+    *,
+    rehearsal: bool,
+    language: str | None = None,
+    warn: Callable[[str], None] = lambda warning: None,
 ) -> SessionRecord:
     """The session record on disk, written on the first call for this visit.
 
-    Arguments as for `record_for`. Raises FoolscanError when the record on disk belongs to another study file, mixes
-    rehearsal and real data, or began in another language.
+    warn : told when the study has changed in what does not decide what a participant is put through.
+
+    Other arguments as for `record_for`. Raises FoolscanError when the study has changed in what does decide that, or the
+    record on disk mixes rehearsal and real data, or began in another language.
     """
     path = folder.session_record(sub, ses)
     if not path.exists():
@@ -83,10 +107,9 @@ def open_session(
         write_json(path, asdict(record))
         return record
     record = read_session(path)
-    if record.study_sha256 != study.sha256:
-        raise FoolscanError(
-            f"{path}: this visit began with another version of study {record.study!r}; finish it with that file, or use a new --ses"
-        )
+    changed = check_version(path, record, study)
+    if changed.others:
+        warn(f"since this visit began the study has changed: {named(changed.others)}; the visit goes on as it is now")
     if record.rehearsal != rehearsal:
         raise FoolscanError(
             f"{path}: found rehearsal={record.rehearsal}; rehearsals and people's data do not share a session"
@@ -97,6 +120,25 @@ def open_session(
         )
     _check_task(path, record, study.tasks[task], task)
     return record
+
+
+def check_version(path: Path, record: SessionRecord, study: Study) -> Changes:
+    """What has changed in a study since a visit began.
+
+    path, record : of the visit.
+
+    Raises FoolscanError when it is more than what people read, how data are analysed, or a rehearsal.
+    """
+    if record.study_sha256 == study.sha256:
+        return Changes((), ())
+    changed = changes(record.study_keys, study) if record.study_keys else None
+    if changed is None or changed.deciding:
+        what = f" (changed: {named(changed.deciding)})" if changed is not None else ""
+        raise FoolscanError(
+            f"{path}: this visit began with another version of study {record.study!r}{what}; finish it with that file, "
+            "or use a new --ses"
+        )
+    return changed
 
 
 def _check_task(path: Path, record: SessionRecord, plan: ImagesTask, task: str) -> None:

@@ -28,8 +28,9 @@ from protocols.folder import RunId, StudyFolder
 from protocols.manifest import read_manifest
 from protocols.problems import FoolscanError, ProtocolError
 from protocols.rig import Rig
-from protocols.session import read_session, record_for
+from protocols.session import check_version, read_session, record_for
 from protocols.study import Study
+from protocols.study_versions import named
 
 ASK_S = 5.0
 END_QUESTION = "End this run? Ctrl-C again ends it; it goes on otherwise"
@@ -78,9 +79,11 @@ class Visit:
         buttons = ", ".join(
             f"{button} = {answer.replace('_', ' ')}" for answer, button in record.button_of_answer.items()
         )
+        changed = named(check_version(path, record, self.study).others)
         return {
             "participant": f"sub-{self.sub}, session {self.ses}" + ("" if people.exists() else "   (new participant)"),
             "study": f"{self.study.title}, task {self.task}",
+            **({"changed": f"since this visit began: {changed}"} if changed else {}),
             "rig": self.rig.name + ("   REHEARSAL: what is recorded is simulated" if self.rig.rehearsal else ""),
             "buttons": buttons,
             "folder": str(self.folder.root),
@@ -98,6 +101,7 @@ def prepare(visit: Visit) -> None:
     if visit.task not in visit.study.tasks:
         raise FoolscanError(f"--task: found {visit.task!r}; the study has {', '.join(visit.study.tasks)}")
     RunId(visit.sub, visit.ses, visit.task, 1)
+    visit.facts()  # refuses a study that is another since the visit began
     stimuli = read_manifest(visit.folder)
     check_stimuli(visit.folder, stimuli)
     if "null" not in visit.options:  # --stage null shows no images
