@@ -52,9 +52,12 @@ def is_done(folder: StudyFolder, run_id: RunId) -> bool:
     return any(events_path(folder, run_id, scanner=scanner).exists() for scanner in (True, False))
 
 
-def status_of(folder: StudyFolder, run_id: RunId) -> RunStatus:
-    """How a run stands."""
-    attempts = attempts_of(folder, run_id)
+def status_of(folder: StudyFolder, run_id: RunId, attempts: Sequence[Attempt] | None = None) -> RunStatus:
+    """How a run stands.
+
+    attempts : of this run, where they have been read already.
+    """
+    attempts = attempts_of(folder, run_id) if attempts is None else attempts
     if is_done(folder, run_id):
         return "done" if not attempts or attempts[-1].complete else "recovered"
     if not attempts:
@@ -94,11 +97,12 @@ def next_run(folder: StudyFolder, run_ids: Sequence[RunId]) -> NextRun:
     """
     recorded = []
     for run_id in run_ids:
-        status = status_of(folder, run_id)
+        attempts = attempts_of(folder, run_id)
+        status = status_of(folder, run_id, attempts)
         if status == "recorded":
             recorded.append(folder.journal(run_id))
         elif status == "aborted":
-            return NextRun(run_id, attempts_of(folder, run_id)[-1], tuple(recorded))
+            return NextRun(run_id, attempts[-1], tuple(recorded))
         elif status == "pending":
             return NextRun(run_id, None, tuple(recorded))
     visit = f"sub-{run_ids[0].sub}, ses-{run_ids[0].ses}" if run_ids else "the visit"

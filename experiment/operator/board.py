@@ -100,9 +100,10 @@ def certificate_on_disk(folder: StudyFolder, run_id: RunId) -> Mapping[str, Any]
 
 
 def _row(folder: StudyFolder, run_id: RunId) -> BoardRow:
-    status = status_of(folder, run_id)
+    attempts = attempts_of(folder, run_id)
+    status = status_of(folder, run_id, attempts)
     certificate = certificate_on_disk(folder, run_id) if status in ("done", "recovered") else None
-    return BoardRow(run_id, status, attempts_of(folder, run_id), certificate)
+    return BoardRow(run_id, status, attempts, certificate)
 
 
 def board_table(board: Board, title: str, facts: Mapping[str, str]) -> RenderableType:

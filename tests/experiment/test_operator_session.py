@@ -18,13 +18,17 @@ import pytest
 from experiment_study import fill, small_study
 from rich.console import Console
 
+from experiment import attempts
 from experiment.attempts import attempts_of
 from experiment.journal import read_journal
 from experiment.operator.board import board_lines, board_of, board_table, certificate_panel
 from experiment.operator.child import Child, new_log
+from experiment.operator.session import Visit, prepare
 from experiment.operator.watch import watch
 from experiment.run import run
+from experiment.run_journal import read_run
 from protocols.folder import RunId, StudyFolder
+from protocols.problems import FoolscanError
 from protocols.rig import Rig, load_rig
 from protocols.study import Study
 
@@ -303,6 +307,36 @@ def test_the_board_preselects_what_was_aborted_and_tells_of_the_last_certificate
         board = board_of(folder, "01", "01", "animals", 3)
         assert board.rows[0].certificate is None
         assert "no certificate" in text_of(board_table(board, "sub-01", {}))
+
+
+def test_the_board_reads_each_journal_once(
+    study: Study, rig: Rig, folder: StudyFolder, monkeypatch: pytest.MonkeyPatch
+):
+    for number in (1, 2):
+        run(study, rig, folder.root, RunId("01", "01", "animals", number), stage="null")
+    opened: list[str] = []
+
+    def counted(path: Path) -> Any:
+        opened.append(path.name)
+        return read_run(path)
+
+    monkeypatch.setattr(attempts, "read_run", counted)
+    board = board_of(folder, "01", "01", "animals", 2)
+    assert [row.status for row in board.rows] == ["done", "done"]
+    assert sorted(opened) == sorted(path.name for path in folder.journals.glob("*_journal.jsonl"))
+
+
+def test_a_visit_names_the_texts_that_changed_and_refuses_what_decides(study: Study, rig: Rig, folder: StudyFolder):
+    run(study, rig, folder.root, RunId("01", "01", "animals", 1), stage="null")
+
+    def visit(**changed: Any) -> Visit:
+        other = study.model_copy(update=changed)
+        return Visit(other, "small.yaml", rig, "rehearsal", folder, "01", "01", "animals", ("--stage", "null"))
+
+    assert "changed" not in visit().facts()
+    assert visit(title="Another title").facts()["changed"] == "since this visit began: title"
+    with pytest.raises(FoolscanError, match=r"another version of study 'small' \(changed: seed\)"):
+        prepare(visit(seed=5))
 
 
 def test_the_certificate_on_the_operators_screen_names_what_is_wanting(study: Study, rig: Rig, folder: StudyFolder):
