@@ -1,0 +1,135 @@
+"""Source, adversary and difference side by side: the pixels are the files', the difference fills its range."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from small_image_study import contents, small_study
+
+from protocols.folder import StudyFolder, read_json
+from protocols.manifest import Stimulus, in_set, read_manifest
+from protocols.problems import FoolscanError, NotReady
+from protocols.provenance import read_provenance, sha256_of
+from protocols.study import Study
+from stimuli.contact_sheet import INK, fitted, font
+from stimuli.image_files import read_rgb
+from stimuli.triptychs import Panel, Triptych, difference, gain_of, picture, triptych, triptychs
+
+Made = tuple[Study, StudyFolder]
+CHANGING = ("AI", "FA", "FF", "AW", "CO")
+
+
+def test_each_changed_set_has_a_page_and_a_triptych_of_every_image(several: Made):
+    study, folder = several
+    pages = triptychs(study, folder)
+    assert sorted(page.stem for page in pages) == sorted(CHANGING)
+    for page in pages:
+        rows = in_set(read_manifest(folder), page.stem)
+        listed = read_json(page.with_suffix(".json"))["Triptychs"]
+        assert list(listed) == [row.stim_id for row in rows]
+        for entry in listed.values():
+            assert sha256_of(page.parent / entry["file"]) == entry["sha256"]
+        assert read_provenance(page)["parameters"]["difference_times"] == gain_of([row.linf or 0 for row in rows])
+    before = contents(folder.derived("triptychs"))
+    triptychs(study, folder)
+    assert contents(folder.derived("triptychs")) == before
+
+
+def shows(sheet: np.ndarray, image: np.ndarray, factor: int) -> bool:
+    """Whether a sheet has an image in it, enlarged pixel by pixel."""
+    large = np.kron(image, np.ones((factor, factor, 1), np.uint8))
+    height, width = large.shape[:2]
+    windows = np.lib.stride_tricks.sliding_window_view(sheet, (1, width, 3)).reshape(len(sheet), -1, width * 3)
+    tops, lefts = np.nonzero((windows == large[0].ravel()).all(axis=2))
+    return any(np.array_equal(sheet[y : y + height, x : x + width], large) for y, x in zip(tops, lefts, strict=True))
+
+
+def test_a_triptych_shows_source_adversary_difference_and_guide_pixel_by_pixel(several: Made):
+    study, folder = several
+    triptychs(study, folder)
+    rows = {row.stim_id: row for row in read_manifest(folder)}
+    images = {name: read_rgb(row.path(folder)) for name, row in rows.items()}
+    row = next(row for row in rows.values() if row.set == "FA")
+    sheet = read_rgb(folder.derived("triptychs") / "FA" / f"{row.stim_id}.png")
+    gain = gain_of([other.linf or 0 for other in rows.values() if other.set == "FA"])
+    assert row.source_id is not None
+    assert row.guide_id is not None
+    for image in (
+        images[row.source_id],
+        images[row.stim_id],
+        images[row.guide_id],
+        difference(images[row.stim_id], images[row.source_id], gain),
+    ):
+        assert shows(sheet, image, 3)
+
+
+def words(row: Stimulus, study: Study, folder: StudyFolder) -> Triptych:
+    rows = {other.stim_id: other for other in read_manifest(folder)}
+    images = {name: read_rgb(other.path(folder)) for name, other in rows.items()}
+    return triptych(row, study.stimuli.sets[row.set], rows, images, 12.7)
+
+
+def test_labels_say_what_the_manifest_says(several_kinds: Made):
+    study, folder = several_kinds
+    row = next(row for row in read_manifest(folder) if row.set == "FA")
+    shown = words(row, study, folder)
+    assert shown.title == row.stim_id
+    assert "layer fc7" in shown.note
+    assert [panel.head for panel in shown.panels] == ["Source", "Adversary", "Difference, 12.7 times", "Guide"]
+    said = [text for panel in shown.panels for text, _ in panel.lines]
+    assert row.source_id in said
+    assert row.guide_id in said
+    assert f"L-inf {row.linf}, L2 {row.l2:.0f} grey levels" in said
+    assert f"distance ratio to guide {row.representation_ratio:.2f}" in said
+    control = next(row for row in read_manifest(folder) if row.set == "CO")
+    heads = [panel.head for panel in words(control, study, folder).panels]
+    assert (heads[1], heads[3]) == ("Control", "Control of")
+    attack = next(row for row in read_manifest(folder) if row.set == "AW")
+    assert len(words(attack, study, folder).panels) == 3
+
+
+@given(st.lists(st.integers(1, 255), min_size=1, max_size=5))
+def test_the_largest_change_of_a_set_fills_the_range_and_is_not_cut_off(largest: list[int]):
+    gain = gain_of(largest)
+    source = np.full((1, 1, 3), 0, np.uint8)
+    image = np.full((1, 1, 3), max(largest), np.uint8)
+    up, down = int(difference(image, source, gain)[0, 0, 0]), int(difference(source, image, gain)[0, 0, 0])
+    if max(largest) <= 127:
+        assert up - 128 == 128 - down <= 127
+        assert up - 128 > 127 - 0.1 * max(largest) - 1
+    assert (difference(source, source, gain) == 128).all()
+
+
+@pytest.mark.parametrize("side", [32, 128, 224, 299, 640, 1024])
+def test_every_size_is_laid_out_with_room_around_it(side: int):
+    image = np.zeros((side, side, 3), np.uint8)
+    lines = (("a label much longer than any image is wide, as ImageNet has them, " * 3 + "99.9 %", INK),) * 3
+    shown = Triptych("FA-otter", "a note " * 60, ("meets its criterion", INK), (Panel("Source", image, lines),) * 3)
+    sheet = picture(shown)
+    assert (sheet[:30] == 255).all()
+    assert (sheet[-30:] == 255).all()
+    assert (sheet[:, :50] == 255).all()
+    assert (sheet[:, -50:] == 255).all()
+    assert Image.fromarray(sheet).width <= 2200
+
+
+def test_a_long_label_is_cut_and_its_percentage_stays():
+    text = fitted("great white shark, white shark, man-eater, man-eating shark 99.3 %", 160)
+    assert text.endswith("... 99.3 %")
+    assert font(13).getlength(text) <= 160
+
+
+def test_where_no_set_changes_its_source_there_is_nothing_to_show(finished: StudyFolder, tmp_path: Path):
+    whole = small_study(tmp_path)
+    sets = {name: recipe for name, recipe in whole.stimuli.sets.items() if not recipe.changes_source}
+    study = whole.model_copy(update={"stimuli": whole.stimuli.model_copy(update={"sets": sets})})
+    with pytest.raises(FoolscanError, match="none of them are changed sources"):
+        triptychs(study, finished)
+    with pytest.raises(NotReady, match="foolscan stimuli make"):
+        triptychs(study, StudyFolder(tmp_path / "nothing"))
+    assert not (tmp_path / "nothing").exists()
