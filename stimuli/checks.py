@@ -37,11 +37,11 @@ def _networks(study: Study) -> Iterator[Problem]:
         layer = getattr(recipe, "layer", None)
         if layer is not None:
             yield from _layer(study, name, layer, getattr(recipe, "network", None) or study.stimuli.network)
-    references = study.stimuli.references
-    if references is not None and not isinstance(references.layers, str):
-        outline = _outline(study, study.stimuli.network)
-        for layer in references.layers if outline else ():
-            yield from _layer_of(study, "stimuli.references.layers", layer, outline)
+    references, outline = study.stimuli.references, _outline_or_none(study, study.stimuli.network)
+    if references is None or outline is None or isinstance(references.layers, str):
+        return
+    for layer in references.layers:
+        yield from _layer_of(study, "stimuli.references.layers", layer, outline)
 
 
 def networks_named(study: Study) -> Iterator[tuple[str, NetworkPlan]]:
@@ -93,16 +93,20 @@ def _outline(study: Study, plan: NetworkPlan) -> Outline | None:
 
 
 def _layer(study: Study, name: str, layer: str, plan: NetworkPlan) -> Iterator[Problem]:
-    try:
-        outline = _outline(study, plan)
-    except FoolscanError:
-        return  # said where the network is named
+    outline = _outline_or_none(study, plan)
     if outline is not None:
         yield from _layer_of(study, f"stimuli.sets.{name}.layer", layer, outline)
 
 
-def _layer_of(study: Study, key: str, layer: str, outline: Outline | None) -> Iterator[Problem]:
-    if outline is not None and layer not in outline.layers:
+def _outline_or_none(study: Study, plan: NetworkPlan) -> Outline | None:
+    try:
+        return _outline(study, plan)
+    except FoolscanError:
+        return None  # said where the network is named
+
+
+def _layer_of(study: Study, key: str, layer: str, outline: Outline) -> Iterator[Problem]:
+    if layer not in outline.layers:
         found = f"{layer!r}{near(layer, outline.layers)}"
         yield study.problem(key, found, f"a layer of {outline.name}: {', '.join(outline.layers)}")
 
@@ -129,10 +133,7 @@ def _classes(study: Study, categories: Sequence[PictureCategory]) -> Iterator[Pr
     """Classes that the study's network does not have."""
     from stimuli.planners.choosing import wrongly_named
 
-    try:
-        outline = _outline(study, study.stimuli.network)
-    except FoolscanError:
-        return
+    outline = _outline_or_none(study, study.stimuli.network)
     if outline is None:
         return
     for described in categories:
@@ -144,6 +145,12 @@ def _classes(study: Study, categories: Sequence[PictureCategory]) -> Iterator[Pr
     for name, recipe in study.stimuli.sets.items():
         for category, found, allowed in wrongly_named(getattr(recipe, "targets", {}), categories, outline.labels):
             yield study.problem(f"stimuli.sets.{name}.targets.{category}", found, allowed)
+        for number, other in enumerate(getattr(recipe, "networks", ())):
+            known = _outline_or_none(study, other)
+            if known is not None and known.labels != outline.labels:
+                found = f"{known.name} with {len(known.labels)} classes of its own"
+                allowed = f"a network with the classes of {outline.name}: an ensemble needs the same ones"
+                yield study.problem(f"stimuli.sets.{name}.networks.{number}", found, allowed)
 
 
 def _wrong_classes(study: Study, categories: Sequence[PictureCategory]) -> Iterator[Problem]:

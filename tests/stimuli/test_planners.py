@@ -11,12 +11,13 @@ from protocols.image_sets import AdversarialInterferenceRecipe, AdversarialNoise
 from protocols.problems import FoolscanError
 from stimuli.networks import Network, load_network
 from stimuli.pictures import PictureCategory, book_categories
-from stimuli.planners.choosing import wrong_classes
+from stimuli.planners.choosing import with_named, wrong_classes
 from stimuli.planners.interference import InterferencePlanner
 from stimuli.planners.noise import NoisePlanner
 from stimuli.planners.planner import Wanted
 from stimuli.synthesis.engine import Outcome
-from stimuli.synthesis.optimisers import NormalisedGradient
+from stimuli.synthesis.objectives import LogOdds, LogPosterior, Near, Posterior
+from stimuli.synthesis.optimisers import NguyenRule, NormalisedGradient
 
 CATEGORIES = book_categories(40)
 
@@ -125,3 +126,29 @@ def test_a_wider_ball_goes_on_where_the_narrower_one_ended(network: Network):
     assert np.array_equal(wider.centre, job.centre)
     assert planner.next(Outcome(job, image, position, 9, 0.995, "reached"), 0) is None
     assert planner.next(Outcome(wider, image, position, 9, 0.4, "no progress"), 0).radius == 8.0  # type: ignore[union-attr]
+
+
+def test_what_is_ascended_stands_in_the_recipe(network: Network):
+    def climbed(recipe: AdversarialNoiseRecipe) -> object:
+        return NoisePlanner(recipe, network, 5).method.objective
+
+    assert climbed(AdversarialNoiseRecipe(kind="adversarial_noise")) == LogOdds(network)
+    for name, objective in (("posterior", Posterior), ("log_posterior", LogPosterior)):
+        recipe = AdversarialNoiseRecipe(kind="adversarial_noise", ascends=name, mean_weight=0.1)
+        assert climbed(recipe) == Near(objective(network))  # P - weight |I - mean|^2 (Zhang et al. 2021)
+    assert interference(network, 8, 16, ascends="posterior").method.objective == Posterior(network)
+
+
+def test_nguyens_rule_takes_the_numbers_of_the_recipe(network: Network):
+    published = AdversarialNoiseRecipe(kind="adversarial_noise", rule="nguyen2015")
+    assert NoisePlanner(published, network, 5).method.optimiser == NguyenRule(0.03, 0.1, 0.01)
+    plain = AdversarialNoiseRecipe(kind="adversarial_noise", rule="nguyen2015", rise=0.02, decay=0.0)
+    assert NoisePlanner(plain, network, 5).method.optimiser == NguyenRule(0.02, 0.1, 0.0)
+
+
+def test_a_class_that_is_named_comes_before_the_rule_s(network: Network):
+    orders = classes("other_animacy", network)
+    named = with_named(orders, CATEGORIES, {CATEGORIES[0].name: "mug"})
+    assert named[0][0] == "mug"
+    assert sorted(named[0]) == sorted({*orders[0], "mug"})
+    assert named[1:] == orders[1:]
