@@ -69,6 +69,10 @@ class _Tally(TorchDispatchMode):
         self._held: dict[int, int] = {}
         self._there_before: set[int] = set()
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # nothing is compiled under it, and skipping would import the compiler: a second and a half
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run one operation and count what it made."""
         for tensor in _tensors((args, kwargs)):

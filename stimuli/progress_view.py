@@ -17,6 +17,8 @@ from stimuli.progress import Pace, Progress, Tell, duration
 LINE_EVERY_S = 15.0
 REFRESHES_PER_S = 4.0
 WIDEST_BAR = 30
+GAP = 2
+LONGEST_DURATION = len("9:59:59")
 
 Clock = Callable[[], float]
 
@@ -42,7 +44,7 @@ def shown(console: Console, clock: Clock = time.monotonic) -> Iterator[Tell]:
 
     if console.is_terminal and not console.is_dumb_terminal:
         with Live(
-            get_renderable=lambda: table([*paces.values()], clock(), console.width),
+            get_renderable=lambda: table(in_view([*paces.values()], console.height - 2), clock(), console.width),
             console=console,
             refresh_per_second=REFRESHES_PER_S,
         ):
@@ -62,6 +64,13 @@ def shown(console: Console, clock: Clock = time.monotonic) -> Iterator[Tell]:
     yield tell_in_lines
 
 
+def in_view(paces: Sequence[Pace], n_rows: int) -> Sequence[Pace]:
+    """As many pieces of work as fit on a terminal: what is at work and what came before it, then what waits."""
+    begun = sum(pace.latest.begun for pace in paces)
+    first = max(0, begun - n_rows)
+    return paces[first : first + max(1, n_rows)]
+
+
 def table(paces: Sequence[Pace], now_s: float, width: int) -> Table:
     """One row for each piece of work; columns that nothing is told for are left out.
 
@@ -72,24 +81,34 @@ def table(paces: Sequence[Pace], now_s: float, width: int) -> Table:
     steps = any(pace.latest.steps for pace in paces)
     heads = ["images", *(["right", "failed"] if counts else []), *(["restarts", "steps/s"] if steps else [])]
     names = max((len(pace.latest.what) for pace in paces), default=0)
-    grid = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+    ratios = max((len(_ratio(pace.latest)) for pace in paces), default=0)
+    grid = Table(box=None, padding=(0, GAP, 0, 0), header_style="dim", pad_edge=False)
     grid.add_column("", no_wrap=True)
-    room = width - names - sum(max(len(head), 7) + 2 for head in heads) - 2 * 9 - 2
-    bar = max(0, min(WIDEST_BAR, room))
+    room = width - names - max(0, ratios - len("images")) - sum(len(head) + GAP for head in heads)
+    room -= 2 * (LONGEST_DURATION + GAP)
+    bar = max(0, min(WIDEST_BAR, room - GAP))
     if bar:
         grid.add_column("", width=bar)
     for head in [*heads, "time", "left"]:
         grid.add_column(head, justify="right", no_wrap=True)
     for pace in paces:
         cells = _cells(pace, now_s, counts, steps)
-        line = [ProgressBar(pace.latest.total, pace.latest.done, width=bar)] if bar else []
+        line = [_bar(pace.latest, bar)] if bar else []
         grid.add_row(pace.latest.what, *line, *cells, style=None if pace.latest.begun else "dim")
     return grid
 
 
+def _bar(progress: Progress, width: int) -> ProgressBar:
+    return ProgressBar(progress.total, progress.done, width=width, complete_style="cyan", finished_style="green")
+
+
+def _ratio(progress: Progress) -> str:
+    return f"{progress.done}/{progress.total}"
+
+
 def _cells(pace: Pace, now_s: float, counts: bool, steps: bool) -> list[Text]:
     progress, rate, left = pace.latest, pace.steps_per_s(now_s), pace.left_s(now_s)
-    cells = [Text(f"{progress.done}/{progress.total}")]
+    cells = [Text(_ratio(progress))]
     if counts:
         failed = progress.failed or 0
         known = progress.failed is not None and progress.begun
