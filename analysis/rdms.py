@@ -46,12 +46,17 @@ def has_betas(folder: StudyFolder) -> bool:
     return any(folder.derived("betas").rglob("*.nii.gz"))
 
 
+def made_so_far(study: Study, folder: StudyFolder) -> tuple[bool, bool]:
+    """Whether there are betas, and whether there are activations."""
+    return has_betas(folder), network_rdms.activations_path(study, folder).exists()
+
+
 def what_there_is(study: Study, folder: StudyFolder) -> tuple[bool, bool]:
     """Whether there are betas, and whether there are activations.
 
     Raises NotReady when there is neither.
     """
-    brain, network = has_betas(folder), network_rdms.activations_path(study, folder).exists()
+    brain, network = made_so_far(study, folder)
     if not brain and not network:
         raise NotReady(
             f"{folder.root}: neither betas nor activations yet; make them with: foolscan analysis betas STUDY --to "

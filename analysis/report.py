@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis import behaviour, report_contents
 from analysis.behaviour_figures import behaviour_figure
+from analysis.behaviour_table import ALL_COLUMNS
 from analysis.figure_style import new_figure, save, style
 from analysis.methods_paragraph import RunsWithMotion, methods_paragraph
 from analysis.rdm_figures import rdms_figure
@@ -61,7 +62,7 @@ def report(study: Study, folder: StudyFolder, progress: Progress | None = None) 
     """Write the report of what there is: network, brain, behaviour, timing, stimuli, methods, provenance.
 
     study    : the study file.
-    folder   : a study folder after `compare`.
+    folder   : a study folder, after `compare` where there is a brain or a network.
     progress : called with what is being drawn, how much is done and how much there is.
 
     Returns the page. Raises NotReady naming the command that makes what is missing.
@@ -102,11 +103,12 @@ class _Figures:
     def _figure_1(self) -> None:
         contents = self.contents
         panels = [part for part in (contents.network, contents.brain) if part]
-        figure = new_figure(7.6, 4.6 + 3.1)
-        top, bottom = figure.subfigures(2, 1, squeeze=False, height_ratios=(1.32, 1))[:, 0]
+        figure = new_figure(7.6, 4.6 + (3.1 if panels else 0.0))
+        heights = (1.32, 1) if panels else (1,)
+        top, *below = figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
         draw_examples(top, contents.folder, contents.stimuli, contents.sets, EXAMPLES)
         top.text(0.004, 0.965, "A", fontsize=12, fontweight="bold")
-        axes = list(bottom.subplots(1, len(panels), squeeze=False)[0])
+        axes = list(below[0].subplots(1, len(panels), squeeze=False)[0]) if panels else []
         if contents.network:
             draw_layers(axes.pop(0), contents.network.rows, "Network", "B")
         if contents.brain:
@@ -114,7 +116,11 @@ class _Figures:
         examples = set(example_categories(contents.stimuli, contents.sets, EXAMPLES))
         columns = ("stim_id", "stim_file", "set", "category", "target_class", "network_label", "confidence")
         rows = [asdict(image) for image in contents.stimuli if image.category in examples]
-        alt = "Example images, similarity per network layer, and similarity per region of interest"
+        shown = [
+            (contents.network, "similarity per network layer"),
+            (contents.brain, "similarity per region of interest"),
+        ]
+        alt = ", ".join(["Example images", *(what for part, what in shown if part)])
         self._keep("figure_1", figure, alt, columns, rows, MANIFEST_COLUMNS, simulated=contents.brain is not None)
 
     def _similarity(self) -> None:
@@ -157,14 +163,18 @@ class _Figures:
             self._keep(f"rdms_{name}", figure, alt, columns, rows, descriptions, simulated=simulated, wide=True)
 
     def _behaviour(self) -> None:
-        contents = self.contents
-        if not contents.responses:
-            return
-        rows = [asdict(row) for row in contents.behaviour]
-        columns = [field.name for field in fields(behaviour.BehaviourRow)]
+        contents, desk = self.contents, self.contents.at_desk
         alt = "Share of animal answers, sensitivity and reaction times by stimulus set"
-        figure = behaviour_figure(contents.behaviour, contents.responses)
-        self._keep("behaviour", figure, alt, columns, rows, behaviour.COLUMNS, simulated=True, wide=True)
+        if contents.responses:
+            rows = [asdict(row) for row in contents.behaviour]
+            columns = [field.name for field in fields(behaviour.BehaviourRow)]
+            figure = behaviour_figure(contents.behaviour, contents.responses)
+            self._keep("behaviour", figure, alt, columns, rows, behaviour.COLUMNS, simulated=True, wide=True)
+        if desk.responses:
+            figure, names = behaviour_figure(desk.behaviour, desk.responses), list(ALL_COLUMNS)
+            self._keep(
+                "behaviour_desk", figure, f"{alt}, at a desk", names, desk.rows, ALL_COLUMNS, simulated=True, wide=True
+            )
 
     def _stimuli(self) -> None:
         contents = self.contents

@@ -12,10 +12,11 @@ import numpy as np
 
 from analysis import brain_rdms, network_rdms
 from analysis.behaviour import POOLED, BehaviourRow, Response, behaviour, load_responses
+from analysis.behaviour_table import behaviour_rows
 from analysis.compare import difference_path, similarity_path
 from analysis.rdm import Rdm
 from analysis.rdm_files import find_rdms, read_rdms
-from analysis.rdms import brain_path, network_path, what_there_is
+from analysis.rdms import brain_path, made_so_far, network_path
 from analysis.similarity_table import DifferenceRow, SimilarityRow, read_rows
 from protocols.folder import StudyFolder, read_json
 from protocols.manifest import Stimulus, class_of_category, in_set, read_manifest
@@ -47,6 +48,24 @@ class Part:
 
 
 @dataclass(frozen=True)
+class DeskAnswers:
+    """What was answered at a desk.
+
+    responses : stimulus trials.
+    behaviour : per subject and set, and over all subjects; `rows` the same with confidence, as in the table of behaviour.
+    """
+
+    responses: list[Response]
+    behaviour: list[BehaviourRow]
+    rows: list[dict[str, Any]]
+
+    @property
+    def rated(self) -> bool:
+        """Whether confidence was asked for."""
+        return any(math.isfinite(row["confidence"]) for row in self.rows)
+
+
+@dataclass(frozen=True)
 class Contents:
     """Everything the report shows.
 
@@ -54,7 +73,8 @@ class Contents:
     sets         : stimulus sets of the analysed task.
     network      : None without activations.
     brain        : None without betas.
-    responses    : stimulus trials of all runs; empty when no run was shown.
+    responses    : stimulus trials of all runs in a scanner; empty when no run was shown there.
+    at_desk      : those of all runs at a desk, and their rows as `foolscan analysis behaviour` writes them.
     certificates : one mapping per run, as the experiment room wrote them.
     screenshots  : pictures of the participant's window.
     inputs       : every file that was read.
@@ -69,9 +89,15 @@ class Contents:
     brain: Part | None
     responses: list[Response]
     behaviour: list[BehaviourRow]
+    at_desk: DeskAnswers
     certificates: list[dict[str, Any]]
     screenshots: list[Path]
     inputs: tuple[Path, ...]
+
+    @property
+    def subjects(self) -> int:
+        """How many people (or emulated observers) answered."""
+        return len({response.run.sub for response in (*self.responses, *self.at_desk.responses)})
 
     @property
     def pooled(self) -> list[SimilarityRow]:
@@ -102,19 +128,22 @@ class Contents:
 
 
 def gather(study: Study, folder: StudyFolder) -> Contents:
-    """Read what the report shows.
+    """Read what the report shows: of brain, network and behaviour whatever there is; images there must be.
 
     Raises NotReady naming the command that makes what is missing.
     """
     stimuli = read_manifest(folder)
-    has_brain, has_network = what_there_is(study, folder)
+    has_brain, has_network = made_so_far(study, folder)
     network = _part(folder, "network", network_path(folder)) if has_network else None
     brain = _part(folder, "brain", brain_path(folder)) if has_brain else None
     runs = folder.runs(study.analysis.task)
     responses = load_responses(study, folder, stimuli) if runs else []
+    desk_runs = folder.runs(study.analysis.task, "beh")
+    desk = load_responses(study, folder, stimuli, "beh") if desk_runs else []
     certificates = sorted(folder.derived("certificates").glob(f"*_task-{study.analysis.task}_*.json"))
     screenshots = sorted(folder.derived("screenshots").glob("*.png"))
-    inputs = [folder.manifest, *(folder.events(run) for run in runs), *certificates, *screenshots]
+    events = [*(folder.events(run) for run in runs), *(folder.events(run, "beh") for run in desk_runs)]
+    inputs = [folder.manifest, *events, *certificates, *screenshots]
     for part in (network, brain):
         inputs += part.files if part else ()
     if has_network:
@@ -131,6 +160,7 @@ def gather(study: Study, folder: StudyFolder) -> Contents:
         brain,
         responses,
         behaviour(study, responses),
+        DeskAnswers(desk, behaviour(study, desk), behaviour_rows(study, desk, "beh")),
         [read_json(path) for path in certificates],
         screenshots,
         tuple(inputs),
@@ -153,7 +183,11 @@ def _part(folder: StudyFolder, what: str, rdms: Path) -> Part:
 
 def in_brief(contents: Contents) -> list[str]:
     """The findings in sentences, each counted from the tables."""
-    return [*_network_brief(contents), *_brain_brief(contents), *_behaviour_brief(contents)]
+    found = [*_network_brief(contents), *_brain_brief(contents)]
+    who = "Simulated observers" if contents.simulated else "Participants"
+    found += _behaviour_brief(contents.behaviour, who, "")
+    found += _behaviour_brief(contents.at_desk.behaviour, who, "At a desk: ")
+    return found or ["So far there are only images: no run was shown, and neither brain nor network was measured."]
 
 
 def _network_brief(contents: Contents) -> list[str]:
@@ -218,18 +252,17 @@ def _recovery_brief(rows: Sequence[SimilarityRow]) -> str:
     return text + "."
 
 
-def _behaviour_brief(contents: Contents) -> list[str]:
-    pooled = {row.set: row for row in contents.behaviour if row.subject == POOLED}
-    who = "Simulated observers" if contents.simulated else "Participants"
+def _behaviour_brief(rows: Sequence[BehaviourRow], who: str, where: str) -> list[str]:
+    pooled = {row.set: row for row in rows if row.subject == POOLED}
     scored = [row for row in pooled.values() if math.isfinite(row.accuracy)]
     found = []
     if scored:
         parts = [f"{100 * row.accuracy:.1f} % of {row.set}" for row in scored]
-        found.append(f"{who} classified {' and '.join(parts)} images as their sources would be.")
+        found.append(f"{where}{who} classified {' and '.join(parts)} images as their sources would be.")
     for row in pooled.values():
         if not math.isfinite(row.accuracy) and math.isfinite(row.p_animal_if_animal + row.p_animal_if_not):
             found.append(
-                f"{row.set} images were called animals in {100 * row.p_animal_if_animal:.0f} % of trials when the network saw "
+                f"{where}{row.set} images were called animals in {100 * row.p_animal_if_animal:.0f} % of trials when the network saw "
                 f"an animal, and in {100 * row.p_animal_if_not:.0f} % when it did not."
             )
     return found
@@ -298,8 +331,10 @@ def timing_brief(certificates: Sequence[dict[str, Any]]) -> list[str]:
     passed = sum(bool(item.get("passed")) for item in certificates)
     found = [f"{passed} of {len(certificates)} runs are certified without a remark."]
     pulses = [(item.get("pulses_seen"), item.get("pulses_expected")) for item in certificates]
+    pulses = [(seen, expected) for seen, expected in pulses if expected != 1]  # at a desk a key starts the run
     whole = sum(seen is not None and seen == expected for seen, expected in pulses)
-    found.append(f"All expected scanner pulses were logged in {whole} of {len(certificates)} runs.")
+    if pulses:
+        found.append(f"All expected scanner pulses were logged in {whole} of {len(pulses)} runs.")
     worst = [item["onset_error_max_s"] for item in certificates if item.get("onset_error_max_s") is not None]
     if worst:
         found.append(f"The largest deviation of an onset from its plan was {1000 * max(worst):.1f} ms.")

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import yaml
 
+from analysis.behaviour_table import write_behaviour
 from analysis.brain_rdms import POOLED, load_samples, rdms_of, warnings_of
 from analysis.compare import compare, difference_path, similarity_path
 from analysis.network_rdms import activations_path, layers_of, load_layer
@@ -204,6 +205,59 @@ def test_a_brain_alone_is_reported(copy: Ready) -> None:
     compare(study, folder)
     (page,) = report(study, folder)
     assert "similarity_layers" not in page.read_text(encoding="utf-8")
+
+
+def to_desk(folder: StudyFolder) -> None:
+    """Make the runs of a folder into runs at a desk, with confidence."""
+    for path in sorted(folder.root.glob("sub-*/ses-*/func/*_events.*")):
+        at_desk = path.parent.parent / "beh" / path.name
+        at_desk.parent.mkdir(exist_ok=True)
+        path.rename(at_desk)
+        if at_desk.suffix == ".tsv":
+            first, *lines = at_desk.read_text(encoding="utf-8").splitlines()
+            rated = [f"{line}\t{3 if 'n/a' not in line else 'n/a'}" for line in lines]
+            at_desk.write_text("\n".join([f"{first}\tconfidence", *rated]) + "\n", encoding="utf-8")
+
+
+def test_a_study_at_a_desk_has_its_behaviour_in_the_report(copy: Ready) -> None:
+    study, folder = copy
+    shutil.rmtree(folder.root / "derivatives")
+    to_desk(folder)
+    (page,) = report(study, folder)
+    text = page.read_text(encoding="utf-8")
+    assert 'id="desk-section"' in text
+    assert 'id="behaviour-section"' not in text
+    assert 'id="geometry"' not in text
+    assert "At a desk: Simulated observers classified" in text
+    assert "2 simulated observers" in text
+    table = write_behaviour(study, folder)
+    drawn = page.parent / "figures" / "behaviour_desk.tsv"
+    assert drawn.read_bytes() == table.read_bytes()
+    assert "<th>when right" in text
+
+
+def test_scanner_and_desk_stand_side_by_side(copy: Ready) -> None:
+    study, folder = copy
+    before = list(folder.root.glob("sub-01/ses-01/func/*_events.tsv"))
+    kept = {path: path.read_bytes() for path in before}
+    for path in before:
+        at_desk = path.parent.parent / "beh" / path.name
+        at_desk.parent.mkdir(exist_ok=True)
+        at_desk.write_bytes(kept[path])
+    text = report(study, folder)[0].read_text(encoding="utf-8")
+    assert 'id="desk-section"' in text
+    assert 'id="behaviour-section"' in text
+    assert "<th>when right" not in text  # nobody was asked how sure they were
+
+
+def test_images_alone_are_reported_too(copy: Ready) -> None:
+    study, folder = copy
+    shutil.rmtree(folder.root / "derivatives")
+    for sub in folder.root.glob("sub-*"):
+        shutil.rmtree(sub)
+    text = report(study, folder)[0].read_text(encoding="utf-8")
+    assert "So far there are only images" in text
+    assert 'id="stimuli-section"' in text
 
 
 def test_people_have_no_truth_panel(copy: Ready) -> None:
