@@ -1,7 +1,8 @@
 """Runs every measurement of tests/benchmarks and writes the README's table from their records. `make evidence` calls it.
 
 A measurement is a script that takes `--to FOLDER`, writes `FOLDER/<its name>.json` with commit, machine, what, target,
-figure and met, skips what it has measured at this commit already, and exits 0 when every figure meets its target.
+figure and met, skips what it has measured at this commit already, and exits 0 when every figure meets its target; 2 where
+this machine cannot measure it (no GPU), which is said and leaves no record.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ ROOT = Path(__file__).resolve().parent.parent
 RECORDS = ROOT / "evidence"
 README = ROOT / "README.md"
 BEGIN, END = "<!-- evidence: written by `make evidence` -->", "<!-- end of evidence -->"
+
+IMPOSSIBLE = 2
 
 Record = Mapping[str, Any]
 
@@ -67,7 +70,9 @@ def main() -> int:
         begin = time.monotonic()
         status = subprocess.run([sys.executable, str(script), "--to", str(RECORDS)], cwd=ROOT, check=False).returncode
         print(f"evidence: {script.stem} ended with {status} after {time.monotonic() - begin:.0f} s", flush=True)
-        if status:
+        if status == IMPOSSIBLE:
+            print(f"evidence: {script.stem} cannot be measured on this machine", file=sys.stderr)
+        elif status:
             wanting.append(script.stem)
     readme = README.read_text(encoding="utf-8")
     README.write_text(with_table(readme, records_in(RECORDS)), encoding="utf-8", newline="\n")
