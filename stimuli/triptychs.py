@@ -131,7 +131,7 @@ def gain_of(largest: Sequence[int]) -> float:
 def difference(image: ByteImage, source: ByteImage, gain: float) -> ByteImage:
     """The difference of two images, `gain` times as large, around mid-grey."""
     change = image.astype(np.float64) - source.astype(np.float64)
-    return np.clip(np.rint(GREY + gain * change), 0, 255).astype(np.uint8)
+    return np.clip(GREY + np.rint(gain * change), 0, 255).astype(np.uint8)
 
 
 def triptych(

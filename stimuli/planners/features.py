@@ -49,8 +49,8 @@ class FeaturePlanner(RecipePlanner[FeatureAdversaryRecipe]):
 
     def verdict(self, wanted: Wanted, attempt: int, judged: Judged) -> Verdict:
         """Its distance to the guide, relative to the source's own: d(α, g) / d(s, g)."""
-        images = (judged.image, wanted.source, guide_of(wanted))
-        adversary, source, guide = (represented(self.seen_by, self.recipe.layer, image) for image in images)
+        images = np.stack([judged.image, wanted.source, guide_of(wanted)])
+        adversary, source, guide = self.seen_by.activations(images, [self.recipe.layer])[self.recipe.layer]
         apart = float(np.linalg.norm(source - guide))
         ratio = float(np.linalg.norm(adversary - guide)) / apart if apart else float("inf")
         return Verdict(ratio < self.recipe.ratio, ratio)
@@ -79,9 +79,9 @@ class InversionPlanner(RecipePlanner[InversionRecipe]):
 
     def verdict(self, wanted: Wanted, attempt: int, judged: Judged) -> Verdict:
         """The relative squared error of its representation."""
-        source = represented(self.network, self.recipe.layer, wanted.source)
-        error = represented(self.network, self.recipe.layer, judged.image) - source
-        ratio = float(np.square(error).sum() / max(float(np.square(source).sum()), 1e-12))
+        images = np.stack([judged.image, wanted.source])
+        found, source = self.network.activations(images, [self.recipe.layer])[self.recipe.layer]
+        ratio = float(np.square(found - source).sum() / max(float(np.square(source).sum()), 1e-12))
         return Verdict(ratio < self.recipe.error, ratio)
 
 

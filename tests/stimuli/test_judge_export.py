@@ -28,14 +28,12 @@ POWER = [(level, 0.4 + 200.0 * (level / 255) ** 2.2) for level in (0, 64, 128, 1
 STRAIGHT = [(level, 0.4 + 200.0 * level / 255) for level in (0, 64, 128, 192, 255)]
 
 
-def rig_of(**display: Any) -> Rig:
+def rig_of(side_px: int = 200, **display: Any) -> Rig:
+    """A screen on which 12 degrees are so many pixels."""
     rig = load_rig("rehearsal")
-    return Rig.model_validate({**rig.model_dump(), "display": {**rig.display.model_dump(), **display}})
-
-
-def pixel_for_pixel() -> Rig:
-    """A screen on which 12 degrees are 128 pixels, as on the study's grid."""
-    return rig_of(width_mm=2 * 800.0 * math.tan(math.radians(6)) * 1024 / 128)
+    width_mm = 2 * 800.0 * math.tan(math.radians(6)) * 1024 / side_px
+    shown = {**rig.display.model_dump(), "width_mm": width_mm, **display}
+    return Rig.model_validate({**rig.model_dump(), "display": shown})
 
 
 def judged(study: Study, rig: Rig, folder: StudyFolder) -> Any:
@@ -45,7 +43,7 @@ def judged(study: Study, rig: Rig, folder: StudyFolder) -> Any:
 
 def test_where_nothing_is_resampled_or_lost_the_numbers_are_the_manifest_s(several: Made):
     study, folder = several
-    result = judged(study, pixel_for_pixel(), folder)
+    result = judged(study, rig_of(128), folder)
     assert result.side_px == 128
     assert [image.stim_id for image in result.images] == [row.stim_id for row in read_manifest(folder)]
     for image, row in zip(result.images, read_manifest(folder), strict=True):
@@ -64,7 +62,7 @@ def test_where_nothing_is_resampled_or_lost_the_numbers_are_the_manifest_s(sever
 
 def test_the_table_has_described_columns_and_says_what_was_assumed(several: Made):
     study, folder = several
-    result = judged(study, load_rig("rehearsal"), folder)
+    result = judged(study, rig_of(), folder)
     assert result.table == folder.screen_images("rehearsal") / "judged.tsv"
     with result.table.open(encoding="utf-8", newline="") as lines:
         header, *rows = csv.reader(lines, delimiter="\t")
@@ -83,7 +81,7 @@ def test_the_table_has_described_columns_and_says_what_was_assumed(several: Made
 
 def test_a_table_that_stands_is_read_and_another_light_asks_again(several: Made):
     study, folder = several
-    first = judged(study, load_rig("rehearsal"), folder)
+    first = judged(study, rig_of(), folder)
     asked: list[object] = []
 
     def counted(plan: Any, place: Path, device: str) -> Any:
@@ -92,7 +90,7 @@ def test_a_table_that_stands_is_read_and_another_light_asks_again(several: Made)
         network.probabilities = lambda *a, **k: (asked.append(a), asks(*a, **k))[1]  # type: ignore[method-assign]
         return network
 
-    again = judge_export(study, load_rig("rehearsal"), folder, "cpu", load=counted)
+    again = judge_export(study, rig_of(), folder, "cpu", load=counted)
     assert not asked
     assert [image.stim_id for image in again.images] == [image.stim_id for image in first.images]
     assert [image.label_on_screen for image in again.images] == [image.label_on_screen for image in first.images]
@@ -111,7 +109,7 @@ def test_a_table_that_stands_is_read_and_another_light_asks_again(several: Made)
 
 def test_a_linearised_display_is_decoded_before_the_network_sees_it(several: Made):
     study, folder = several
-    native = judged(study, load_rig("rehearsal"), folder)
+    native = judged(study, rig_of(), folder)
     result = judged(study, rig_of(luminance={"mode": "linearised", "measured": POWER}), folder)
     regular = [(a, b) for a, b in zip(native.images, result.images, strict=True) if a.set == "RE"]
     for before, after in regular:
@@ -123,7 +121,7 @@ def test_a_linearised_display_is_decoded_before_the_network_sees_it(several: Mad
 
 def test_images_that_are_not_exported_or_changed_name_the_command(several: Made):
     study, folder = several
-    rig = load_rig("rehearsal")
+    rig = rig_of()
     with pytest.raises(NotReady, match="foolscan stimuli export small --rig rehearsal"):
         judge_export(study, rig, folder, "cpu")
     export(study, rig, folder)
