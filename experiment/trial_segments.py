@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -33,6 +34,36 @@ def blanks_before(task: ImagesTask, trials: int, rng: np.random.Generator) -> li
     return [round(task.blank_s + float(more_s), 6) for more_s in rng.uniform(0.0, task.blank_jitter_s, trials)]
 
 
+@dataclass(frozen=True)
+class PlannedTrial:
+    """A trial of a run before its time is known.
+
+    number   : from 1.
+    blank_s  : before the image.
+    stimulus : None in a blank trial; then there is no `answer` either.
+    answer   : the correct one, if there is one.
+    """
+
+    number: int
+    trial_type: str
+    blank_s: float
+    stimulus: Stimulus | None = None
+    answer: str | None = None
+
+
+def planned_trials(
+    study: Study, task: ImagesTask, order: Order, images: Images, rng: np.random.Generator
+) -> Iterator[PlannedTrial]:
+    """The trials of a run in their order; arguments as for `fixed_trials`."""
+    blanks_s = blanks_before(task, len(order), rng)
+    for number, (trial, blank_s) in enumerate(zip(order, blanks_s, strict=True), start=1):
+        if trial is None:
+            yield PlannedTrial(number, "blank", blank_s)
+        else:
+            stimulus = images[trial]
+            yield PlannedTrial(number, trial[0], blank_s, stimulus, correct_answer(study, task, stimulus))
+
+
 def fixed_trials(
     study: Study,
     rig: Rig,
@@ -51,15 +82,14 @@ def fixed_trials(
     make = RowMaker("trials", rig, scan).row
     rows = [make(scan.task_start_s, task.lead_in_s, "rest")]
     now_s = scan.task_start_s + task.lead_in_s
-    for number, (trial, blank_s) in enumerate(zip(order, blanks_before(task, len(order), rng), strict=True), start=1):
-        if trial is None:
-            rows.append(make(now_s, task.blank_trial_s, "blank", trial=number))
+    for trial in planned_trials(study, task, order, images, rng):
+        kind, number = trial.trial_type, trial.number
+        if trial.stimulus is None:
+            rows.append(make(now_s, task.blank_trial_s, kind, trial=number))
             now_s += task.blank_trial_s
             continue
-        now_s += blank_s
-        stimulus = images[trial]
-        answer = correct_answer(study, task, stimulus)
-        rows.append(make(now_s, task.image_s, trial[0], trial=number, stimulus=stimulus, answer=answer))
+        now_s += trial.blank_s
+        rows.append(make(now_s, task.image_s, kind, trial=number, stimulus=trial.stimulus, answer=trial.answer))
         now_s += task.image_s
         if task.mask is not None:
             rows.append(_mask(RowMaker("trials", rig, scan), task.mask, rows[-1], now_s))
@@ -90,16 +120,15 @@ def paced_trials(
     """
     lead_in = RowMaker("lead-in", rig, scan).row(scan.task_start_s, task.lead_in_s, "rest")
     segments = [Segment("lead-in", "pulse_locked", (lead_in,), end_frame=lead_in.frame + lead_in.n_frames)]
-    for number, (trial, blank_s) in enumerate(zip(order, blanks_before(task, len(order), rng), strict=True), start=1):
-        name = f"trial {number}"
-        if trial is None:
-            row = RowMaker(name, rig).row(0.0, task.blank_trial_s, "blank", trial=number)
+    for trial in planned_trials(study, task, order, images, rng):
+        name = f"trial {trial.number}"
+        if trial.stimulus is None:
+            row = RowMaker(name, rig).row(0.0, task.blank_trial_s, trial.trial_type, trial=trial.number)
             segments.append(Segment(name, "response_driven", (row,), timeout_s=task.blank_trial_s))
             continue
-        stimulus = images[trial]
-        answer = correct_answer(study, task, stimulus)
-        segments.append(paced_trial(name, rig, task, stimulus, blank_s, trial[0], number, answer))
-        segments += _rating(rig, task, rating, number)
+        told = (trial.stimulus, trial.blank_s, trial.trial_type, trial.number, trial.answer)
+        segments.append(paced_trial(name, rig, task, *told))
+        segments += _rating(rig, task, rating, trial.number)
     if task.lead_out_s:
         row = RowMaker("lead-out", rig).row(0.0, task.lead_out_s, "rest")
         segments.append(Segment("lead-out", "response_driven", (row,), timeout_s=task.lead_out_s))

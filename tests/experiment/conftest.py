@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,9 +13,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from experiment_study import fill, small_study
 
+from experiment.rigging import open_stage
 from protocols.folder import StudyFolder
 from protocols.rig import Rig, load_rig
-from protocols.study import Study
+from protocols.study import Study, load_study
 
 
 @pytest.fixture
@@ -29,3 +32,19 @@ def study(tmp_path: Path) -> Study:
 @pytest.fixture
 def folder(tmp_path: Path, study: Study, rig: Rig) -> StudyFolder:
     return fill(tmp_path / "study", study, rig)
+
+
+@pytest.fixture(scope="session")
+def on_display(display: str | None) -> None:
+    """For tests that open a window."""
+    if display is None and sys.platform not in ("win32", "darwin"):
+        pytest.skip("no display and no Xvfb: a window cannot be tested")
+
+
+@pytest.fixture(scope="module")
+def window(on_display: None, request: pytest.FixtureRequest) -> Iterator[Any]:
+    """A real window for the demo's task, or that of the study that a module names as ``WINDOW_OF``."""
+    study = load_study(getattr(request.module, "WINDOW_OF", "demo"))
+    opened = open_stage("window", load_rig("rehearsal"), study.tasks["animals"])
+    yield opened
+    opened.close()

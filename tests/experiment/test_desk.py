@@ -6,10 +6,8 @@ import csv
 import json
 import shutil
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -24,7 +22,6 @@ from experiment.bids import validate
 from experiment.compiler import compile_timeline
 from experiment.drawings import Mask, Picture, Rating
 from experiment.journal import read_journal
-from experiment.rigging import open_stage
 from experiment.run import RunResult, run
 from experiment.stage import HashingStage
 from experiment.timeline import Timeline
@@ -35,6 +32,7 @@ from protocols.screens import MaskPlan
 from protocols.session import record_for
 from protocols.study import Study, load_study
 
+WINDOW_OF = "desk"  # whose task the window of `conftest` is for
 RUN = RunId("01", "01", "animals", 1)
 DESK = """    pace: self_paced
     blank_jitter_s: 0.5
@@ -179,15 +177,6 @@ def test_the_same_session_twice_gives_the_same_bytes(tmp_path: Path):
         result, _, _ = played(tmp_path / name, BRIEF)
         texts.append((result.events.read_bytes(), result.journal.read_bytes(), result.timeline.read_bytes()))
     assert texts[0] == texts[1]
-
-
-@pytest.fixture(scope="module")
-def window(display: str | None) -> Iterator[Any]:
-    if display is None and sys.platform not in ("win32", "darwin"):
-        pytest.skip("no display and no Xvfb: a window cannot be tested")
-    opened = open_stage("window", load_rig("rehearsal"), load_study("desk").tasks["animals"])
-    yield opened
-    opened.close()
 
 
 def test_in_a_real_window_image_mask_and_scale_are_what_was_planned(window: Any, tmp_path: Path):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,31 +13,20 @@ from experiment.bids import validate
 from experiment.drawings import Nothing
 from experiment.frames import COLUMNS, write_frames
 from experiment.journal import read_journal
-from experiment.rigging import open_stage
 from experiment.run import run
 from experiment.stage import hash_of
 from experiment.timeline import row_from
 from protocols.folder import RunId, read_json
 from protocols.problems import FoolscanError
-from protocols.rig import Rig, load_rig
-from protocols.study import load_study
+from protocols.rig import Rig
 
 RUN = RunId("01", "01", "animals", 1)
 
 
-@pytest.fixture(scope="module")
-def stage(display: str | None) -> Iterator[Any]:
-    if display is None and sys.platform not in ("win32", "darwin"):
-        pytest.skip("no display and no Xvfb: a window cannot be tested")
-    opened = open_stage("window", load_rig("rehearsal"), load_study("demo").tasks["animals"])
-    yield opened
-    opened.close()
-
-
-def test_every_frame_of_a_run_showed_what_its_row_planned(stage: Any, tmp_path: Path, rig: Rig):
+def test_every_frame_of_a_run_showed_what_its_row_planned(window: Any, tmp_path: Path, rig: Rig):
     study = small_study(tmp_path, scan="{tr_s: 0.5, volumes: 8}", times=0.1)
     folder = fill(tmp_path / "study", study, rig)
-    result = run(study, rig, folder.root, RUN, stage=stage, pace="every", hash_frames=True)
+    result = run(study, rig, folder.root, RUN, stage=window, pace="every", hash_frames=True)
     assert result.frames is not None
     with result.frames.open(encoding="utf-8", newline="") as lines:
         frames = list(csv.DictReader(lines, delimiter="\t"))
@@ -49,9 +36,9 @@ def test_every_frame_of_a_run_showed_what_its_row_planned(stage: Any, tmp_path: 
     planned = [row_from(record) for record in journal.header["timeline"]["rows"]]
     expected: dict[str, str] = {}
     for name, drawing in {row.drawing.name: row.drawing for row in planned}.items() | {("nothing", Nothing())}:
-        stage.draw(drawing.at(0))
-        expected[name] = hash_of(stage.snapshot())
-        stage.flip()
+        window.draw(drawing.at(0))
+        expected[name] = hash_of(window.snapshot())
+        window.flip()
     assert len(set(expected.values())) == 13  # 12 images, and nothing
     played = [frame for frame in frames if frame["frame"] != "n/a"]
     assert len(played) >= 240

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import sys
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -32,7 +31,6 @@ from experiment.drawings import (
 )
 from experiment.observer import Reaction
 from experiment.responses import EmulatedResponses, Press
-from experiment.rigging import open_stage
 from experiment.rows import RowMaker
 from experiment.scan import ScanTimes
 from experiment.stage import HashingStage, NullStage
@@ -43,7 +41,7 @@ from protocols.provenance import read_provenance, sha256_of
 from protocols.rig import Rig, load_rig
 from protocols.rig_devices import EmulatedTrigger
 from protocols.session import record_for
-from protocols.study import Study, load_study
+from protocols.study import Study
 
 HZ = 60.0
 SCAN = ScanTimes(1.0, 0.0, 6, 0.0, 6.0)
@@ -339,15 +337,6 @@ def test_a_plan_with_segments_is_written_with_them_and_hashed(folder: StudyFolde
 
 
 # --- the real thing ------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def window(display: str | None) -> Iterator[Any]:
-    if display is None and sys.platform not in ("win32", "darwin"):
-        pytest.skip("no display and no Xvfb: a window cannot be tested")
-    opened = open_stage("window", load_rig("rehearsal"), load_study("demo").tasks["animals"])
-    yield opened
-    opened.close()
 
 
 def test_in_a_real_window_every_frame_of_the_sweep_shows_the_bar_in_its_place(window: Any):

@@ -6,10 +6,8 @@ import csv
 import json
 import shutil
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,22 +26,13 @@ from experiment.stage import HashingStage, hash_of
 from protocols.folder import RunId, StudyFolder
 from protocols.problems import FoolscanError
 from protocols.rig import Rig, load_rig
-from protocols.study import Study, load_study
+from protocols.study import Study
 
 
-@pytest.fixture(scope="module")
-def stage(display: str | None) -> Iterator[Any]:
-    if display is None and sys.platform not in ("win32", "darwin"):
-        pytest.skip("no display and no Xvfb: a window cannot be tested")
-    opened = open_stage("window", load_rig("rehearsal"), load_study("demo").tasks["animals"])
-    yield opened
-    opened.close()
-
-
-def picture_of(stage: Any, still: Any) -> np.ndarray:
-    stage.draw(still)
-    shown = stage.snapshot()
-    stage.flip()
+def picture_of(window: Any, still: Any) -> np.ndarray:
+    window.draw(still)
+    shown = window.snapshot()
+    window.flip()
     return shown
 
 
@@ -53,10 +42,10 @@ def saved(path: Path, pixels: np.ndarray) -> Path:
 
 
 @pytest.mark.parametrize("side", [430, 431, 64, 65])
-def test_an_image_is_shown_pixel_by_pixel_in_the_middle(stage: Any, tmp_path: Path, side: int):
+def test_an_image_is_shown_pixel_by_pixel_in_the_middle(window: Any, tmp_path: Path, side: int):
     pixels = np.random.default_rng(side).integers(0, 256, (side, side, 3), dtype=np.uint8)
-    stage.load({f"noise{side}": saved(tmp_path / "noise.png", pixels)})
-    shown = picture_of(stage, Picture(f"noise{side}"))
+    window.load({f"noise{side}": saved(tmp_path / "noise.png", pixels)})
+    shown = picture_of(window, Picture(f"noise{side}"))
     top, left = (768 - side) // 2, (1024 - side + 1) // 2
     seen = shown[top : top + side, left : left + side]
     middle = slice(side // 2 - 6, side // 2 + 7)
@@ -69,40 +58,40 @@ def test_an_image_is_shown_pixel_by_pixel_in_the_middle(stage: Any, tmp_path: Pa
 
 
 @pytest.mark.parametrize("grey", [0, 1, 64, 127, 128, 129, 200, 254, 255])
-def test_every_grey_level_comes_out_as_it_went_in(stage: Any, tmp_path: Path, grey: int):
+def test_every_grey_level_comes_out_as_it_went_in(window: Any, tmp_path: Path, grey: int):
     pixels = np.full((64, 64, 3), grey, dtype=np.uint8)
-    stage.load({f"grey{grey}": saved(tmp_path / "grey.png", pixels)})
-    shown = picture_of(stage, Picture(f"grey{grey}"))
+    window.load({f"grey{grey}": saved(tmp_path / "grey.png", pixels)})
+    shown = picture_of(window, Picture(f"grey{grey}"))
     assert (shown[384 - 32 : 384 - 8, 512 - 32 : 512 + 32] == grey).all()
 
 
-def test_without_an_image_the_screen_is_the_background_and_the_fixation_point(stage: Any):
-    shown = picture_of(stage, Nothing())
+def test_without_an_image_the_screen_is_the_background_and_the_fixation_point(window: Any):
+    shown = picture_of(window, Nothing())
     point = np.argwhere((shown != 128).any(axis=2))
     assert np.ptp(point, axis=0).tolist() == [6, 6]  # 0.2 degrees: 7 px
     assert shown[383, 512].tolist() == [200, 0, 0]
 
 
 @pytest.mark.parametrize("grey", [0, 128, 255])
-def test_the_fixation_point_is_seen_on_any_image(stage: Any, tmp_path: Path, grey: int):
+def test_the_fixation_point_is_seen_on_any_image(window: Any, tmp_path: Path, grey: int):
     name = f"plain{grey}"
-    stage.load({name: saved(tmp_path / "plain.png", np.full((100, 100, 3), grey, dtype=np.uint8))})
-    shown = picture_of(stage, Picture(name)).astype(int)
+    window.load({name: saved(tmp_path / "plain.png", np.full((100, 100, 3), grey, dtype=np.uint8))})
+    shown = picture_of(window, Picture(name)).astype(int)
     contrast = np.abs(shown[380:388, 508:516] - grey).max(axis=(0, 1))
     assert contrast.max() >= 100
 
 
-def test_words_are_light_on_the_background_and_without_a_fixation_point(stage: Any):
-    shown = picture_of(stage, Words("Ist ein Tier zu sehen?\n动物"))
+def test_words_are_light_on_the_background_and_without_a_fixation_point(window: Any):
+    shown = picture_of(window, Words("Ist ein Tier zu sehen?\n动物"))
     assert shown.max() == 255
     assert (shown[0] == 128).all()
     assert (shown[..., 0] == shown[..., 1]).all()
 
 
 def test_what_was_on_the_screen_in_every_flip_is_proved_by_its_hash(
-    stage: Any, study: Study, rig: Rig, folder: StudyFolder
+    window: Any, study: Study, rig: Rig, folder: StudyFolder
 ):
-    hashing = HashingStage(stage)
+    hashing = HashingStage(window)
     result = run(study, rig, folder.root, RunId("01", "01", "animals", 1), stage=hashing)
     journal = read_journal(result.journal)
     flips = journal.of("flip")
@@ -110,9 +99,9 @@ def test_what_was_on_the_screen_in_every_flip_is_proved_by_its_hash(
     expected = {row["drawing"]: "" for row in journal.header["timeline"]["rows"]}
     for drawing in expected:
         kind, _, stim_id = drawing.partition(" ")
-        stage.draw(Picture(stim_id) if kind == "picture" else Nothing())
-        expected[drawing] = hash_of(stage.snapshot())
-        stage.flip()
+        window.draw(Picture(stim_id) if kind == "picture" else Nothing())
+        expected[drawing] = hash_of(window.snapshot())
+        window.flip()
     assert len(set(expected.values())) == 13  # 12 images, and nothing
     shows = [flip.get("shows") for flip in flips]
     first = shows.index("nothing")
@@ -122,8 +111,8 @@ def test_what_was_on_the_screen_in_every_flip_is_proved_by_its_hash(
         assert seen == expected[current]
 
 
-def test_screenshots_show_the_waiting_screen_and_each_type(study: Study, rig: Rig, folder: StudyFolder, stage: Any):
-    result = run(study, rig, folder.root, RunId("01", "01", "animals", 1), stage=stage, screenshots=5)
+def test_screenshots_show_the_waiting_screen_and_each_type(study: Study, rig: Rig, folder: StudyFolder, window: Any):
+    result = run(study, rig, folder.root, RunId("01", "01", "animals", 1), stage=window, screenshots=5)
     names = [path.name for path in result.screenshots]
     assert names[0].endswith("_screen-01_waiting.png")
     assert {kind for kind in ("RE", "AN", "AI", "blank") for name in names if kind in name} == {
@@ -146,9 +135,7 @@ def test_a_rehearsal_of_all_runs_in_one_window(study: Study, rig: Rig, folder: S
     assert results[0].certificate.keyboard in ("ptb", "event", "iohub")
 
 
-def test_a_window_of_another_size_than_the_rigs_is_refused(display: str | None, study: Study, rig: Rig):
-    if display is None and sys.platform not in ("win32", "darwin"):
-        pytest.skip("no display and no Xvfb: a window cannot be tested")
+def test_a_window_of_another_size_than_the_rigs_is_refused(on_display: None, study: Study, rig: Rig):
     wide = {"size_px": (5000, 4000), "full_screen": True}
     other = rig.model_copy(update={"display": rig.display.model_copy(update=wide)})
     with pytest.raises(FoolscanError, match=r"display\.size_px: rig rehearsal says 5000 × 4000"):
@@ -212,11 +199,11 @@ def wait_for(folder: StudyFolder, text: str) -> None:
     raise AssertionError(f"no journal with {text}")
 
 
-def test_pulses_and_buttons_arrive_as_real_keys(stage: Any, keys_folder: tuple[Study, Rig, StudyFolder]):
+def test_pulses_and_buttons_arrive_as_real_keys(window: Any, keys_folder: tuple[Study, Rig, StudyFolder]):
     study, rig, folder = keys_folder
     pulses = [(0.3 + k, "5") for k in range(4)]
     with Typist(folder, *pulses, (1.15, "1"), (1.9, "2")):
-        result = run(study, rig, folder.root, RunId("01", "01", "animals", 1), stage=stage)
+        result = run(study, rig, folder.root, RunId("01", "01", "animals", 1), stage=window)
     journal = read_journal(result.journal)
     assert len(journal.of("pulse")) == 4
     assert [press["button"] for press in journal.of("press")] == ["left", "right"]
@@ -228,7 +215,7 @@ def test_pulses_and_buttons_arrive_as_real_keys(stage: Any, keys_folder: tuple[S
     assert journal.header["started"]
 
 
-def test_at_a_desk_the_participants_own_key_starts_and_events_go_to_beh(stage: Any, tmp_path: Path):
+def test_at_a_desk_the_participants_own_key_starts_and_events_go_to_beh(window: Any, tmp_path: Path):
     keyboard_rig(tmp_path)
     path = tmp_path / "keys.yaml"
     text = path.read_text(encoding="utf-8").replace('{kind: keyboard, key: "5"}', "{kind: start_key, key: space}")
@@ -236,30 +223,30 @@ def test_at_a_desk_the_participants_own_key_starts_and_events_go_to_beh(stage: A
     study, rig = small_study(tmp_path, times=0.05), load_rig(path)
     folder = fill(tmp_path / "desk", study, rig)
     with Typist(folder, (0.3, "space"), (0.9, "1")):
-        result = run(study, rig, folder.root, RunId("01", "01", "animals", 1), stage=stage)
+        result = run(study, rig, folder.root, RunId("01", "01", "animals", 1), stage=window)
     assert result.events.parent.name == "beh"
     assert (result.certificate.pulses_seen, result.certificate.pulses_expected) == (1, 1)
     assert result.certificate.length_s == pytest.approx(1.7, abs=0.1)
     assert validate(folder.root).errors == ()
 
 
-def test_the_abort_key_ends_a_run_only_when_pressed_twice(stage: Any, keys_folder: tuple[Study, Rig, StudyFolder]):
+def test_the_abort_key_ends_a_run_only_when_pressed_twice(window: Any, keys_folder: tuple[Study, Rig, StudyFolder]):
     study, rig, folder = keys_folder
     keys = [(0.2, "5"), (0.4, "Escape"), (2.0, "Escape"), (2.2, "Escape")]
     with Typist(folder, *keys), pytest.raises(RunAborted, match="escape was pressed twice"):
-        run(study, rig, folder.root, RunId("01", "01", "animals", 1), stage=stage)
+        run(study, rig, folder.root, RunId("01", "01", "animals", 1), stage=window)
     journal = read_journal(next(folder.journals.glob("*_aborted-01_journal.jsonl")))
     begin_s = journal.of("pulse")[0]["t_s"]
     assert (journal.end or {})["t_s"] - begin_s > 1.5
 
 
-def test_a_display_whose_refresh_is_not_the_rigs_is_refused(stage: Any):
-    if stage.holds_flips:
+def test_a_display_whose_refresh_is_not_the_rigs_is_refused(window: Any):
+    if window.holds_flips:
         pytest.skip("a real display: its refresh is the rig's, or foolscan doctor says so")
-    assert stage.check_refresh() is None  # a virtual display has none to measure
-    stage.holds_flips = True
+    assert window.check_refresh() is None  # a virtual display has none to measure
+    window.holds_flips = True
     try:
         with pytest.raises(FoolscanError, match=r"display\.refresh_hz: rig rehearsal says 60 Hz; measured"):
-            stage.check_refresh()
+            window.check_refresh()
     finally:
-        stage.holds_flips = False
+        window.holds_flips = False
