@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from protocols.folder import StudyFolder, read_json
+from protocols.folder import SCREEN_INDEX, StudyFolder, read_json
 from protocols.formats import SCREEN_IMAGES
 from protocols.manifest import Stimulus
 from protocols.problems import NotReady
@@ -29,13 +29,17 @@ def screen_pictures(
 
     Returns stim_id -> PNG. Raises NotReady, naming the command that makes them, when any is missing or stale.
     """
-    images = folder.screen_images(rig.name)
-    index_path = images / "export.json"
+    side_px = rig.display.px(task.image_deg)
+    images = folder.screen_images(rig.name, side_px)
+    index_path = images / SCREEN_INDEX
     remedy = f"make them with: foolscan stimuli export {study.name} --rig {rig.argument} --to {folder.root}"
+    if task.image_deg != study.tasks[study.analysis.task].image_deg:
+        remedy += f" --task {next((name for name, other in study.tasks.items() if other == task), study.analysis.task)}"
+    if not index_path.exists():
+        index_path = folder.screen_images(rig.name) / SCREEN_INDEX  # of images of another size, if any
     if not index_path.exists():
         raise NotReady(f"{index_path}: no images at the pixels of rig {rig.name} yet; {remedy}")
     index: dict[str, Any] = read_json(index_path)
-    side_px = rig.display.px(task.image_deg)
     if index.get("format") != SCREEN_IMAGES or index.get("side_px") != side_px:
         found = f"format {index.get('format')}, {index.get('side_px')} px"
         raise NotReady(

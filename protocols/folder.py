@@ -15,6 +15,7 @@ from typing import Any, Literal
 from protocols.locks import exclusive as exclusive
 from protocols.problems import FoolscanError
 
+SCREEN_INDEX = "export.json"
 Modality = Literal["func", "beh"]
 
 BIDS_VERSION = "1.10.0"
@@ -112,9 +113,21 @@ class StudyFolder:
         """What the planned order of a run lets its responses tell: the covariance of their estimates."""
         return self.derived("timeline") / f"{run.stem}_design.tsv"
 
-    def screen_images(self, rig_name: str) -> Path:
-        """The images resampled for one rig's exact pixels."""
-        return self.derived("screen") / rig_name
+    def screen_images(self, rig_name: str, side_px: int | None = None) -> Path:
+        """The images resampled for one rig's exact pixels.
+
+        side_px : of the images: those of another side than the rig's folder has stand in a folder of their own, so that
+                  tasks of different image sizes share a rig. None: the rig's folder, whatever it has.
+        """
+        plain = self.derived("screen") / rig_name
+        if side_px is None:
+            return plain
+        of_side = plain.with_name(f"{rig_name}.{side_px}px")  # no rig has a dot in its name
+        index = plain / SCREEN_INDEX
+        if (of_side / SCREEN_INDEX).exists():
+            return of_side
+        made = read_json(index) if index.exists() else {"side_px": side_px}
+        return plain if not isinstance(made, dict) or made.get("side_px") == side_px else of_side
 
     def activations(self, network: str) -> Path:
         """The activations of a network, by its name in the study file."""

@@ -51,7 +51,7 @@ def export(
     Raises ProtocolError when study and rig do not fit, FoolscanError for an image that changed since the manifest.
     """
     side_px = side_on(study, rig, task)
-    images, stimuli = folder.screen_images(rig.name), read_manifest(folder)
+    images, stimuli = folder.screen_images(rig.name, side_px), read_manifest(folder)
     index_path = images / INDEX
     with exclusive(index_path, f"exporting for rig {rig.name}"):
         made = _made(rig, side_px)
@@ -89,7 +89,7 @@ def exported(study: Study, rig: Rig, folder: StudyFolder, *, task: str | None = 
     Raises NotReady, with the command that makes them, when images are missing, changed, or made for something else.
     """
     side_px = side_on(study, rig, task)
-    stimuli, images = read_manifest(folder), folder.screen_images(rig.name)
+    stimuli, images = read_manifest(folder), folder.screen_images(rig.name, side_px)
     remedy = f"make them with: foolscan stimuli export {study.name} --rig {rig.argument} --to {folder.root}"
     if not (images / INDEX).exists():
         raise NotReady(f"{images / INDEX}: no images at the pixels of rig {rig.name} yet; {remedy}")

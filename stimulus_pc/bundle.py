@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from protocols.folder import StudyFolder, open_folder, read_json, write_json, write_text
+from protocols.folder import SCREEN_INDEX, StudyFolder, open_folder, read_json, write_json, write_text
 from protocols.manifest import read_manifest
 from protocols.problems import FoolscanError
 from protocols.provenance import sha256_of, source_hash, versions
@@ -172,8 +172,8 @@ def _images(source: StudyFolder, to: StudyFolder, plan: Study, place: Rig) -> No
     sidecar = source.manifest.with_suffix(".json")
     paths = [source.manifest, *([sidecar] if sidecar.exists() else [])]
     paths += [stimulus.path(source) for stimulus in read_manifest(source)]
-    index = source.screen_images(place.name) / "export.json"
-    paths += [index, *(index.with_name(entry["file"]) for entry in read_json(index)["images"].values())]
+    for index in _indices(source, plan, place):
+        paths += [index, *(index.with_name(entry["file"]) for entry in read_json(index)["images"].values())]
     for path in paths:
         if not path.is_file():
             raise FoolscanError(
@@ -182,6 +182,16 @@ def _images(source: StudyFolder, to: StudyFolder, plan: Study, place: Rig) -> No
         copy = to.root / source.relative(path)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, copy)
+
+
+def _indices(source: StudyFolder, plan: Study, place: Rig) -> list[Path]:
+    """The exports of the analysed task and, where they are made, of tasks whose images have another size."""
+    found = []
+    for name, task in sorted(plan.tasks.items(), key=lambda item: item[0] != plan.analysis.task):
+        index = source.screen_images(place.name, place.display.px(task.image_deg)) / SCREEN_INDEX
+        if index not in found and (index.exists() or name == plan.analysis.task):
+            found.append(index)
+    return found
 
 
 def _facts(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import errno
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,8 +24,10 @@ from experiment.participants import enrol
 from experiment.recover import recover
 from experiment.rehearse import rehearse, runs_of
 from experiment.run import RunAborted, RunResult, run
+from experiment.screen_images import screen_pictures
 from experiment.stage import NullStage
 from protocols.folder import RunId, StudyFolder, exclusive
+from protocols.manifest import read_manifest
 from protocols.problems import FoolscanError, NotReady, ProtocolError
 from protocols.provenance import sha256_of
 from protocols.rig import Rig, load_rig
@@ -355,6 +358,25 @@ def test_a_window_needs_the_export_and_names_its_command(
         play(study, rig, folder, stage="window")
     assert "foolscan stimuli export small --rig rehearsal --to" in str(refused.value)
     assert not folder.journals.exists() or not list(folder.journals.iterdir())
+
+
+def test_tasks_whose_images_have_another_size_share_a_rig(tmp_path: Path, rig: Rig):
+    study = small_study(tmp_path)
+    large = study.tasks["animals"].model_copy(update={"image_deg": 5.0})
+    study = study.model_copy(update={"tasks": {**study.tasks, "large": large}})
+    folder = fill(tmp_path / "study", study, rig)
+    stimuli = read_manifest(folder)
+    small_px, large_px = (rig.display.px(study.tasks[name].image_deg) for name in ("animals", "large"))
+    with pytest.raises(NotReady, match=rf"{small_px} px; rig rehearsal needs format 1, {large_px} px.* --task large"):
+        screen_pictures(folder, study, rig, large, stimuli)
+    plain, beside = folder.screen_images("rehearsal"), folder.screen_images("rehearsal", large_px)
+    assert beside.name == f"rehearsal.{large_px}px"
+    shutil.copytree(plain, beside)
+    edit(beside / "export.json", side_px=large_px)
+    assert {path.parent for path in screen_pictures(folder, study, rig, large, stimuli).values()} == {beside}
+    assert {path.parent for path in screen_pictures(folder, study, rig, study.tasks["animals"], stimuli).values()} == {
+        plain
+    }
 
 
 def edit(path: Path, **values: Any) -> None:

@@ -20,7 +20,7 @@ from protocols.rig import Rig, load_rig
 from protocols.study import Study
 from stimuli.activations import activations
 from stimuli.contact_sheet import amplified, contact_sheet
-from stimuli.export import export
+from stimuli.export import export, exported
 from stimuli.image_files import read_rgb
 from stimuli.networks import load_network
 
@@ -94,6 +94,22 @@ def test_images_are_exported_once_at_the_exact_pixels_of_the_rig(study: Study, f
     times = {path: path.stat().st_mtime_ns for path in index_path.parent.glob("*.png")}
     export(study, rig, folder)
     assert {path: path.stat().st_mtime_ns for path in index_path.parent.glob("*.png")} == times
+
+
+def test_a_task_of_another_image_size_is_exported_beside_the_first(study: Study, folder: StudyFolder):
+    rig = load_rig("rehearsal")
+    first = export(study, rig, folder)
+    before = {path: path.read_bytes() for path in first.parent.iterdir()}
+    (name, task), *_ = study.tasks.items()
+    both = study.model_copy(update={"tasks": {**study.tasks, "small": task.model_copy(update={"image_deg": 3.0})}})
+    second = export(both, rig, folder, task="small")
+    assert second.parent != first.parent
+    assert read_json(second)["side_px"] == rig.display.px(3.0)
+    assert {path: path.read_bytes() for path in first.parent.iterdir()} == before
+    assert exported(both, rig, folder, task="small").index == second
+    assert exported(both, rig, folder, task=name).index == first
+    assert export(both, rig, folder) == first
+    assert export(both, rig, folder, task="small") == second
 
 
 def test_resampling_keeps_the_mean_grey_level_of_every_set_alike(study: Study, folder: StudyFolder):
