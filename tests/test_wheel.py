@@ -111,8 +111,11 @@ def test_the_demo_study_is_found_by_its_name_from_an_empty_folder(installed: Pat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_published_study_is_found_too_and_wants_nothing_but_its_photographs(installed: Path, tmp_path: Path):
+def test_the_published_study_is_found_too_and_wants_nothing_but_photographs_and_weights(
+    installed: Path, tmp_path: Path
+):
     done = check(installed, "zhang2018", tmp_path)
     assert done.returncode == 1, done.stdout + done.stderr
-    (only,) = done.stderr.splitlines()
-    assert "stimuli.pictures" in only
+    photographs, *weights = done.stderr.splitlines()
+    assert "stimuli.pictures" in photographs
+    assert all("the ImageNet weights of alexnet" in line for line in weights)  # on disk they need not be asked for

@@ -21,7 +21,7 @@ SETS = """sets: {
     NG: {kind: adversarial_noise, rule: nguyen2015, confidence: 0.5, max_steps: 300},
     IS: {kind: control, of: AI, change: shuffled},
     IP: {kind: control, of: AI, change: phase_scrambled},
-    SZ: {kind: label_adversary, attack: szegedy, weights_tried: 3},
+    SZ: {kind: label_adversary, attack: szegedy, weights_tried: 6},
     FG: {kind: label_adversary, attack: fgsm, target: away, failures_expected: true},
     GR: {kind: label_adversary, attack: fast_gradient, epsilon: 8.0, failures_expected: true},
     PG: {kind: label_adversary, attack: pgd, networks: [{name: picturenet}, {name: picturenet-b}], ensemble: vote,
