@@ -140,9 +140,16 @@ def judge_export(
 
     Example: foolscan stimuli judge-export demo --rig rehearsal --to demo-study
     """
+    from protocols.doctor import is_installed
     from protocols.folder import StudyFolder
+    from protocols.problems import FoolscanError
     from protocols.rig import load_rig
     from protocols.study import load_study
+
+    if not is_installed("torch"):
+        raise FoolscanError(
+            "judge-export: torch is not installed here; run it where the images were made, or: pip install 'foolscan[stimuli]'"
+        )
     from stimuli.judge_export import judge_export as judge
 
     loaded, place = load_study(study), load_rig(rig)

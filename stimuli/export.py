@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from protocols.checks import check
-from protocols.folder import StudyFolder, exclusive, read_json, write_json
+from protocols.folder import SCREEN_INDEX, StudyFolder, exclusive, read_json, write_json
 from protocols.formats import SCREEN_IMAGES
 from protocols.luminance import Mode, sent_levels
 from protocols.manifest import Stimulus, read_manifest
@@ -23,7 +23,6 @@ from protocols.study import Study
 from stimuli.image_files import read_stimulus, write_png
 from stimuli.synthesis.starts import ByteImage
 
-INDEX = "export.json"
 FILTER = "bicubic"
 """One filter for every set: no sharp RE beside a smoothed AN. Bicubic keeps grey levels within a few of the grid's."""
 
@@ -52,7 +51,7 @@ def export(
     """
     side_px = side_on(study, rig, task)
     images, stimuli = folder.screen_images(rig.name, side_px), read_manifest(folder)
-    index_path = images / INDEX
+    index_path = images / SCREEN_INDEX
     with exclusive(index_path, f"exporting for rig {rig.name}"):
         made = _made(rig, side_px)
         earlier = _earlier(index_path, made)
@@ -91,17 +90,18 @@ def exported(study: Study, rig: Rig, folder: StudyFolder, *, task: str | None = 
     side_px = side_on(study, rig, task)
     stimuli, images = read_manifest(folder), folder.screen_images(rig.name, side_px)
     remedy = f"make them with: foolscan stimuli export {study.name} --rig {rig.argument} --to {folder.root}"
-    if not (images / INDEX).exists():
-        raise NotReady(f"{images / INDEX}: no images at the pixels of rig {rig.name} yet; {remedy}")
-    index = _earlier(images / INDEX, _made(rig, side_px))
+    remedy += f" --task {task}" if task else ""
+    if not (images / SCREEN_INDEX).exists():
+        raise NotReady(f"{images / SCREEN_INDEX}: no images at the pixels of rig {rig.name} yet; {remedy}")
+    index = _earlier(images / SCREEN_INDEX, _made(rig, side_px))
     for stimulus in stimuli:
         entry = index.get(stimulus.stim_id)
         if entry is None or not _stands(images, entry, stimulus):
             raise NotReady(
-                f"{images / INDEX}: {stimulus.stim_id}: missing, changed, or made for another size, light or version of "
+                f"{images / SCREEN_INDEX}: {stimulus.stim_id}: missing, changed, or made for another size, light or version of "
                 f"the image; {remedy}"
             )
-    return Exported(images / INDEX, side_px, {s.stim_id: images / index[s.stim_id]["file"] for s in stimuli})
+    return Exported(images / SCREEN_INDEX, side_px, {s.stim_id: images / index[s.stim_id]["file"] for s in stimuli})
 
 
 def side_on(study: Study, rig: Rig, task: str | None = None) -> int:

@@ -14,7 +14,7 @@ import pytest
 
 from protocols.folder import StudyFolder, read_json
 from protocols.manifest import read_manifest
-from protocols.problems import NotReady
+from protocols.problems import FoolscanError, NotReady
 from protocols.provenance import read_provenance, sha256_of
 from protocols.rig import Rig, load_rig
 from protocols.study import Study
@@ -177,3 +177,12 @@ def test_the_command_prints_the_table_and_what_it_wrote(several: Made, monkeypat
     assert "judged.tsv" in done.stdout
     assert "431 px, native; no curve was measured" in done.stdout
     assert "same class" in done.stdout
+
+
+def test_without_torch_the_command_says_where_to_run_it(monkeypatch: pytest.MonkeyPatch):
+    import protocols.doctor
+    import stimuli.command_line
+
+    monkeypatch.setattr(protocols.doctor, "is_installed", lambda name: name != "torch")
+    with pytest.raises(FoolscanError, match=r"torch is not installed here; .*'foolscan\[stimuli\]"):
+        stimuli.command_line.judge_export("demo", Path("nowhere"), "rehearsal")
