@@ -137,7 +137,7 @@ def test_a_picture_that_the_network_misnames_is_replaced_by_the_next_and_counted
         def __init__(self) -> None:
             self.book = real(study)
             self.categories, self.files, self.choices = self.book.categories, self.book.files, self.book.choices
-            self.identity = self.book.identity
+            self.identity, self.conversions = self.book.identity, self.book.conversions
 
         def image(self, category: object, attempt: int) -> np.ndarray:
             grey = np.full((128, 128, 3), 128, np.uint8)
