@@ -19,6 +19,9 @@ OWN_CGROUPS = Path("/proc/self/cgroup")
 # A processor's convolutions take scratch space that no tensor shows: with it, AlexNet takes 1.5 times its tensors.
 SCRATCH = 2.0
 
+RAN_OUT = ("out of memory", "not enough memory", "allocate memory", "could not create a memory object", "bad_alloc")
+"""What CUDA, MPS, torch on Windows, torch on Linux, oneDNN and C++ say."""
+
 
 def free_bytes(device: torch.device) -> int:
     """Memory that work on a device may take now.
@@ -56,8 +59,7 @@ def ran_out(error: BaseException) -> bool:
     """Whether an error says that there was no memory left; torch has a class for CUDA only."""
     if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
         return True
-    words = str(error).lower()
-    return isinstance(error, RuntimeError) and ("not enough memory" in words or "out of memory" in words)
+    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in RAN_OUT)
 
 
 class _Tally(TorchDispatchMode):

@@ -89,11 +89,16 @@ class Pace:
         if progress.restarts:
             facts.append(f"{progress.restarts} restart{'s' if progress.restarts > 1 else ''}")
         if rate is not None:
-            facts.append(f"{rate:.0f} steps/s")
+            facts.append(f"{per_s(rate)} steps/s")
         facts.append(duration(self.elapsed_s(now_s)))
         if left is not None:
             facts.append(f"{duration(left)} left")
         return ", ".join(facts)
+
+
+def per_s(rate: float) -> str:
+    """``412``, ``4.1``: a slow rate is told more finely."""
+    return f"{rate:.0f}" if rate >= 9.95 else f"{rate:.1f}"
 
 
 def duration(seconds: float) -> str:

@@ -12,7 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from stimuli.progress import Pace, Progress, Tell, duration
+from stimuli.progress import Pace, Progress, Tell, duration, per_s
 
 LINE_EVERY_S = 15.0
 REFRESHES_PER_S = 4.0
@@ -116,7 +116,7 @@ def _cells(pace: Pace, now_s: float, counts: bool, steps: bool) -> list[Text]:
         cells.append(Text(f"{failed}" if known else "", style="bold red" if failed else "dim"))
     if steps:
         cells.append(Text(f"{progress.restarts}" if rate else "", style="yellow" if progress.restarts else "dim"))
-        cells.append(Text(f"{rate:.0f}" if rate else ""))
+        cells.append(Text(per_s(rate) if rate else ""))
     unknown = "" if progress.is_over or not progress.begun else "…"
     cells.append(Text(duration(pace.elapsed_s(now_s)) if progress.begun else ""))
     cells.append(Text(duration(left) if left is not None else unknown, style="cyan"))

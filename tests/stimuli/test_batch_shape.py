@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -145,6 +147,7 @@ def test_a_kept_shape_that_no_longer_fits_is_refused_with_what_to_do(tmp_path: P
         RuntimeError(
             "[enforce fail at alloc_cpu.cpp:118] . DefaultCPUAllocator: not enough memory: you tried to allocate"
         ),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:127] . DefaultCPUAllocator: can't allocate memory: Error code 12"),
         RuntimeError("MPS backend out of memory"),
         MemoryError(),
     ],
@@ -298,3 +301,17 @@ def test_out_of_memory_in_mid_work_keeps_what_is_finished_and_the_next_call_goes
     assert not folder.manifest.exists()
     make(study, folder, "cpu")
     assert contents(folder.root) == contents(finished.root)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits a process's addresses")
+def test_on_a_machine_that_is_too_small_for_the_shape_of_the_study_file_the_command_says_so(tmp_path: Path):
+    small_study(tmp_path, "batch_size: 1024")
+    limited = "import torch, resource, psutil; n = psutil.Process().memory_info().vms + 2**30 + 2**29; "
+    limited += "resource.setrlimit(resource.RLIMIT_AS, (n, n)); import foolscan; foolscan.main()"
+    command = [sys.executable, "-c", limited, "stimuli", "make", "small.yaml", "--to", "to", "--device", "cpu"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 2, done.stderr
+    assert "memory of cpu: ran out in a batch of 1024 x 3 x 128 x 128" in done.stderr
+    assert "set stimuli.batch_size below 1024" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(list((tmp_path / "to" / "stimuli" / "RE").glob("*.png"))) == 4
