@@ -108,9 +108,12 @@ def synthesise(
     slots = _Slots(method, queue[0], batch_size, device)
     while queue or slots.busy:
         slots.fill(queue)
-        read = slots.rounded(slots.images) if method.reads_rounded else slots.images
-        reading, gradients = _ascent(method.objective, read, slots.sought, slots.may_move)
-        yield from slots.judged(reading)
+        may_move = slots.may_move
+        # all that a last reading is for is the judging of what would be saved
+        is_rounded = method.reads_rounded or not (may_move or method.optimiser.searches_lines)
+        read = slots.rounded(slots.images) if is_rounded else slots.images
+        reading, gradients = _ascent(method.objective, read, slots.sought, may_move)
+        yield from slots.judged(reading, is_rounded)
         if slots.busy and gradients is not None:
             slots.move(gradients, reading)
             if told is not None:
@@ -125,7 +128,8 @@ def _ascent(objective: Objective, images: Tensor, sought: Sought, wanted: bool) 
     leaves = images.detach().requires_grad_(True)
     reading = objective(leaves, sought)
     (gradients,) = torch.autograd.grad(reading.values.sum(), leaves)
-    return Reading(reading.values.detach(), reading.scores.detach()), gradients
+    # in the order of the images in memory, for the steps that combine both
+    return Reading(reading.values.detach(), reading.scores.detach()), gradients.contiguous()
 
 
 class _Slots:
@@ -190,11 +194,11 @@ class _Slots:
             remembered[rows] = 0
         self.room = self.method.constraint.room(self.sought.centres, self.radii)
 
-    def judged(self, reading: Reading) -> list[Outcome]:
+    def judged(self, reading: Reading, is_rounded: bool) -> list[Outcome]:
         """The outcomes of the slots that are finished, which become free; the others are counted one step on.
 
-        reading : of the rounded images, or of the images as they are: then those that might be finished are read again,
-                  rounded.
+        reading    : of the images.
+        is_rounded : whether it is of the rounded images; of others those that might be finished are read again, rounded.
         """
         values, scores = torch.stack([reading.values, reading.scores]).tolist()  # all that the host must know, at once
         for slot, job in enumerate(self.jobs):
@@ -204,7 +208,7 @@ class _Slots:
         finished = []
         if any(verdict != "go on" for verdict in verdicts):
             rounded = self._would_be_saved(verdicts)
-            if not self.method.reads_rounded:
+            if not is_rounded:
                 with torch.no_grad():
                     scores = self.method.objective(rounded, self.sought).scores.tolist()
                 # only those that might be finished: when an image is judged does not depend on its batch mates
