@@ -65,7 +65,10 @@ def test_what_is_still_to_be_done_is_status_1() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("check", "demoo"), "a study file, or one that comes with foolscan: demo, desk, sabour2016, sabour2016_imagenet, zhang2018"),
+        (
+            ("check", "demoo"),
+            "a study file, or one that comes with foolscan: demo, desk, sabour2016, sabour2016_imagenet, zhang2018",
+        ),
         (("check", "demo", "--rig", "nowhere"), "rehearsal"),
         (("stimuli", "verify", "demo", "--to", "nowhere"), "foolscan stimuli make"),
     ],
