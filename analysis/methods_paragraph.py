@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from protocols.dissimilarity_names import in_words
 from protocols.image_sets import AdversarialInterferenceRecipe
 from protocols.study import Study
 
@@ -238,8 +239,14 @@ def _analysis(study: Study, motion: RunsWithMotion) -> Iterator[Clause]:
     chosen = {
         "split_half": "voxels were chosen on one half of the runs and analysed on the other, then the halves were swapped",
         "published": "voxels were chosen on the same runs that were analysed, which is circular",
+        "searchlight": "voxels were chosen, on one half of the runs for the other and the other way round, by how well the RDM of "
+        f"the voxels within {voxels.radius_mm:g} mm repeats",
+        "searchlight_published": "voxels were chosen by how well the RDM of the voxels within "
+        f"{voxels.radius_mm:g} mm repeats, on the same runs that were analysed, which is circular",
     }[voxels.by]
     yield Clause(chosen, ("analysis.voxels.by",))
+    over = "all images" if voxels.images == "all" else f"{voxels.images} images alone"
+    yield Clause(f"voxels were chosen on {over}", ("analysis.voxels.images",))
     scaling = {
         "none": "patterns were not scaled",
         "z_voxel_run": "each voxel's betas were z-scored within each run",
@@ -247,9 +254,18 @@ def _analysis(study: Study, motion: RunsWithMotion) -> Iterator[Clause]:
         "mean_removed_within_type": "each voxel's mean over the images of a run and set was removed",
     }[plan.pattern_scaling]
     yield Clause(scaling, ("analysis.pattern_scaling",))
-    measure = {"spearman": "Spearman", "pearson": "Pearson"}
-    text = f"the dissimilarity of two images of one set was 1 − {measure[plan.dissimilarity]}'s correlation of their patterns"
+    pooled = {
+        "z_within_subject": "each participant's patterns were z-scored over images and voxels before participants were pooled",
+        "raw": "voxels of participants were pooled without scaling them to one another",
+    }[plan.pooling]
+    yield Clause(pooled, ("analysis.pooling",))
+    text = (
+        f"the dissimilarity of two images of one set was measured as {in_words(plan.dissimilarity)} of their patterns"
+    )
     yield Clause(text, ("analysis.dissimilarity",))
+    if plan.dissimilarity == "crossnobis":
+        yield Clause(f"products of patterns were taken between {plan.folds}", ("analysis.folds",))
+    measure = {"spearman": "Spearman", "pearson": "Pearson"}
     pairs = _listed([f"{first} and {second}" for first, second in plan.pairs], ", ")
     yield Clause(f"the sets compared were {pairs}", ("analysis.pairs",))
     yield Clause(f"two RDMs were compared by {measure[plan.similarity]}'s correlation", ("analysis.similarity",))

@@ -9,7 +9,7 @@ from pydantic import Field
 from protocols.glm_plan import GlmPlan
 from protocols.inference_plan import BootstrapPlan
 from protocols.schema import EachOnce, Label, Plan, Text
-from protocols.voxel_plan import VoxelSelection
+from protocols.voxel_plan import Dissimilarity, Folds, PatternScaling, Pooling, VoxelSelection
 
 
 class AnalysisPlan(Plan):
@@ -19,8 +19,19 @@ class AnalysisPlan(Plan):
     rois: Annotated[tuple[Label, ...], EachOnce, Field(min_length=1)]
     glm: GlmPlan = GlmPlan()
     voxels: VoxelSelection = VoxelSelection()
-    pattern_scaling: Literal["none", "z_voxel_run", "mean_removed", "mean_removed_within_type"] = "z_voxel_run"
-    dissimilarity: Literal["spearman", "pearson"] = "spearman"
+    pattern_scaling: Annotated[PatternScaling, Field(description="within each run, before voxels are chosen")] = (
+        "z_voxel_run"
+    )
+    pooling: Annotated[
+        Pooling,
+        Field(
+            description="a subject's patterns to mean 0 and SD 1 before voxels of subjects are pooled, or as they are"
+        ),
+    ] = "z_within_subject"
+    dissimilarity: Dissimilarity = "spearman"
+    folds: Annotated[Folds, Field(description="`crossnobis`: products between runs, or between halves of the runs")] = (
+        "runs"
+    )
     similarity: Annotated[Literal["pearson", "spearman"], Field(description="correlation of two RDMs")] = "pearson"
     pairs: Annotated[
         tuple[Annotated[tuple[Label, Label], EachOnce], ...], EachOnce, Field(min_length=1, description="sets compared")

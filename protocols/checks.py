@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from protocols.display_checks import display_notes, display_problems
+from protocols.dissimilarity_names import NOISE_NORMALISED
 from protocols.image_sets import FolderSource
 from protocols.problems import Problem
 from protocols.rig import Rig
@@ -72,6 +73,16 @@ def _analysis(study: Study) -> Iterator[Problem]:
     if glm.high_pass_hz >= 1 / (2 * tr_s):
         found = f"{glm.high_pass_hz:g} Hz, which leaves nothing of images every {tr_s:g} s"
         yield study.problem("analysis.glm.high_pass_hz", found, f"below {1 / (2 * tr_s):g} Hz = 1 / (2 x scan.tr_s)")
+    plan = study.analysis
+    sets = study.tasks[plan.task].sets if plan.task in study.tasks else ()
+    if sets and plan.voxels.images not in ("all", *sets):
+        allowed = f"all, or a set that task {plan.task} shows: {', '.join(sets)}"
+        yield study.problem("analysis.voxels.images", repr(plan.voxels.images), allowed)
+    if plan.dissimilarity in NOISE_NORMALISED and plan.pattern_scaling == "z_voxel_run":
+        remedy = "the covariance of the noise is in the units of the betas, and takes the place of a z-score"
+        yield study.problem(
+            "analysis.pattern_scaling", f"z_voxel_run with {plan.dissimilarity}", "none or mean_removed", remedy
+        )
 
 
 def _rehearsal(study: Study) -> Iterator[Problem]:
