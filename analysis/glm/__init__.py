@@ -1,0 +1,1 @@
+"""First-level models: designs, haemodynamic responses, solvers and noise."""
