@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.category_rows import rows_by_category
+from analysis.dissimilarities import rdm_of
 from analysis.patterns import Patterns, scaled, scaling_warnings
-from analysis.rdm import Rdm, rdm_of
+from analysis.rdm import Rdm
 from analysis.selection import Selection, halves, selections
 from analysis.stored_betas import load_patterns
 from protocols.folder import StudyFolder

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.category_rows import rows_by_category
-from analysis.rdm import Rdm, rdm_of
+from analysis.dissimilarities import rdm_of
+from analysis.rdm import Rdm
 from protocols.folder import StudyFolder
 from protocols.formats import ACTIVATIONS
 from protocols.manifest import Stimulus

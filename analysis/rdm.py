@@ -1,7 +1,8 @@
-"""Representational dissimilarity matrices: exact 1 − Spearman from integer ranks, and 1 − Pearson."""
+"""Representational dissimilarity matrices, and the exact one: 1 − Spearman from integer ranks."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -89,30 +90,6 @@ def pearson_rdm(patterns: Floats, *, block: int = BLOCK) -> NDArray[np.float64]:
     return _one_minus_correlation(products)
 
 
-DISSIMILARITIES: dict[str, Callable[[Floats], NDArray[np.float64]]] = {"spearman": spearman_rdm, "pearson": pearson_rdm}
-NAMES = {"spearman": "1 − Spearman correlation", "pearson": "1 − Pearson correlation"}
-
-
-def rdm_of(patterns: Floats, stim_ids: Sequence[str], measure: str, descriptors: Mapping[str, str]) -> Rdm:
-    """The RDM of named patterns.
-
-    patterns : (n_images, n_features), rows in the order of `stim_ids`.
-    measure  : a name in `DISSIMILARITIES`.
-
-    Raises FoolscanError naming the images whose patterns are constant or not finite.
-    """
-    try:
-        square = DISSIMILARITIES[measure](patterns)
-    except BadPatterns as error:
-        where = " ".join(f"{key} {value}" for key, value in descriptors.items())
-        images = ", ".join(stim_ids[row] for row in error.rows[:5])
-        raise FoolscanError(
-            f"RDM of {where}: {error.what} for {len(error.rows)} of {len(stim_ids)} images ({images}); "
-            "leave these voxels, units or images out"
-        ) from error
-    return Rdm(condensed(square), tuple(stim_ids), measure, dict(descriptors))
-
-
 class BadPatterns(FoolscanError):
     """Patterns whose correlation is not defined."""
 
@@ -132,14 +109,15 @@ def doubled_centred_ranks(patterns: Floats) -> NDArray[np.int32]:
     n = patterns.shape[1]
     ranks = np.empty(patterns.shape, dtype=np.int32)
     untied = np.arange(1 - n, n, 2, dtype=np.int32)
-    for row, pattern in enumerate(patterns):
-        order, new = sorted_order(pattern)
-        starts = np.flatnonzero(new)
-        if starts.size == n:
-            ranks[row, order] = untied
+    sort = _Float32Sort(n) if _sorts_packed(patterns) else None
+    for pattern, row in zip(patterns, ranks, strict=True):
+        order, new = sort(pattern) if sort else sorted_order(pattern)
+        if new.all():
+            row[order] = untied
         else:
+            starts = np.flatnonzero(new)
             lengths = np.diff(starts, append=n)
-            ranks[row, order] = np.repeat((2 * starts + lengths - n).astype(np.int32), lengths)
+            row[order] = np.repeat((2 * starts + lengths - n).astype(np.int32), lengths)
     return ranks
 
 
@@ -148,26 +126,59 @@ def sorted_order(pattern: Floats) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
 
     pattern : (n_features,) finite values.
 
-    Returns the sorting indices and a mask that is True at the first of every run of equal values.
+    Returns the sorting indices, ties in the order of the features, and a mask that is True at the first of every run of
+    equal values.
     """
-    n = pattern.size
-    new = np.ones(n, dtype=bool)
-    if pattern.dtype == np.float32 and n < 2**32:
-        # Sorting (value, index) packed into one integer is faster than argsort, above all with many ties.
-        packed = np.sort(_ordered_bits(pattern) << np.uint64(32) | np.arange(n, dtype=np.uint64))
-        values = packed >> np.uint64(32)
-        np.not_equal(values[1:], values[:-1], out=new[1:])
-        return (packed & np.uint64(0xFFFFFFFF)).astype(np.intp), new
-    order = np.argsort(pattern, kind="stable")
-    in_order = pattern[order]
+    if _sorts_packed(pattern):
+        order, new = _Float32Sort(pattern.size)(pattern)
+        return order.astype(np.intp), new
+    new = np.ones(pattern.size, dtype=bool)
+    by_value = np.argsort(pattern, kind="stable")
+    in_order = pattern[by_value]
     np.not_equal(in_order[1:], in_order[:-1], out=new[1:])
-    return order, new
+    return by_value, new
 
 
-def rank_products(ranks: Ints, *, block: int = BLOCK) -> NDArray[np.float64]:
+def _sorts_packed(patterns: Floats) -> bool:
+    return patterns.dtype == np.float32 and patterns.shape[-1] < 2**32
+
+
+class _Float32Sort:
+    """Sorts float32 patterns of one length: value and index packed into one integer, which is faster than argsort.
+
+    IEEE 754 floats sort as unsigned integers once all bits of negatives, and the sign bit of the rest, are flipped.
+    """
+
+    def __init__(self, n: int) -> None:
+        self._packed = np.empty(n, dtype=np.uint64)
+        halves = self._packed.view(np.uint32).reshape(n, 2)
+        low = 0 if sys.byteorder == "little" else 1
+        self._index, self._value = halves[:, low], halves[:, 1 - low]
+        self._places = np.arange(n, dtype=np.uint32)
+
+    def __call__(self, pattern: Floats) -> tuple[NDArray[np.uint32], NDArray[np.bool_]]:
+        """The order of a pattern's features (until the next call) and where a new value begins; see `sorted_order`."""
+        signed = (pattern + np.float32(0)).view(np.int32)  # adding zero makes −0 and +0 the same value
+        flip = signed >> 31
+        flip |= np.int32(-(2**31))
+        np.bitwise_xor(signed.view(np.uint32), flip.view(np.uint32), out=self._value)
+        self._index[:] = self._places
+        self._packed.sort()
+        values = np.ascontiguousarray(self._value)
+        new = np.ones(values.size, dtype=bool)
+        np.not_equal(values[1:], values[:-1], out=new[1:])
+        return self._index, new
+
+
+def rank_products(
+    ranks: Ints, *, block: int = BLOCK, product: Callable[[Floats], Floats] | None = None
+) -> NDArray[np.float64]:
     """Inner products of integer rows, summed exactly and rounded once.
 
-    ranks : (n_rows, n_features) integers of size below n_features.
+    ranks   : (n_rows, n_features) integers of size below n_features.
+    block   : features per matrix product.
+    product : float64 (n_rows, n_block) -> its rows' inner products; None for numpy's. Any device's will do: a product of
+              integers whose sums stay below 2**53 has nothing to round.
 
     Returns (n_rows, n_rows) float64.
     """
@@ -177,18 +188,12 @@ def rank_products(ranks: Ints, *, block: int = BLOCK) -> NDArray[np.float64]:
     low = np.zeros((rows, rows), dtype=np.int64)
     for start in range(0, n, exact_block):
         part = ranks[:, start : start + exact_block].astype(np.float64)
-        total = (part @ part.T).astype(np.int64)
+        total = (part @ part.T if product is None else product(part)).astype(np.int64)
         high += total >> 32  # two counters, because a layer of millions of units overflows 63 bits
         low += total & 0xFFFFFFFF
     high += low >> 32
     low &= 0xFFFFFFFF
     return high.astype(np.float64) * 2.0**32 + low.astype(np.float64)
-
-
-def _ordered_bits(pattern: Floats) -> NDArray[np.uint64]:
-    """float32 values as integers in the same order (IEEE 754: flip all bits of negatives, the sign bit of the rest)."""
-    bits = (pattern + np.float32(0)).view(np.uint32)  # adding zero makes −0 and +0 the same value
-    return np.where(bits >> 31, ~bits, bits | np.uint32(0x80000000)).astype(np.uint64)
 
 
 def _check(patterns: Floats) -> None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis.figure_style import PAPER, SOFT, new_figure
-from analysis.rdm import NAMES, Rdm
+from analysis.rdm import Rdm
+from protocols.dissimilarity_names import in_words
 from protocols.manifest import Stimulus
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def rdms_figure(rdms: Sequence[Rdm], places: Sequence[str], key: str, stimuli: S
                 axes.annotate(name, (1.06, 0.5), xycoords="axes fraction", rotation=-90, va="center", fontweight="bold")
     if image is not None:
         bar = figure.colorbar(image, ax=grid, orientation="horizontal", fraction=0.035, pad=0.02, aspect=45, shrink=0.5)
-        bar.set_label(NAMES.get(rdms[0].measure, rdms[0].measure), fontsize=8)
+        bar.set_label(in_words(rdms[0].measure), fontsize=8)
         bar.ax.tick_params(labelsize=7)
     return figure
 

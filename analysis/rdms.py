@@ -9,9 +9,10 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from analysis import brain_rdms, network_rdms
-from analysis.rdm import NAMES, Rdm
+from analysis.rdm import Rdm
 from analysis.rdm_files import write_dissimilarities, write_rdms
 from analysis.selection import CIRCULAR_NOTE
+from protocols.dissimilarity_names import in_words
 from protocols.folder import StudyFolder
 from protocols.locks import exclusive
 from protocols.manifest import Stimulus, read_manifest
@@ -131,7 +132,7 @@ def _brain(study: Study, folder: StudyFolder, stimuli: Sequence[Stimulus], progr
             categories, circular = sample.categories, circular or sample.circular
             voxels[f"{roi} {sample.subject}"] = sample.n_voxels
     _tell(progress, "", len(rois), len(rois))
-    note = f"mean pattern over runs, {NAMES[measure]}, scaling {study.analysis.pattern_scaling}"
+    note = f"mean pattern over runs, {in_words(measure)}, scaling {study.analysis.pattern_scaling}"
     if circular:
         note += f"; {CIRCULAR_NOTE}"
     more: dict[str, Any] = {"Description": f"RDMs per ROI, subject and stimulus set: {note}", "Voxels": voxels}
@@ -156,7 +157,7 @@ def _network(study: Study, folder: StudyFolder, stimuli: Sequence[Stimulus], pro
         units[layer] = sample.n_units
     _tell(progress, "", len(layers), len(layers))
     categories = [image.category for image in network_rdms.images_by_category(stimuli, sets)[sets[0]]]
-    note = f"activations of all units of a layer of {study.stimuli.network.name}, {NAMES[measure]}"
+    note = f"activations of all units of a layer of {study.stimuli.network.name}, {in_words(measure)}"
     more = {"Description": f"RDMs per layer and stimulus set: {note}", "Units": units}
     return _write(folder, path, found, _rows(categories, stimuli), note, inputs, parameters, more)
 

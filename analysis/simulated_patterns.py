@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.category_rows import rows_by_category
+from analysis.dissimilarities import rdm_of
 from analysis.patterns import Patterns, scaled
-from analysis.rdm import rdm_of
 from analysis.similarity import similarity
 from protocols.analysis_plan import AnalysisPlan
 from protocols.manifest import Stimulus
