@@ -3,13 +3,16 @@
 nilearn (0.14, `regression.py`, `first_level.py`): the autocorrelation ρ of the residuals of ordinary least squares by
 Yule–Walker with unbiased sums, cut to steps of 1/100 toward 0; every voxel is then whitened by y_t − ρ·y_{t−1}, its first
 volume as it is, and fitted again. Here the whitening is folded into one small operator per step of ρ, so the data are
-read once and no whitened copy is made. One difference: nilearn takes the mean over all voxels and volumes from the
-residuals first, which is 0 wherever the design holds a constant; here a voxel's result never depends on other voxels.
+read once and no whitened copy is made.
+
+Two things differ. Where runs are fitted end to end, each one's first volume is as it is and no product is taken across.
+And nilearn takes the mean over all voxels and volumes from the residuals first, which is 0 wherever the design holds a
+constant; here a voxel's result never depends on other voxels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cholesky, solve_triangular
 
-from analysis.glm.lss import separate
+from analysis.glm.lss import Separate, check_pattern, patterns_of, separate
 from analysis.glm.solve import Factors, Fit, Floats, check_data, factorise, spans
+from protocols.problems import FoolscanError
 
 BINS = 100  # nilearn's: steps of ρ per unit
 BLOCK = 16_384  # voxels at a time, grouped by their step of ρ within the block
@@ -41,17 +45,25 @@ class Steps:
     """The design at every step of ρ that has occurred so far, made when it first occurs."""
 
     factors: Factors
+    follows: Floats
     bins: int
     made: dict[int, Whitened] = field(default_factory=dict)
 
     def at(self, step: int) -> Whitened:
         """The design whitened with ρ = step / bins."""
         if step not in self.made:
-            self.made[step] = whitened(self.factors, step / self.bins)
+            self.made[step] = whitened(self.factors, step / self.bins, self.follows)
         return self.made[step]
 
 
-def ar1(matrix: NDArray[Any], data: NDArray[Any], names: Sequence[str] = (), bins: int = BINS) -> Fit:
+def ar1(
+    matrix: NDArray[Any],
+    data: NDArray[Any],
+    names: Sequence[str] = (),
+    *,
+    bins: int = BINS,
+    starts: Sequence[int] = (0,),
+) -> Fit:
     """Betas under AR(1) noise, one ρ per voxel in steps of 1/bins.
 
     matrix : (n_volumes, p) design of full column rank, n_volumes > p.
@@ -59,15 +71,17 @@ def ar1(matrix: NDArray[Any], data: NDArray[Any], names: Sequence[str] = (), bin
              no other voxel feels it.
     names  : of the design's columns, for messages.
     bins   : steps of ρ per unit, > 0.
+    starts : the first volume of each run, where runs are fitted end to end.
 
     Returns the fit; its `autocorrelation` is the ρ used (NaN for a voxel with NaN, 0 for one without residuals).
     Raises FoolscanError with the names of columns that are not independent, or when there are too few volumes.
     """
     factors = factorise(matrix, names)
     check_data(factors.matrix, data)
-    lags, steps = Lags.of(factors), Steps(factors, bins)
-    n_voxels = data.shape[1]
-    betas, variance = np.empty((factors.basis.shape[1], n_voxels)), np.empty(n_voxels)
+    follows = follows_of(len(factors.matrix), starts)
+    lags, steps = Lags.of(factors, follows), Steps(factors, follows, bins)
+    p, n_voxels = factors.matrix.shape[1], data.shape[1]
+    betas, variance = np.empty((p, n_voxels)), np.empty(n_voxels)
     rho, step = np.empty(n_voxels), np.empty(n_voxels, dtype=np.intp)
     for voxels in spans(n_voxels, BLOCK):
         block = np.array(data[:, voxels].T, dtype=np.float64, order="C")  # voxel by voxel: groups are gathered from it
@@ -76,10 +90,8 @@ def ar1(matrix: NDArray[Any], data: NDArray[Any], names: Sequence[str] = (), bin
         fitted, left = _by_step(steps, block, step[voxels])
         betas[:, voxels], variance[voxels] = fitted.T, left / factors.dof
     used, group = np.unique(step, return_inverse=True)
-    unscaled = (
-        np.stack([steps.at(int(one)).to_betas for one in used]) if used.size else np.empty((0, *betas.shape[:1] * 2))
-    )
-    unscaled = np.swapaxes(unscaled, 1, 2) @ unscaled
+    to_betas = np.array([steps.at(int(one)).to_betas for one in used]).reshape(-1, p, p)
+    unscaled = np.swapaxes(to_betas, 1, 2) @ to_betas
     return Fit(betas, variance, factors.dof, unscaled, group.reshape(-1), np.where(np.isnan(rho), np.nan, step / bins))
 
 
@@ -89,35 +101,38 @@ def ar1_lss(
     data: NDArray[Any],
     *,
     conditions: Sequence[object] | None = None,
+    pattern: str = "beta",
     names: Sequence[str] = (),
     bins: int = BINS,
+    starts: Sequence[int] = (0,),
 ) -> Floats:
-    """Single-trial betas by least squares separate under AR(1) noise; arguments and errors as for `lss.lss`.
+    """Single-trial patterns by least squares separate under AR(1) noise; arguments and errors as for `lss` and `ar1`.
 
     A voxel's ρ is estimated once, from the model with all trials as one regressor (per condition, if given), which is
     what every trial's own model nearly is; data and regressors are whitened with it.
 
     Returns (n_trials, n_voxels).
     """
+    check_pattern(pattern)
     trials, nuisance = np.asarray(trials, dtype=np.float64), np.asarray(nuisance, dtype=np.float64)
     separate(trials, nuisance, conditions, names)  # what is wrong with the models is told before anything is estimated
-    kinds = list(dict.fromkeys(conditions)) if conditions is not None else [None]
     of = list(conditions) if conditions is not None else [None] * trials.shape[1]
-    sums = [trials[:, [one == kind for one in of]].sum(axis=1) for kind in kinds]
+    sums = [trials[:, [one == kind for one in of]].sum(axis=1) for kind in dict.fromkeys(of)]
     factors = factorise(np.column_stack([*sums, nuisance]))
     check_data(factors.matrix, data)
-    lags, weights = Lags.of(factors), {}
+    follows = follows_of(len(factors.matrix), starts)
+    lags = Lags.of(factors, follows)
+    models: dict[int, Separate] = {}
     found = np.empty((trials.shape[1], data.shape[1]))
     for voxels in spans(data.shape[1], BLOCK):
         block = np.array(data[:, voxels].T, dtype=np.float64, order="C")
-        step = steps_of(lags.autocorrelation(block), bins)
         fitted = np.empty((len(block), trials.shape[1]))
-        for one, members in _groups(step):
-            if one not in weights:
-                rho = one / bins
-                models = separate(filtered(trials, rho), filtered(nuisance, rho), conditions, names)
-                weights[one] = filtered_back(models.weights.T, rho)
-            fitted[members] = block[members] @ weights[one]
+        for one, members in _groups(steps_of(lags.autocorrelation(block), bins)):
+            rho = one / bins
+            if one not in models:
+                whitened_nuisance = filtered(nuisance, rho, follows)
+                models[one] = separate(filtered(trials, rho, follows), whitened_nuisance, conditions, names)
+            fitted[members] = patterns_of(models[one], filtered(block[members].T, rho, follows), pattern).T
         found[:, voxels] = fitted.T
     return found
 
@@ -131,34 +146,62 @@ class Lags:
     """
 
     factors: Factors
+    follows: Floats
     complement: Floats | None
     weights: Floats | None
 
     @classmethod
-    def of(cls, factors: Factors) -> Lags:
+    def of(cls, factors: Factors, follows: Floats) -> Lags:
         """Prepared for a design."""
         n_volumes, p = factors.basis.shape
         if n_volumes - p >= 2 * p:
-            return cls(factors, None, None)
+            return cls(factors, follows, None, None)
         complement = np.linalg.qr(factors.basis, mode="complete")[0][:, p:]
-        lagged = complement[:-1].T @ complement[1:]
+        lagged = complement[:-1].T @ (follows[:, None] * complement[1:])
         values, vectors = np.linalg.eigh((lagged + lagged.T) / 2)
-        return cls(factors, complement @ vectors, np.column_stack([np.ones_like(values), values]))
+        return cls(factors, follows, complement @ vectors, np.column_stack([np.ones_like(values), values]))
 
     def autocorrelation(self, block: Floats) -> Floats:
         """Yule–Walker ρ of each voxel's residuals, unbiased as nilearn's: (n_voxels,) from (n_voxels, n_volumes)."""
         if self.complement is None or self.weights is None:
             left = block - (block @ self.factors.basis) @ self.factors.basis.T
-            square = np.einsum("ij,ij->i", left, left)
-            lagged = np.einsum("ij,ij->i", left[:, :-1], left[:, 1:])
+            square, lagged = squares(left), products(left, self.follows)
         else:
             left = block @ self.complement
             square, lagged = (np.square(left, out=left) @ self.weights).T
         n_volumes = block.shape[1]
-        rounding = (np.finfo(np.float64).eps * n_volumes) ** 2 * np.einsum("ij,ij->i", block, block)
+        rounding = (np.finfo(np.float64).eps * n_volumes) ** 2 * squares(block)
         with np.errstate(invalid="ignore", divide="ignore"):
-            rho = (lagged / (n_volumes - 1)) / (square / n_volumes)
+            rho = (lagged / self.follows.sum()) / (square / n_volumes)
         return np.where(square <= rounding, 0.0, rho)
+
+
+def follows_of(n_volumes: int, starts: Sequence[int]) -> Floats:
+    """(n_volumes − 1,) 1 where a volume is of the same run as the one before it, else 0.
+
+    starts : the first volume of each run, 0 among them.
+    """
+    if 0 not in starts or min(starts) < 0 or max(starts) >= n_volumes:
+        raise FoolscanError(
+            f"starts: found {list(starts)}; expected first volumes of runs, 0 to {n_volumes - 1}, 0 among them"
+        )
+    follows = np.ones(n_volumes)
+    follows[list(starts)] = 0.0
+    if not follows.any():
+        raise FoolscanError(f"starts: found {list(starts)}; expected runs of more than one volume")
+    return follows[1:]
+
+
+def squares(rows: Floats) -> Floats:
+    """Σ y_t² of each row."""
+    return np.asarray(np.einsum("ij,ij->i", rows, rows))
+
+
+def products(rows: Floats, follows: Floats) -> Floats:
+    """Σ y_t·y_{t+1} of each row, within runs."""
+    if follows.all():
+        return np.asarray(np.einsum("ij,ij->i", rows[:, :-1], rows[:, 1:]))
+    return np.asarray(np.einsum("ij,ij,j->i", rows[:, :-1], rows[:, 1:], follows))
 
 
 def steps_of(rho: Floats, bins: int) -> NDArray[np.intp]:
@@ -166,58 +209,47 @@ def steps_of(rho: Floats, bins: int) -> NDArray[np.intp]:
     return (np.nan_to_num(rho) * bins).astype(np.intp)
 
 
-def filtered(columns: Floats, rho: float) -> Floats:
-    """x_t − ρ·x_{t−1} down each column, the first row as it is: L·x."""
+def filtered(columns: Floats, rho: float, follows: Floats) -> Floats:
+    """x_t − ρ·x_{t−1} down each column, a run's first row as it is: L·x."""
     whitened_columns = columns.copy()
-    whitened_columns[1:] -= rho * columns[:-1]
+    whitened_columns[1:] -= (rho * follows)[:, None] * columns[:-1]
     return whitened_columns
 
 
-def filtered_back(columns: Floats, rho: float) -> Floats:
-    """The transpose of `filtered`: L'·x."""
-    back = columns.copy()
-    back[:-1] -= rho * columns[1:]
-    return back
-
-
-def whitened(factors: Factors, rho: float) -> Whitened:
+def whitened(factors: Factors, rho: float, follows: Floats) -> Whitened:
     """A design X = Q·R at one ρ.
 
     Q is well conditioned, and whitening changes that little, so the Cholesky factor C of (LQ)'(LQ) is accurate:
     scores = L'·LQ·C⁻', betas = R⁻¹·C⁻'·(scores'·y).
     """
-    filtered_basis = filtered(factors.basis, rho)
-    lower = cholesky(filtered_basis.T @ filtered_basis, lower=True)
-    scores = solve_triangular(lower, filtered_back(filtered_basis, rho).T, lower=True).T
+    basis = filtered(factors.basis, rho, follows)
+    lower = cholesky(basis.T @ basis, lower=True)
+    back = basis.copy()
+    back[:-1] -= (rho * follows)[:, None] * basis[1:]
+    scores = solve_triangular(lower, back.T, lower=True).T
     to_betas = solve_triangular(lower, factors.inverse().T, lower=True)
     return Whitened(np.ascontiguousarray(scores), np.ascontiguousarray(to_betas))
 
 
-def _groups(step: NDArray[np.intp]) -> list[tuple[int, NDArray[np.intp]]]:
+def _groups(step: NDArray[np.intp]) -> Iterator[tuple[int, NDArray[np.intp]]]:
     """Each step that occurs, and the places where it does."""
     order = np.argsort(step, kind="stable")
     values, first = np.unique(step[order], return_index=True)
-    return (
-        [(int(value), members) for value, members in zip(values, np.split(order, first[1:]), strict=True)]
-        if step.size
-        else []
-    )
+    yield from zip(values.tolist(), np.split(order, first[1:]), strict=False)
 
 
 def _by_step(steps: Steps, block: Floats, step: NDArray[np.intp]) -> tuple[Floats, Floats]:
     """Betas (n_voxels, p) and whitened sums of squared residuals (n_voxels,) of a block (n_voxels, n_volumes)."""
-    p = steps.factors.basis.shape[1]
-    betas, explained = np.empty((len(block), p)), np.empty(len(block))
+    betas, explained = np.empty((len(block), steps.factors.basis.shape[1])), np.empty(len(block))
     for one, members in _groups(step):
         design = steps.at(one)
         scores = block[members] @ design.scores
         betas[members] = scores @ design.to_betas
-        explained[members] = np.einsum("ij,ij->i", scores, scores)
-    rho = step / steps.bins
-    square = np.einsum("ij,ij->i", block, block)
-    lagged = np.einsum("ij,ij->i", block[:, :-1], block[:, 1:])
-    # |y_0|² + Σ (y_t − ρ·y_{t−1})², without making the differences
-    total = square - 2 * rho * lagged + rho**2 * (square - block[:, -1] ** 2)
+        explained[members] = squares(scores)
+    rho, square = step / steps.bins, squares(block)
+    # the squares of y_t − ρ·y_{t−1}, summed without making the differences
+    before = square - block[:, -1] ** 2 - np.square(block[:, :-1][:, steps.follows == 0]).sum(axis=1)
+    total = square - 2 * rho * products(block, steps.follows) + rho**2 * before
     left = total - explained
     left[left <= np.finfo(np.float64).eps * block.shape[1] * square] = 0.0  # nothing but rounding is left
     return betas, left

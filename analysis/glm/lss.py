@@ -59,16 +59,13 @@ def lss(
     Raises FoolscanError for a trial that its model cannot tell from the rest, for dependent nuisance columns, and for too
     few volumes.
     """
-    if pattern not in ("beta", "t"):
-        raise FoolscanError(f"pattern: found {pattern!r}; expected beta or t")
+    check_pattern(pattern)
     models = separate(trials, nuisance, conditions, names)
     check_data(models.nuisance, data)
     found = np.empty((len(models.weights), data.shape[1]))
     for voxels in spans(data.shape[1]):
         block = np.asarray(data[:, voxels], dtype=np.float64)
-        found[:, voxels] = models.weights @ block
-        if pattern == "t":
-            _to_t(models, block, found[:, voxels])
+        found[:, voxels] = patterns_of(models, block, pattern)
     return found
 
 
@@ -136,13 +133,23 @@ def _without(basis: Floats, columns: Floats) -> Floats:
     return np.asarray(columns - basis @ (basis.T @ columns))
 
 
-def _to_t(models: Separate, block: Floats, betas: Floats) -> None:
+def check_pattern(pattern: str) -> None:
+    """Raise FoolscanError unless a kind of single-trial pattern is known."""
+    if pattern not in ("beta", "t"):
+        raise FoolscanError(f"pattern: found {pattern!r}; expected beta or t")
+
+
+def patterns_of(models: Separate, block: Floats, pattern: str) -> Floats:
+    """The betas, or t values, of all trials: (n_trials, n_voxels) from a block (n_volumes, n_voxels)."""
+    betas = models.weights @ block
+    if pattern == "beta":
+        return betas
     left = block - models.nuisance @ (models.nuisance.T @ block)
     total = np.einsum("ij,ij->j", left, left)
     own = betas * models.length[:, None]
     rest = total - own**2
     for other in range(models.others.shape[1]):
         rest -= (models.others[:, other] @ left) ** 2
+    total += np.finfo(np.float64).eps * np.einsum("ij,ij->j", block, block)
     rest[rest <= total * len(block) * np.finfo(np.float64).eps] = np.nan  # nothing but rounding is left
-    with np.errstate(invalid="ignore", divide="ignore"):
-        betas[...] = own / np.sqrt(rest / models.dof[:, None])
+    return np.asarray(own / np.sqrt(rest / models.dof[:, None]))

@@ -134,7 +134,7 @@ def factorise(matrix: NDArray[Any], names: Sequence[str] = ()) -> Factors:
     named = list(names) or [f"column {place}" for place in range(design.shape[1])]
     if len(named) != design.shape[1]:
         raise FoolscanError(f"design: found {len(named)} names for {design.shape[1]} columns; expected one for each")
-    damaged = [name for name, good in zip(named, np.isfinite(design).all(axis=0).tolist(), strict=True) if not good]
+    damaged = [named[place] for place in np.flatnonzero(~np.isfinite(design).all(axis=0))]
     if damaged:
         raise FoolscanError(
             f"design: found numbers that are not finite in {listed(damaged)}; expected finite regressors"
