@@ -36,3 +36,11 @@ def find_bold(folder: StudyFolder, run: RunId) -> Path | None:
     if found:
         return found[0]
     return folder.bold(run) if folder.bold(run).is_file() else None
+
+
+def find_brain_mask(folder: StudyFolder, sub: str) -> Path | None:
+    """FMRIPrep's brain mask of the subject's first run that has one, in the T1w space where there are several; None without one."""
+    root = folder.root / "derivatives" / "fmriprep" / f"sub-{sub}"
+    found = sorted(root.glob("ses-*/func/*_desc-brain_mask.nii.gz"))
+    preferred = [path for path in found if f"_space-{SPACE}_" in path.name]
+    return next(iter(preferred or found), None)

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from protocols.glm_plan import GlmPlan
 from protocols.inference_plan import BootstrapPlan
+from protocols.roi_plan import RoiSource
 from protocols.schema import EachOnce, Label, Plan, Text
 from protocols.voxel_plan import Dissimilarity, Folds, PatternScaling, Pooling, VoxelSelection
 
@@ -17,6 +18,12 @@ class AnalysisPlan(Plan):
 
     task: Label
     rois: Annotated[tuple[Label, ...], EachOnce, Field(min_length=1)]
+    roi_sources: Annotated[
+        dict[Label, RoiSource],
+        Field(
+            description="where regions come from; those that are not named have a mask of their own in derivatives/foolscan/rois"
+        ),
+    ] = Field(default_factory=dict)
     glm: GlmPlan = GlmPlan()
     voxels: VoxelSelection = VoxelSelection()
     pattern_scaling: Annotated[PatternScaling, Field(description="within each run, before voxels are chosen")] = (

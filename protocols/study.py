@@ -13,6 +13,7 @@ from protocols.folder import MOST_RUNS
 from protocols.image_sets import ControlRecipe, Recipe, StimulusPlan
 from protocols.problems import Problem, ProtocolError
 from protocols.provenance import sha256_of_bytes
+from protocols.roi_plan import unknown_regions
 from protocols.schema import (
     Count,
     EachOnce,
@@ -261,6 +262,8 @@ def _unknown_names(study: Study, document: Document) -> Iterator[Problem]:
     for roi in study.analysis.rois:
         if roi not in shared:
             yield study.problem("analysis.rois", repr(roi), f"a region of rehearsal.brain.shared: {', '.join(shared)}")
+    for key, found, allowed in unknown_regions(study.analysis.roi_sources, study.analysis.rois):
+        yield study.problem(f"analysis.roi_sources.{key}", found, allowed)
     for key in study.basis:
         if not _has(study, key) and not _was_replaced(document, key):
             yield study.problem(f"basis.{key}", f"the key {key!r}", "a key of this study that has a value")
