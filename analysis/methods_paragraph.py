@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from analysis.similarity import NAMES
 from protocols.dissimilarity_names import in_words
 from protocols.image_sets import AdversarialInterferenceRecipe
 from protocols.study import Study
@@ -265,10 +266,9 @@ def _analysis(study: Study, motion: RunsWithMotion) -> Iterator[Clause]:
     yield Clause(text, ("analysis.dissimilarity",))
     if plan.dissimilarity == "crossnobis":
         yield Clause(f"products of patterns were taken between {plan.folds}", ("analysis.folds",))
-    measure = {"spearman": "Spearman", "pearson": "Pearson"}
     pairs = _listed([f"{first} and {second}" for first, second in plan.pairs], ", ")
     yield Clause(f"the sets compared were {pairs}", ("analysis.pairs",))
-    yield Clause(f"two RDMs were compared by {measure[plan.similarity]}'s correlation", ("analysis.similarity",))
+    yield Clause(f"two RDMs were compared by {NAMES[plan.similarity]}", ("analysis.similarity",))
     yield Clause(f"intervals cover {_percent(plan.bootstrap.interval)}", ("analysis.bootstrap.interval",))
     text = f"intervals of pooled voxels come from {plan.bootstrap.resamples} bootstrap resamples of voxels within participants"
     yield Clause(text, ("analysis.bootstrap.resamples",))

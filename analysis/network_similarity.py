@@ -63,7 +63,7 @@ class _LayerSpread:
             generator = generator_for(study.seed, f"bootstrap/{sample.layer}")
             units = np.zeros(sample.n_units, dtype=np.intp)
             self.weights = bootstrap_counts(units, study.analysis.bootstrap.resamples, generator)
-        elif self.plan.similarity == "spearman":
+        elif self.plan.similarity != "pearson" or self.plan.dissimilarity not in ("spearman", "pearson"):
             generator = generator_for(study.seed, f"jackknife/{sample.layer}")
             group = generator.permutation(sample.n_units) % GROUPS
             self.weights = (group[None, :] != np.arange(GROUPS)[:, None]).astype(np.int32)

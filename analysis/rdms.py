@@ -103,7 +103,8 @@ def of_what_there_is(study: Study, folder: StudyFolder, *, network: Step, brain:
 
 def parameters_of(study: Study) -> dict[str, Any]:
     """What shapes the brain's RDMs, for the sidecar."""
-    plan = study.analysis.model_dump(mode="json", exclude={"bootstrap", "layers", "similarity", "pairs", "glm"})
+    of_comparing = {"bootstrap", "similarity", "further_similarities", "pairs", "models", "noise_ceilings", "tests"}
+    plan = study.analysis.model_dump(mode="json", exclude={"layers", "glm"} | of_comparing)
     task = study.tasks[study.analysis.task]
     return plan | {"sets": list(task.sets), "presentation": task.presentation}
 

@@ -41,6 +41,8 @@ class SimilarityRow:
     truth: float = math.nan
     truth_chosen: float = math.nan
     note: str = ""
+    estimand: str = ""
+    resampled: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ class DifferenceRow:
     ci_low: float
     ci_high: float
     ci_method: str
+    estimand: str = ""
+    resampled: str = ""
 
 
 RowType = TypeVar("RowType", SimilarityRow, DifferenceRow)
@@ -82,6 +86,8 @@ COLUMNS: dict[str, str] = {
     "truth": "Similarity of the noiseless RDMs of the simulated brain over all its informative voxels (rehearsals only).",
     "truth_chosen": "The same over the very voxels that were chosen: what `corrected` estimates (rehearsals only).",
     "note": "What to know before quoting the number.",
+    "estimand": "What the intervals are intervals of: the similarity at this noise and number of voxels or units, or another.",
+    "resampled": "What was drawn again for the intervals: what else the data could have been, and nothing more.",
 }
 DIFFERENCE_COLUMNS: dict[str, str] = {
     "contrast": "The pair whose similarity is expected to be larger, minus the first pair.",
@@ -91,6 +97,8 @@ DIFFERENCE_COLUMNS: dict[str, str] = {
     "ci_low": "Lower bound of the interval of the difference over voxels or units; both pairs in the same resamples.",
     "ci_high": "Upper bound of that interval.",
     "ci_method": COLUMNS["ci_method"],
+    "estimand": COLUMNS["estimand"],
+    "resampled": COLUMNS["resampled"],
 }
 
 

@@ -1,0 +1,1 @@
+"""How sure a similarity is: resampling, tests, trends, ceilings and models."""
