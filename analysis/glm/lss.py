@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.glm.solve import DEPENDENT, Floats, check_data, factorise, spans
+from analysis.glm.solve import BLOCK, DEPENDENT, Floats, check_data, factorise, spans
 from protocols.problems import FoolscanError
 
 
@@ -63,7 +63,7 @@ def lss(
     models = separate(trials, nuisance, conditions, names)
     check_data(models.nuisance, data)
     found = np.empty((len(models.weights), data.shape[1]))
-    for voxels in spans(data.shape[1]):
+    for voxels in spans(data.shape[1], BLOCK):
         block = np.asarray(data[:, voxels], dtype=np.float64)
         found[:, voxels] = patterns_of(models, block, pattern)
     return found

@@ -75,7 +75,7 @@ def least_squares(matrix: NDArray[Any], data: NDArray[Any], names: Sequence[str]
     check_data(factors.matrix, data)
     inverse = factors.inverse()
     betas, variance = np.empty((factors.basis.shape[1], data.shape[1])), np.empty(data.shape[1])
-    for voxels in spans(data.shape[1]):
+    for voxels in spans(data.shape[1], BLOCK):
         block = np.asarray(data[:, voxels], dtype=np.float64)
         projected = factors.basis.T @ block
         residual = block - factors.basis @ projected
@@ -172,7 +172,7 @@ def check_data(matrix: Floats, data: NDArray[Any]) -> None:
         )
 
 
-def spans(n_voxels: int, block: int = BLOCK) -> Iterator[slice]:
+def spans(n_voxels: int, block: int) -> Iterator[slice]:
     """Consecutive slices of at most `block` voxels."""
     for first in range(0, n_voxels, block):
         yield slice(first, min(first + block, n_voxels))
