@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +25,8 @@ from stimuli.planners.asking import asked_for
 from stimuli.planners.planner import DrawnPlanner, EnginePlanner, Planner, Verdict, Wanted, attempt_id
 from stimuli.progress import Progress, Tell
 from stimuli.records import Made, Records, engine_hash, recipe_hash
-from stimuli.synthesis.engine import Job, synthesise
+from stimuli.synthesis.engine import synthesise
+from stimuli.synthesis.ordering import hardest_first
 from stimuli.synthesis.starts import ByteImage
 from stimuli.synthesis.stopping import Ended
 
@@ -195,8 +195,9 @@ class _SetInWork:
             return
         shop, by_id = self.shop, {item.stim_id: item for item in missing}
         refuse_what_cannot_be_held(shop.shape, shop.folder, shop.machine)
-        queue: deque[Job] = deque(planner.first(item, 0) for item in missing)
-        for outcome in synthesise(planner.method, queue, shop.shape.n_images, shop.network.device, self._stepped):
+        n_images, device = shop.shape.n_images, shop.network.device
+        queue = hardest_first(planner.method, [planner.first(item, 0) for item in missing], n_images, device)
+        for outcome in synthesise(planner.method, queue, n_images, device, self._stepped):
             stim_id = outcome.job.job_id
             item = by_id[stim_id]
             self.steps[stim_id] += outcome.steps
@@ -205,7 +206,7 @@ class _SetInWork:
             if further is None and not self._finished(item, planner.image(outcome)):
                 further = planner.first(item, self.attempt[stim_id])
             if further is not None:
-                queue.append(further)
+                queue.appendleft(further)  # what has begun goes on: a chain that waits its turn would end last
 
     def _stepped(self, n_images: int) -> None:
         self.n_steps += n_images

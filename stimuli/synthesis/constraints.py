@@ -77,7 +77,7 @@ class LInfBall:
 
     def rounded(self, images: Tensor, room: Room) -> Tensor:
         """The change, cut to whole grey levels; the centres must be whole themselves."""
-        return room.centres + _cut(self.projected(images, room) - room.centres)
+        return _cut_toward(room.centres, self.projected(images, room))
 
 
 class L2Ball:
@@ -101,9 +101,13 @@ class L2Ball:
 
     def rounded(self, images: Tensor, room: Room) -> Tensor:
         """The change, cut to whole grey levels; the centres must be whole themselves."""
-        return room.centres + _cut(self.projected(images, room) - room.centres)
+        return _cut_toward(room.centres, self.projected(images, room))
 
 
-def _cut(change: Tensor) -> Tensor:
-    """The change without its fractions: `trunc`, which torch computes value by value on a CPU, at a tenth of the time."""
-    return change - change.frac()
+def _cut_toward(centres: Tensor, projected: Tensor) -> Tensor:
+    """Images whose change from the centre has lost its fractions; `projected` is overwritten.
+
+    Without its fractions is `trunc`, which torch computes value by value on a CPU, at a tenth of the time.
+    """
+    change = projected.sub_(centres)
+    return change.sub_(change.frac()).add_(centres)

@@ -57,7 +57,7 @@ class NormalisedGradient(Stepper):
     def stepped(self, images: Tensor, gradients: Tensor, reading: Reading, state: State, room: Room) -> Tensor:
         """Image plus step times gradient over its root mean square."""
         rms = gradients.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
-        return torch.add(images, gradients / rms.clamp_min(torch.finfo(rms.dtype).tiny), alpha=self.step)
+        return torch.addcmul(images, gradients, self.step / rms.clamp_min(torch.finfo(rms.dtype).tiny))
 
 
 @dataclass(frozen=True)

@@ -97,11 +97,11 @@ def test_gradient_passes_through_the_resizing(untrained: Network) -> None:
 
 
 def test_an_image_of_the_input_size_stays_on_its_grid() -> None:
-    images = as_tensor(pixels(2, 224, 224))
+    images = as_tensor(pixels(2, 224, 224)).double()
     preprocessing = Preprocessing(256, 224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-    mean = torch.tensor(preprocessing.mean).view(1, 3, 1, 1)
-    std = torch.tensor(preprocessing.std).view(1, 3, 1, 1)
-    assert torch.equal(preprocessing(images), (images / 255.0 - mean) / std)
+    mean = torch.tensor(preprocessing.mean, dtype=torch.float64).view(1, 3, 1, 1)
+    std = torch.tensor(preprocessing.std, dtype=torch.float64).view(1, 3, 1, 1)
+    torch.testing.assert_close(preprocessing(images), (images / 255.0 - mean) / std, rtol=0, atol=1e-14)
 
 
 @pytest.mark.parametrize(("height", "width"), [(300, 300), (256, 256), (375, 500), (500, 333), (100, 180)])
@@ -119,8 +119,8 @@ def test_preprocessing_is_torchvisions_own(name: str, height: int, width: int) -
 
 
 def test_picturenets_input_is_its_pixels_normalised() -> None:
-    images = as_tensor(pixels(1, 128, 128))
-    assert torch.equal(PREPROCESSING(images), (images / 255 - 0.5) / 0.25)
+    images = as_tensor(pixels(1, 128, 128)).double()
+    torch.testing.assert_close(PREPROCESSING(images), (images / 255 - 0.5) / 0.25, rtol=0, atol=1e-14)
 
 
 def test_activations_do_not_depend_on_the_batch_size(untrained: Network) -> None:
