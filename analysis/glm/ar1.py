@@ -2,8 +2,8 @@
 
 nilearn (0.14, `regression.py`, `first_level.py`): the autocorrelation ρ of the residuals of ordinary least squares by
 Yule–Walker with unbiased sums, cut to steps of 1/100 toward 0; every voxel is then whitened by y_t − ρ·y_{t−1}, its first
-volume as it is, and fitted again. Here the whitening is folded into one small operator per step of ρ, so the data are
-read once and no whitened copy is made.
+volume as it is, and fitted again. Here the second fit is a correction of the first one's betas, made from its residuals
+by one small operator per step of ρ: the data are read once, no whitened copy is made, and nothing is refitted.
 
 Two things differ. Where runs are fitted end to end, each one's first volume is as it is and no product is taken across.
 And nilearn takes the mean over all voxels and volumes from the residuals first, which is 0 wherever the design holds a
@@ -29,11 +29,78 @@ BLOCK = 16_384  # voxels at a time, grouped by their step of ρ within the block
 
 
 @dataclass(frozen=True)
+class Left:
+    """What ordinary least squares leaves of a block of voxels: their residuals e.
+
+    coordinates : (n_voxels, m) of e in the rows of a frame.
+    square      : (n_voxels,) Σ e_t².
+    lagged      : (n_voxels,) Σ e_t·e_{t+1} within runs.
+    last        : (n_voxels,) Σ e_t² over the runs' last volumes.
+    """
+
+    coordinates: Floats
+    square: Floats
+    lagged: Floats
+    last: Floats
+
+
+@dataclass(frozen=True)
+class Residuals:
+    """Takes residuals of ordinary least squares.
+
+    Where the design leaves few dimensions, they are given in an orthonormal basis of those in which Σ e_t·e_{t+1} is
+    diagonal: both sums are then sums of squares of one product with the data. Elsewhere they are plain volumes.
+
+    follows : (n_volumes − 1,) from `follows_of`.
+    frame   : (m, n_volumes), coordinates @ frame = e; None for plain volumes.
+    lags    : (m, 2) what Σ e_t² and Σ e_t·e_{t+1} are of squared coordinates, with a frame.
+    """
+
+    factors: Factors
+    follows: Floats
+    frame: Floats | None
+    lags: Floats | None
+
+    @classmethod
+    def of(cls, factors: Factors, follows: Floats) -> Residuals:
+        """Prepared for a design."""
+        n_volumes, p = factors.basis.shape
+        if n_volumes - p >= 2 * p:
+            return cls(factors, follows, None, None)
+        complement = np.linalg.qr(factors.basis, mode="complete")[0][:, p:]
+        lagged = complement[:-1].T @ (follows[:, None] * complement[1:])
+        values, vectors = np.linalg.eigh((lagged + lagged.T) / 2)
+        return cls(factors, follows, (complement @ vectors).T, np.column_stack([np.ones_like(values), values]))
+
+    def __call__(self, block: Floats) -> Left:
+        """Of a block (n_voxels, n_volumes); zeros for a voxel in which only rounding is left."""
+        ends = np.append(self.follows == 0, True)
+        if self.frame is None or self.lags is None:
+            found = block - (block @ self.factors.basis) @ self.factors.basis.T
+            square, lagged, last = squares(found), products(found, self.follows), squares(found[:, ends])
+        else:
+            found = block @ self.frame.T
+            square, lagged = (np.square(found) @ self.lags).T
+            last = squares(found @ self.frame[:, ends])
+        exact = square <= (np.finfo(np.float64).eps * block.shape[1]) ** 2 * squares(block)
+        for part in (found, square, lagged, last):
+            part[exact] = 0.0
+        return Left(found, square, lagged, last)
+
+    def autocorrelation(self, left: Left) -> Floats:
+        """Yule–Walker ρ of each voxel, (n_voxels,), unbiased as nilearn's; 0 where nothing is left."""
+        with np.errstate(invalid="ignore"):
+            rho = (left.lagged / self.follows.sum()) / (left.square / len(self.factors.basis))
+        return np.where(left.square == 0, 0.0, rho)
+
+
+@dataclass(frozen=True)
 class Whitened:
     """One design at one step of ρ: everything that is done to a voxel of it.
 
-    scores   : (n_volumes, p); y @ scores are the coordinates of the whitened y in the whitened design's orthonormal basis.
-    to_betas : (p, p); coordinates @ to_betas are the betas.
+    scores   : (m, p); residuals' coordinates @ scores are those of whitened residuals in the whitened design's
+               orthonormal basis.
+    to_betas : (p, p); scores @ to_betas is what the betas of ordinary least squares lack.
     """
 
     scores: Floats
@@ -44,15 +111,14 @@ class Whitened:
 class Steps:
     """The design at every step of ρ that has occurred so far, made when it first occurs."""
 
-    factors: Factors
-    follows: Floats
+    residuals: Residuals
     bins: int
     made: dict[int, Whitened] = field(default_factory=dict)
 
     def at(self, step: int) -> Whitened:
         """The design whitened with ρ = step / bins."""
         if step not in self.made:
-            self.made[step] = whitened(self.factors, step / self.bins, self.follows)
+            self.made[step] = whitened(self.residuals, step / self.bins)
         return self.made[step]
 
 
@@ -79,16 +145,19 @@ def ar1(
     factors = factorise(matrix, names)
     check_data(factors.matrix, data)
     follows = follows_of(len(factors.matrix), starts)
-    lags, steps = Lags.of(factors, follows), Steps(factors, follows, bins)
+    residuals = Residuals.of(factors, follows)
+    steps, plain = Steps(residuals, bins), factors.basis @ factors.inverse().T
     p, n_voxels = factors.matrix.shape[1], data.shape[1]
     betas, variance = np.empty((p, n_voxels)), np.empty(n_voxels)
     rho, step = np.empty(n_voxels), np.empty(n_voxels, dtype=np.intp)
     for voxels in spans(n_voxels, BLOCK):
         block = np.array(data[:, voxels].T, dtype=np.float64, order="C")  # voxel by voxel: groups are gathered from it
-        found = lags.autocorrelation(block)
-        rho[voxels], step[voxels] = found, steps_of(found, bins)
-        fitted, left = _by_step(steps, block, step[voxels])
-        betas[:, voxels], variance[voxels] = fitted.T, left / factors.dof
+        left = residuals(block)
+        rho[voxels] = residuals.autocorrelation(left)
+        step[voxels] = steps_of(rho[voxels], bins)
+        correction, square = _by_step(steps, left, step[voxels])
+        correction += block @ plain
+        betas[:, voxels], variance[voxels] = correction.T, square / factors.dof
     used, group = np.unique(step, return_inverse=True)
     to_betas = np.array([steps.at(int(one)).to_betas for one in used]).reshape(-1, p, p)
     unscaled = np.swapaxes(to_betas, 1, 2) @ to_betas
@@ -121,13 +190,13 @@ def ar1_lss(
     factors = factorise(np.column_stack([*sums, nuisance]))
     check_data(factors.matrix, data)
     follows = follows_of(len(factors.matrix), starts)
-    lags = Lags.of(factors, follows)
+    residuals = Residuals.of(factors, follows)
     models: dict[int, Separate] = {}
     found = np.empty((trials.shape[1], data.shape[1]))
     for voxels in spans(data.shape[1], BLOCK):
         block = np.array(data[:, voxels].T, dtype=np.float64, order="C")
         fitted = np.empty((len(block), trials.shape[1]))
-        for one, members in _groups(steps_of(lags.autocorrelation(block), bins)):
+        for one, members in _groups(steps_of(residuals.autocorrelation(residuals(block)), bins)):
             rho = one / bins
             if one not in models:
                 whitened_nuisance = filtered(nuisance, rho, follows)
@@ -135,45 +204,6 @@ def ar1_lss(
             fitted[members] = patterns_of(models[one], filtered(block[members].T, rho, follows), pattern).T
         found[:, voxels] = fitted.T
     return found
-
-
-@dataclass(frozen=True)
-class Lags:
-    """Sums of e_t² and e_t·e_{t+1} over the residuals e of ordinary least squares.
-
-    Where a design leaves few dimensions, residuals are taken in a basis of those in which the lagged sum is diagonal:
-    both sums are then sums of squares of one product with the data.
-    """
-
-    factors: Factors
-    follows: Floats
-    complement: Floats | None
-    weights: Floats | None
-
-    @classmethod
-    def of(cls, factors: Factors, follows: Floats) -> Lags:
-        """Prepared for a design."""
-        n_volumes, p = factors.basis.shape
-        if n_volumes - p >= 2 * p:
-            return cls(factors, follows, None, None)
-        complement = np.linalg.qr(factors.basis, mode="complete")[0][:, p:]
-        lagged = complement[:-1].T @ (follows[:, None] * complement[1:])
-        values, vectors = np.linalg.eigh((lagged + lagged.T) / 2)
-        return cls(factors, follows, complement @ vectors, np.column_stack([np.ones_like(values), values]))
-
-    def autocorrelation(self, block: Floats) -> Floats:
-        """Yule–Walker ρ of each voxel's residuals, unbiased as nilearn's: (n_voxels,) from (n_voxels, n_volumes)."""
-        if self.complement is None or self.weights is None:
-            left = block - (block @ self.factors.basis) @ self.factors.basis.T
-            square, lagged = squares(left), products(left, self.follows)
-        else:
-            left = block @ self.complement
-            square, lagged = (np.square(left, out=left) @ self.weights).T
-        n_volumes = block.shape[1]
-        rounding = (np.finfo(np.float64).eps * n_volumes) ** 2 * squares(block)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            rho = (lagged / self.follows.sum()) / (square / n_volumes)
-        return np.where(square <= rounding, 0.0, rho)
 
 
 def follows_of(n_volumes: int, starts: Sequence[int]) -> Floats:
@@ -216,18 +246,20 @@ def filtered(columns: Floats, rho: float, follows: Floats) -> Floats:
     return whitened_columns
 
 
-def whitened(factors: Factors, rho: float, follows: Floats) -> Whitened:
+def whitened(residuals: Residuals, rho: float) -> Whitened:
     """A design X = Q·R at one ρ.
 
     Q is well conditioned, and whitening changes that little, so the Cholesky factor C of (LQ)'(LQ) is accurate:
     scores = L'·LQ·C⁻', betas = R⁻¹·C⁻'·(scores'·y).
     """
+    factors, follows = residuals.factors, residuals.follows
     basis = filtered(factors.basis, rho, follows)
     lower = cholesky(basis.T @ basis, lower=True)
     back = basis.copy()
     back[:-1] -= (rho * follows)[:, None] * basis[1:]
     scores = solve_triangular(lower, back.T, lower=True).T
     to_betas = solve_triangular(lower, factors.inverse().T, lower=True)
+    scores = scores if residuals.frame is None else residuals.frame @ scores
     return Whitened(np.ascontiguousarray(scores), np.ascontiguousarray(to_betas))
 
 
@@ -238,18 +270,16 @@ def _groups(step: NDArray[np.intp]) -> Iterator[tuple[int, NDArray[np.intp]]]:
     yield from zip(values.tolist(), np.split(order, first[1:]), strict=False)
 
 
-def _by_step(steps: Steps, block: Floats, step: NDArray[np.intp]) -> tuple[Floats, Floats]:
-    """Betas (n_voxels, p) and whitened sums of squared residuals (n_voxels,) of a block (n_voxels, n_volumes)."""
-    betas, explained = np.empty((len(block), steps.factors.basis.shape[1])), np.empty(len(block))
+def _by_step(steps: Steps, left: Left, step: NDArray[np.intp]) -> tuple[Floats, Floats]:
+    """What the betas lack (n_voxels, p), and sums of squared whitened residuals (n_voxels,)."""
+    n_voxels = len(step)
+    correction, explained = np.empty((n_voxels, steps.residuals.factors.matrix.shape[1])), np.empty(n_voxels)
     for one, members in _groups(step):
         design = steps.at(one)
-        scores = block[members] @ design.scores
-        betas[members] = scores @ design.to_betas
+        scores = left.coordinates[members] @ design.scores
+        correction[members] = scores @ design.to_betas
         explained[members] = squares(scores)
-    rho, square = step / steps.bins, squares(block)
-    # the squares of y_t − ρ·y_{t−1}, summed without making the differences
-    before = square - block[:, -1] ** 2 - np.square(block[:, :-1][:, steps.follows == 0]).sum(axis=1)
-    total = square - 2 * rho * products(block, steps.follows) + rho**2 * before
-    left = total - explained
-    left[left <= np.finfo(np.float64).eps * block.shape[1] * square] = 0.0  # nothing but rounding is left
-    return betas, left
+    rho = step / steps.bins
+    # the squares of e_t − ρ·e_{t−1}, summed without making the differences
+    total = left.square - 2 * rho * left.lagged + rho**2 * (left.square - left.last)
+    return correction, np.where(left.square == 0, 0.0, total - explained)
