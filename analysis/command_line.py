@@ -12,6 +12,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from analysis.betas_in.command import import_betas
+
 app = typer.Typer(no_args_is_help=True, help="Measure: betas, ROIs, patterns, RDMs, similarity, reports.")
 
 StudyArgument = Annotated[
@@ -55,6 +57,9 @@ def betas(study: StudyArgument, to: FolderOption) -> None:
         print(f"warning: {run.stem}: {NO_CONFOUNDS}", file=sys.stderr)
 
 
+app.command("import-betas")(import_betas)
+
+
 @app.command()
 def rois(study: StudyArgument, to: FolderOption) -> None:
     """List the ROI masks of every subject and check them. Example: foolscan analysis rois demo --to demo-study"""
@@ -72,7 +77,8 @@ def rois(study: StudyArgument, to: FolderOption) -> None:
     checked = check_rois(loaded, folder, subjects)
     table = Table("subject", "ROI", "voxels", "found")
     for item in checked:
-        table.add_row(item.sub, item.roi, "" if item.voxels is None else str(item.voxels), item.problem or "fine")
+        found = "; ".join([item.problem or "fine", *item.notes])
+        table.add_row(item.sub, item.roi, "" if item.voxels is None else str(item.voxels), found)
     Console().print(table)
     if any(item.problem for item in checked):
         raise typer.Exit(1)
