@@ -1,11 +1,11 @@
-"""The verb `compare`: the similarity of RDMs of different stimulus sets, per ROI and per layer, with intervals."""
+"""The verb `compare`: the similarity of RDMs per ROI and per layer, with intervals, tests, models, trends and ceilings."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,18 @@ from typing import Any
 from analysis import brain_rdms, network_rdms
 from analysis.brain_rdms import POOLED
 from analysis.brain_similarity import brain_rows, load_truths
+from analysis.inference.further_tables import brain_tables, correspondence_tables, network_tables, tests_path
+from analysis.inference.places import Doubles, brain_places, network_places, united_of_layer, united_of_roi
+from analysis.inference.rows import TestRow, columns_of
+from analysis.inference.similarity_tests import (
+    contrast_name,
+    contrasts_of,
+    group_rows,
+    label_rows,
+    rows_over_layers,
+    swap_rows,
+    swapped_pairs,
+)
 from analysis.network_similarity import network_rows
 from analysis.order_model import design_paths, order_model
 from analysis.rdm import Rdm
@@ -28,7 +40,7 @@ from analysis.rdms import (
     warnings_for_sidecar,
 )
 from analysis.similarity import similarity
-from analysis.similarity_table import COLUMNS, DIFFERENCE_COLUMNS, DifferenceRow, Pair, SimilarityRow
+from analysis.similarity_table import COLUMNS, DIFFERENCE_COLUMNS, DifferenceRow, Pair, SimilarityRow, pair_name
 from analysis.tables import write_table
 from analysis.truth_files import truth_inputs
 from protocols.analysis_plan import AnalysisPlan
@@ -38,7 +50,18 @@ from protocols.problems import FoolscanError
 from protocols.provenance import is_current, write_sidecar
 from protocols.study import Study
 
-Rows = tuple[list[SimilarityRow], list[DifferenceRow]]
+
+@dataclass(frozen=True)
+class Found:
+    """What one ROI or layer gave.
+
+    similarities, differences : rows of the tables.
+    united                    : subject -> pair of sets -> the RDM of both sets' images.
+    """
+
+    similarities: list[SimilarityRow] = field(default_factory=list)
+    differences: list[DifferenceRow] = field(default_factory=list)
+    united: dict[str, dict[Pair, Doubles]] = field(default_factory=dict)
 
 
 def similarity_path(folder: StudyFolder, what: str) -> Path:
@@ -60,20 +83,26 @@ def compare(study: Study, folder: StudyFolder, progress: Progress | None = None)
 
     Returns the tables that stand. Raises NotReady when an earlier step is missing.
     """
-    return of_what_there_is(
-        study,
-        folder,
-        network=lambda stimuli: _network(study, folder, stimuli, progress),
-        brain=lambda _: _brain(study, folder, progress),
-    )
+    has_network = network_rdms.activations_path(study, folder).exists()
+
+    def network(stimuli: Sequence[Stimulus]) -> list[Path]:
+        return _network(study, folder, stimuli, progress) + network_tables(study, folder, stimuli)
+
+    def brain(stimuli: Sequence[Stimulus]) -> list[Path]:
+        paths = _brain(study, folder, progress) + brain_tables(study, folder, stimuli, has_network)
+        return paths + (correspondence_tables(study, folder) if has_network else [])
+
+    return of_what_there_is(study, folder, network=network, brain=brain)
 
 
 def _comparison(plan: AnalysisPlan) -> dict[str, Any]:
     """What shapes a comparison, for the sidecar."""
     return {
         "similarity": plan.similarity,
+        "further_similarities": list(plan.further_similarities),
         "pairs": [list(pair) for pair in plan.pairs],
         "bootstrap": plan.bootstrap.model_dump(mode="json"),
+        "tests": plan.tests.model_dump(mode="json"),
     }
 
 
@@ -86,31 +115,59 @@ def _brain(study: Study, folder: StudyFolder, progress: Progress | None) -> list
     designs[POOLED] = design_paths(folder, runs)
     inputs = [*brain_inputs(folder), source, *truth_inputs(folder), *chain(*designs.values())]
     parameters = parameters_of(study) | _comparison(plan)
-    paths = [similarity_path(folder, "brain"), difference_path(folder, "brain")]
+    paths = [similarity_path(folder, "brain"), difference_path(folder, "brain"), tests_path(folder, "brain")]
     if all(is_current(folder, path, inputs, parameters) for path in paths):
         return paths
     done = 0
 
-    def of_roi(roi: str) -> Rows:
+    def of_roi(roi: str) -> Found:
         nonlocal done
-        rows: list[SimilarityRow] = []
-        differences: list[DifferenceRow] = []
+        found = Found()
         truth = load_truths(study, folder, roi)
         for sample in brain_rdms.load_samples(study, folder, roi):
             measured = _measured(plan, find_rdms(stored, roi=roi, subject=sample.subject, part="all"), source)
             set_of = {stim_id: name for name, stim_ids in sample.stim_ids.items() for stim_id in stim_ids}
             order = order_model(designs.get(sample.subject, []), plan.pattern_scaling, set_of)
-            found = brain_rows(study, sample, measured, truth, order)
-            rows += found[0]
-            differences += found[1]
+            rows, differences = brain_rows(study, sample, measured, truth, order)
+            found.similarities.extend(rows)
+            found.differences.extend(differences)
+            found.united[sample.subject] = {
+                pair: united_of_roi(sample, pair, plan.dissimilarity, plan.folds) for pair in swapped_pairs(plan)
+            }
         done += 1
         if progress:
             progress(f"similarity in {roi}", done, len(plan.rois))
-        return rows, differences
+        return found
 
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
         results = list(pool.map(of_roi, plan.rois))
-    return _write(folder, paths, results, inputs, parameters, study.seed, warnings_for_sidecar(study))
+    tests: list[TestRow] = []
+    for subject, places in brain_places(stored, plan.rois, study.tasks[plan.task].sets).items():
+        places = [replace(place, united=found.united[subject]) for place, found in zip(places, results, strict=True)]
+        tests += label_rows(plan, study.seed, places) + swap_rows(plan, study.seed, places)
+    tests += _over_subjects(study, results)
+    return _write(folder, paths, results, tests, inputs, parameters, study.seed, warnings_for_sidecar(study))
+
+
+def _over_subjects(study: Study, results: Sequence[Found]) -> list[TestRow]:
+    plan, rows = study.analysis, list[TestRow]()
+    told = {
+        "similarity": [(row.pair, row.place, row.subject, row.similarity) for of in results for row in of.similarities],
+        "difference": [
+            (row.contrast, row.place, row.subject, row.difference) for of in results for row in of.differences
+        ],
+    }
+    names = {
+        "similarity": [pair_name(pair) for pair in plan.pairs],
+        "difference": [contrast_name(*both) for both in contrasts_of(plan)],
+    }
+    for what, of_places in told.items():
+        values: dict[tuple[str, str], dict[str, float]] = {}
+        for name, place, subject, value in of_places:
+            if subject != POOLED and name in names[what]:
+                values.setdefault((name, place), {})[subject] = value
+        rows += group_rows(plan, study.seed, values, what)
+    return rows
 
 
 def _network(study: Study, folder: StudyFolder, stimuli: Sequence[Stimulus], progress: Progress | None) -> list[Path]:
@@ -120,19 +177,25 @@ def _network(study: Study, folder: StudyFolder, stimuli: Sequence[Stimulus], pro
     layers = network_rdms.layers_of(study, source)
     inputs = [folder.manifest, source, stored_path]
     parameters = {"dissimilarity": plan.dissimilarity, "layers": list(layers)} | _comparison(plan)
-    paths = [similarity_path(folder, "network"), difference_path(folder, "network")]
+    paths = [similarity_path(folder, "network"), difference_path(folder, "network"), tests_path(folder, "network")]
     if all(is_current(folder, path, inputs, parameters) for path in paths):
         return paths
     sets = study.tasks[plan.task].sets
     results = []
+    places = network_places(stored, layers, sets)
     for done, layer in enumerate(layers):
         if progress:
             progress(f"similarity in {layer}", done, len(layers))
         measured = _measured(plan, find_rdms(stored, layer=layer), stored_path)
-        results.append(network_rows(study, network_rdms.load_layer(source, layer, stimuli, sets), measured))
+        sample = network_rdms.load_layer(source, layer, stimuli, sets)
+        results.append(Found(*network_rows(study, sample, measured)))
+        united = {pair: united_of_layer(sample, pair, plan.dissimilarity) for pair in swapped_pairs(plan)}
+        places[done] = replace(places[done], united=united)
     if progress:
         progress("", len(layers), len(layers))
-    return _write(folder, paths, results, inputs, parameters, study.seed)
+    tests = label_rows(plan, study.seed, places) + swap_rows(plan, study.seed, places, over_places=True)
+    tests += rows_over_layers(plan, study.seed, places)
+    return _write(folder, paths, results, tests, inputs, parameters, study.seed)
 
 
 def _measured(plan: AnalysisPlan, rdms: Sequence[Rdm], path: Path) -> dict[Pair, float]:
@@ -146,21 +209,23 @@ def _measured(plan: AnalysisPlan, rdms: Sequence[Rdm], path: Path) -> dict[Pair,
 def _write(
     folder: StudyFolder,
     paths: Sequence[Path],
-    results: Iterable[Rows],
+    results: Iterable[Found],
+    tests: Sequence[TestRow],
     inputs: Sequence[Path],
     parameters: Mapping[str, Any],
     seed: int,
     warnings: Mapping[str, Any] | None = None,
 ) -> list[Path]:
     found = list(results)
-    rows = [asdict(row) for of_place, _ in found for row in of_place]
-    differences = [asdict(row) for _, of_place in found for row in of_place]
-    tables: tuple[tuple[Path, list[dict[str, Any]], dict[str, str], type], ...] = (
-        (paths[0], rows, COLUMNS, SimilarityRow),
-        (paths[1], differences, DIFFERENCE_COLUMNS, DifferenceRow),
+    rows = [asdict(row) for of_place in found for row in of_place.similarities]
+    differences = [asdict(row) for of_place in found for row in of_place.differences]
+    tables: tuple[tuple[Path, list[dict[str, Any]], dict[str, str], list[str]], ...] = (
+        (paths[0], rows, COLUMNS, [column.name for column in fields(SimilarityRow)]),
+        (paths[1], differences, DIFFERENCE_COLUMNS, [column.name for column in fields(DifferenceRow)]),
+        (paths[2], [asdict(row) for row in tests], columns_of(TestRow), list(columns_of(TestRow))),
     )
-    for path, content, descriptions, kind in tables:
-        write_table(path, [field.name for field in fields(kind)], content)
+    for path, content, descriptions, names in tables:
+        write_table(path, names, content)
         more = {name: {"Description": description} for name, description in descriptions.items()} | dict(warnings or {})
         write_sidecar(folder, path, inputs=inputs, parameters=parameters, packages=PACKAGES, seed=seed, more=more)
     return list(paths)

@@ -91,7 +91,7 @@ def models_of_rdms(
 def pixel_dissimilarities(folder: StudyFolder, images: Sequence[Stimulus]) -> Doubles:
     """1 − Pearson correlation of the pixel values (8-bit sRGB, all channels) of every two PNGs.
 
-    Returns (n_pairs,); NaN for an image of one colour.
+    Returns (n_pairs,); NaN for an image of one grey.
     Raises FoolscanError for images of different sizes, or one that cannot be read.
     """
     from PIL import Image

@@ -121,30 +121,29 @@ def sign_flip_null(differences: Floats, permutations: int, generator: np.random.
 def p_values(observed: Floats, null: Doubles, exact: bool, alternative: str) -> tuple[Doubles, Doubles]:
     """How often a rearrangement gives a value as extreme as the one measured: of each place, and of the largest of all.
 
-    A p-value is (b + 1) / (m + 1) for random rearrangements (Phipson & Smyth 2010), b / m for all of them. Two-sided: as
-    far from the mean over all rearrangements, the measured one among them. The second p-value holds a place against the
-    most extreme place of every rearrangement, and so bounds the chance of any false positive among the places (Nichols
-    & Holmes 2002).
+    A p-value is (b + 1) / (m + 1) for random rearrangements (Phipson & Smyth 2010), b / m for all of them. How extreme a
+    value is counts in SDs from the mean over all rearrangements of its place, the measured one among them; two-sided, in
+    either direction. The second p-value holds a place against the most extreme place of every rearrangement, and so
+    bounds the chance of any false positive among the places (Westfall & Young 1993; Nichols & Holmes 2002).
 
     observed    : (n_places,).
     null        : (m, n_places), the same rearrangements at every place.
     alternative : ``"two_sided"`` or ``"greater"``.
 
-    Returns (n_places,) twice; NaN where the measured value is.
+    Returns (n_places,) twice; NaN where the measured value is, or where no rearrangement changes it.
     """
     values = null if exact else np.concatenate([np.asarray(observed)[None], null])
-    known = np.isfinite(np.asarray(observed))
-    size = np.abs(values[:, known]).max(initial=0.0)
-    if alternative == "two_sided":
-        extreme = np.abs(values - values.mean(axis=0))
-        own = np.abs(observed - values.mean(axis=0))
-    else:
-        extreme, own = values, np.asarray(observed)
-    least = own - SLACK * size
-    found, largest = np.full(own.shape, np.nan), np.full(own.shape, np.nan)
-    found[known] = (extreme[:, known] >= least[known]).mean(axis=0)
-    if known.any():
-        largest[known] = (extreme[:, known].max(axis=1)[:, None] >= least[known]).mean(axis=0)
+    mean, sd = values.mean(axis=0), values.std(axis=0)
+    size = np.abs(values).max(axis=0)
+    known = np.flatnonzero(np.isfinite(observed) & (sd > SLACK * size))
+    found, largest = np.full(np.shape(observed), np.nan), np.full(np.shape(observed), np.nan)
+    if known.size:
+        extreme, own = ((part - mean[known]) / sd[known] for part in (values[:, known], np.asarray(observed)[known]))
+        if alternative == "two_sided":
+            extreme, own = np.abs(extreme), np.abs(own)
+        least = own - SLACK * (1.0 + size[known] / sd[known])
+        found[known] = (extreme >= least).mean(axis=0)
+        largest[known] = (extreme.max(axis=1)[:, None] >= least).mean(axis=0)
     return found, largest
 
 

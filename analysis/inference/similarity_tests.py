@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,8 @@ from analysis.inference.permutation import (
     swap_null,
     swaps,
 )
+from analysis.inference.places import Place
 from analysis.inference.rows import TestRow, corrected_over_places
-from analysis.rdm import Rdm
 from analysis.similarity import correlation
 from analysis.similarity_table import Pair, pair_name
 from protocols.analysis_plan import AnalysisPlan
@@ -38,19 +38,9 @@ FLIPS_OF_LAYERS = "sign_flip over layers"
 LAYERS_DEPEND = "layers of one network depend on one another: not inference about networks"
 
 
-@dataclass(frozen=True)
-class Place:
-    """The RDMs of one ROI or layer, of one subject.
-
-    of_set : set -> RDM.
-    united : (first set, second set) -> (2n·(2n − 1)/2,) the RDM of both sets' images, the first set's before the second's,
-             categories in the order of the RDMs; only for contrasts that can be tested by swapping.
-    """
-
-    name: str
-    subject: str
-    of_set: Mapping[str, Rdm]
-    united: Mapping[Pair, Doubles]
+def measures_of(plan: AnalysisPlan) -> list[str]:
+    """The similarity that the study is about and those told beside it, each once."""
+    return list(dict.fromkeys((plan.similarity, *plan.further_similarities)))
 
 
 def contrasts_of(plan: AnalysisPlan) -> list[tuple[Pair, Pair]]:
@@ -76,6 +66,12 @@ def swapped_sets(further: Pair, first: Pair) -> tuple[str, Pair] | None:
     return common, (one, other)
 
 
+def swapped_pairs(plan: AnalysisPlan) -> list[Pair]:
+    """The pairs of sets whose images are swapped, each once: those that need the RDM of both sets' images."""
+    found = [swapped_sets(*both) for both in contrasts_of(plan)]
+    return list(dict.fromkeys(sets[1] for sets in found if sets is not None))
+
+
 def label_rows(plan: AnalysisPlan, seed: int, places: Sequence[Place]) -> list[TestRow]:
     """Tests of every pair's similarity at every place of one subject, by permuting the images of one RDM.
 
@@ -86,7 +82,7 @@ def label_rows(plan: AnalysisPlan, seed: int, places: Sequence[Place]) -> list[T
     orders = label_orders(n, plan.tests.permutations, generator_for(seed, "permutation/labels"))
     rows = []
     for pair in plan.pairs:
-        for measure in (plan.similarity, *plan.further_similarities):
+        for measure in measures_of(plan):
             sides = [(place.of_set[pair[0]].values, place.of_set[pair[1]].values) for place in places]
             observed = np.array([float(correlation(*side, measure)) for side in sides])
             null = np.stack([label_null(one[None], other, measure, orders)[:, 0] for one, other in sides], axis=1)
@@ -110,7 +106,7 @@ def swap_rows(plan: AnalysisPlan, seed: int, places: Sequence[Place], over_place
         common, exchanged = sets
         n = len(places[0].of_set[common].stim_ids)
         swapped = swaps(n, plan.tests.permutations, generator_for(seed, f"permutation/swaps/{'-'.join(exchanged)}"))
-        for measure in (plan.similarity, *plan.further_similarities):
+        for measure in measures_of(plan):
             observed = np.array([_difference(place, common, exchanged, measure) for place in places])
             null = np.stack(
                 [swap_null(place.of_set[common].values, place.united[exchanged], measure, swapped) for place in places],
@@ -133,7 +129,7 @@ def rows_over_layers(plan: AnalysisPlan, seed: int, places: Sequence[Place]) -> 
     """
     rows = []
     for further, first in contrasts_of(plan):
-        for measure in (plan.similarity, *plan.further_similarities):
+        for measure in measures_of(plan):
             sides = [
                 np.array([float(correlation(p.of_set[a].values, p.of_set[b].values, measure)) for p in places])
                 for a, b in (further, first)
