@@ -1,26 +1,51 @@
-"""Brain RDMs: the chosen voxels of every subject, pooled, one RDM per stimulus set and ROI."""
+"""Brain RDMs: the chosen voxels of every subject, by themselves and pooled, one RDM per stimulus set and ROI."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analysis.category_rows import rows_by_category
-from analysis.dissimilarities import rdm_of
-from analysis.patterns import Patterns, scaled, scaling_warnings
+from analysis.dissimilarities import Measurements, rdm_of, rdm_of_measurements
+from analysis.patterns import Patterns, mean_over_runs, scaled, scaling_warnings
 from analysis.rdm import Rdm
-from analysis.selection import Selection, halves, selections
+from analysis.selection import CIRCULAR_NOTE, Selection, halves, selections
 from analysis.stored_betas import load_patterns
-from protocols.folder import StudyFolder
+from protocols.analysis_plan import AnalysisPlan
+from protocols.dissimilarity_names import NOISE_NORMALISED
+from protocols.folder import RunId, StudyFolder
 from protocols.problems import FoolscanError
 from protocols.study import Study
+from protocols.voxel_plan import Folds, Pooling
 
 POOLED = "pooled"
 
 SetPatterns = Mapping[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class SubjectRuns:
+    """One subject's part of a choice of voxels, run by run: what measures that need runs and their noise start from.
+
+    runs       : set -> (n_runs, n_categories, n_voxels), the analysed runs, NaN where a run does not show an image.
+    halves     : rows of `runs` of every half.
+    covariance : (n_voxels, n_voxels) of the noise; None where it is not known or taken out already.
+    """
+
+    runs: SetPatterns
+    halves: tuple[tuple[int, ...], ...]
+    covariance: NDArray[np.float64] | None = None
+
+    def measurements(self, name: str, half: int | None, folds: Folds) -> Measurements:
+        """The runs of a set, of one half or of both, or the means of every other run and of the rest (``halves``)."""
+        rows = list(range(len(self.runs[name]))) if half is None else list(self.halves[half])
+        runs = self.runs[name][rows]
+        if folds == "halves":
+            runs = np.stack([mean_over_runs(runs[list(part)]) for part in halves(len(runs))])
+        return Measurements(runs, self.covariance)
 
 
 @dataclass(frozen=True)
@@ -31,12 +56,14 @@ class VoxelChoice:
     voxels : (n_voxels,) its number in that subject's ROI: the same voxel may be in several choices.
     whole  : set -> (n_categories, n_voxels), mean over the analysed runs.
     halves : the same from independent halves of the runs: one when the analysed runs are a half themselves, else two.
+    of_subjects : the runs behind them, subject by subject.
     """
 
     strata: NDArray[np.str_]
     voxels: NDArray[np.intp]
     whole: SetPatterns
     halves: tuple[SetPatterns, ...]
+    of_subjects: tuple[SubjectRuns, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -49,6 +76,7 @@ class RoiSample:
     choices      : the voxel choices whose RDMs are averaged: two for ``split_half``, one for ``published``; together
                    they hold exactly two independent halves of the runs.
     circular     : voxels were chosen on the runs that are analysed.
+    selection    : the rule of the choice, in words; a circular one says so.
     """
 
     roi: str
@@ -57,6 +85,7 @@ class RoiSample:
     stim_ids: Mapping[str, tuple[str, ...]]
     choices: tuple[VoxelChoice, ...]
     circular: bool
+    selection: str = ""
 
     @property
     def n_voxels(self) -> int:
@@ -64,22 +93,31 @@ class RoiSample:
         return int(self.choices[0].strata.size)
 
 
-def sample_of(patterns: Patterns, chosen: Sequence[Selection], sets: Sequence[str]) -> RoiSample:
+def sample_of(
+    patterns: Patterns,
+    chosen: Sequence[Selection],
+    sets: Sequence[str],
+    covariance: NDArray[np.float64] | None = None,
+) -> RoiSample:
     """One subject's sample of an ROI.
 
-    patterns : scaled.
-    chosen   : the voxel selections (see `analysis.selection.selections`).
-    sets     : the stimulus sets that get an RDM.
+    patterns   : scaled.
+    chosen     : the voxel selections (see `analysis.selection.selections`).
+    sets       : the stimulus sets that get an RDM.
+    covariance : (n_voxels, n_voxels) of the noise over all voxels of `patterns`, in their units.
     """
     rows = rows_by_category(patterns.sets, patterns.categories, sets)
     choices = []
     for selection in chosen:
         runs = selection.analyse_runs
-        parts = [runs] if not selection.circular else [tuple(runs[i] for i in half) for half in halves(len(runs))]
-        of_runs = [patterns.mean(part)[:, selection.voxels] for part in [runs, *parts]]
-        whole, *half_patterns = [{name: means[rows[name]] for name in sets} for means in of_runs]
+        parts = [tuple(range(len(runs)))] if not selection.circular else list(halves(len(runs)))
+        of_runs = [patterns.mean(tuple(runs[i] for i in part)) for part in (range(len(runs)), *parts)]
+        whole, *half_patterns = [{name: mean[rows[name]][:, selection.voxels] for name in sets} for mean in of_runs]
+        by_run = patterns.betas[list(runs)][:, :, selection.voxels]
+        noise = None if covariance is None else covariance[np.ix_(selection.voxels, selection.voxels)]
+        subject = SubjectRuns({name: by_run[:, rows[name]] for name in sets}, tuple(parts), noise)
         strata = np.full(selection.voxels.size, patterns.sub)
-        choices.append(VoxelChoice(strata, selection.voxels, whole, tuple(half_patterns)))
+        choices.append(VoxelChoice(strata, selection.voxels, whole, tuple(half_patterns), (subject,)))
     return RoiSample(
         patterns.roi,
         patterns.sub,
@@ -87,11 +125,18 @@ def sample_of(patterns: Patterns, chosen: Sequence[Selection], sets: Sequence[st
         {name: tuple(patterns.stim_ids[row] for row in rows[name]) for name in sets},
         tuple(choices),
         any(selection.circular for selection in chosen),
+        chosen[0].words,
     )
 
 
-def pooled(samples: Sequence[RoiSample]) -> RoiSample:
+def pooled(samples: Sequence[RoiSample], pooling: Pooling = "z_within_subject") -> RoiSample:
     """The voxels of several subjects side by side, as if of one brain (Zhang et al. 2018: 300 = 3 × 100).
+
+    pooling : ``z_within_subject``: every subject's patterns, over all images and chosen voxels, are brought to mean 0 and
+              SD 1 first, so that subjects differ neither in level nor in scale; ``raw``: side by side as they are, where
+              what subjects differ in on the whole is shared by all images and draws their correlations up.
+
+    Measures that need runs and their noise are in units of the noise whatever the pooling.
 
     Raises FoolscanError when the subjects saw different images.
     """
@@ -104,16 +149,28 @@ def pooled(samples: Sequence[RoiSample]) -> RoiSample:
             )
     choices = []
     for parts in zip(*(sample.choices for sample in samples), strict=True):
+        on_one_scale = [_z_scored(part) for part in parts] if pooling == "z_within_subject" else parts
         choices.append(
             VoxelChoice(
                 np.concatenate([part.strata for part in parts]),
                 np.concatenate([part.voxels for part in parts]),
-                _beside([part.whole for part in parts]),
-                tuple(_beside(half) for half in zip(*(part.halves for part in parts), strict=True)),
+                _beside([part.whole for part in on_one_scale]),
+                tuple(_beside(half) for half in zip(*(part.halves for part in on_one_scale), strict=True)),
+                tuple(subject for part in parts for subject in part.of_subjects),
             )
         )
     circular = any(sample.circular for sample in samples)
-    return RoiSample(first.roi, POOLED, first.categories, first.stim_ids, tuple(choices), circular)
+    return RoiSample(first.roi, POOLED, first.categories, first.stim_ids, tuple(choices), circular, first.selection)
+
+
+def _z_scored(choice: VoxelChoice) -> VoxelChoice:
+    """One subject's patterns at mean 0 and SD 1 over images and voxels; halves by the mean and SD of the whole."""
+    values = np.concatenate([pattern.ravel() for pattern in choice.whole.values()])
+    mean, sd = float(values.mean()), float(values.std()) or 1.0
+    whole, *parts = [
+        {name: (pattern - mean) / sd for name, pattern in part.items()} for part in (choice.whole, *choice.halves)
+    ]
+    return replace(choice, whole=whole, halves=tuple(parts))
 
 
 def _beside(parts: Iterable[SetPatterns]) -> dict[str, NDArray[np.float64]]:
@@ -121,38 +178,88 @@ def _beside(parts: Iterable[SetPatterns]) -> dict[str, NDArray[np.float64]]:
     return {name: np.concatenate([part[name] for part in listed], axis=1) for name in listed[0]}
 
 
-def rdms_of(sample: RoiSample, measure: str) -> dict[str, Rdm]:
+def rdms_of(sample: RoiSample, measure: str, folds: Folds = "runs") -> dict[str, Rdm]:
     """The RDM of every set: per voxel choice, then averaged over choices.
 
-    measure : ``"spearman"`` (1 − Spearman) or ``"pearson"``.
+    measure : a name of `analysis.dissimilarities`.
+    folds   : what crossnobis takes products between.
     """
     found = {}
     for name, stim_ids in sample.stim_ids.items():
-        descriptors = {"roi": sample.roi, "subject": sample.subject, "set": name, "part": "all"}
-        parts = [rdm_of(choice.whole[name], stim_ids, measure, descriptors) for choice in sample.choices]
+        descriptors = _descriptors(sample, name, "all")
+        parts = [_rdm(choice, None, name, stim_ids, measure, descriptors, folds) for choice in sample.choices]
         values = np.mean([part.values for part in parts], axis=0)
         found[name] = Rdm(values, stim_ids, measure, descriptors)
     return found
 
 
-def half_rdms_of(sample: RoiSample, measure: str) -> dict[str, tuple[Rdm, Rdm]]:
-    """The RDMs of every set from the two independent halves of the runs."""
+def half_rdms_of(sample: RoiSample, measure: str, folds: Folds = "runs") -> dict[str, tuple[Rdm, Rdm]]:
+    """The RDMs of every set from the two independent halves of the runs; arguments as in `rdms_of`."""
     found = {}
-    parts = [half for choice in sample.choices for half in choice.halves]
     for name, stim_ids in sample.stim_ids.items():
-        descriptors = {"roi": sample.roi, "subject": sample.subject, "set": name}
+        halved = [(choice, half) for choice in sample.choices for half in range(len(choice.halves))]
         first, second = (
-            rdm_of(part[name], stim_ids, measure, descriptors | {"part": f"half{number}"})
-            for number, part in enumerate(parts, start=1)
+            _rdm(choice, half, name, stim_ids, measure, _descriptors(sample, name, f"half{number}"), folds)
+            for number, (choice, half) in enumerate(halved, start=1)
         )
         found[name] = (first, second)
     return found
 
 
-def warnings_of(study: Study) -> list[str]:
-    """What to know before quoting a number that comes from the patterns of this study's brains."""
+def _descriptors(sample: RoiSample, name: str, part: str) -> dict[str, str]:
+    told = {"roi": sample.roi, "subject": sample.subject, "set": name, "part": part}
+    return told | {"selection": sample.selection}
+
+
+def _rdm(
+    choice: VoxelChoice,
+    half: int | None,
+    name: str,
+    stim_ids: Sequence[str],
+    measure: str,
+    descriptors: Mapping[str, str],
+    folds: Folds,
+) -> Rdm:
+    if measure in NOISE_NORMALISED:
+        of_subjects = [subject.measurements(name, half, folds) for subject in choice.of_subjects]
+        return rdm_of_measurements(of_subjects, stim_ids, measure, descriptors)
+    patterns = choice.whole[name] if half is None else choice.halves[half][name]
+    return rdm_of(patterns, stim_ids, measure, descriptors)
+
+
+def warnings_of(study: Study, folder: StudyFolder | None = None) -> list[str]:
+    """What to know before quoting a number that comes from the patterns of this study's brains.
+
+    folder : the study folder, to say which planned runs are not there.
+    """
     plan = study.analysis
-    return scaling_warnings(study.tasks[plan.task].presentation, plan.pattern_scaling)
+    found = scaling_warnings(study.tasks[plan.task].presentation, plan.pattern_scaling)
+    if plan.voxels.circular:
+        found.append(
+            f"analysis.voxels.by: {plan.voxels.by}: {CIRCULAR_NOTE}; reliabilities and similarities are too high"
+        )
+    return found + (missing_runs(study, folder) if folder else [])
+
+
+def missing_runs(study: Study, folder: StudyFolder) -> list[str]:
+    """Which runs of the design a subject lacks, subject by subject; empty when there is nothing to say."""
+    task = study.analysis.task
+    runs = folder.runs(task)
+    found = []
+    for sub in subjects_of(study, folder):
+        there = {(run.ses, run.run) for run in runs if run.sub == sub}
+        planned = [
+            RunId(sub, f"{ses:02d}", task, run)
+            for ses in range(1, study.design.sessions + 1)
+            for run in range(1, study.design.runs + 1)
+        ]
+        lacking = [run for run in planned if (run.ses, run.run) not in there]
+        if lacking:
+            found.append(
+                f"sub-{sub}: {len(lacking)} of {len(planned)} runs are not there, first {folder.events(lacking[0])}; what there "
+                "is was analysed: bring the run's files here, or say in the text how many runs each subject has"
+            )
+    return found
 
 
 def subjects_of(study: Study, folder: StudyFolder) -> list[str]:
@@ -160,15 +267,80 @@ def subjects_of(study: Study, folder: StudyFolder) -> list[str]:
     return list(dict.fromkeys(run.sub for run in folder.runs(study.analysis.task)))
 
 
-def load_samples(study: Study, folder: StudyFolder, roi: str) -> list[RoiSample]:
+@dataclass(frozen=True)
+class SubjectRoi:
+    """What is known of one subject's ROI.
+
+    patterns   : unscaled.
+    covariance : (n_voxels, n_voxels) of the noise in the patterns' units; None where no measure needs it.
+    """
+
+    patterns: Patterns
+    covariance: NDArray[np.float64] | None = None
+
+
+def load_subjects(study: Study, folder: StudyFolder, roi: str) -> list[SubjectRoi]:
+    """The patterns of every subject in one ROI, and their noise where the dissimilarity needs it.
+
+    Raises NotReady when betas, masks or the noise are missing.
+    """
+    return [
+        SubjectRoi(load_patterns(study, folder, sub, roi), _covariance(study, folder, sub, roi))
+        for sub in subjects_of(study, folder)
+    ]
+
+
+@dataclass(frozen=True)
+class ChosenRoi:
+    """One subject's ROI with its voxels chosen.
+
+    patterns   : scaled.
+    selections : see `analysis.selection.selections`.
+    covariance : as in `SubjectRoi`.
+    """
+
+    patterns: Patterns
+    selections: Sequence[Selection]
+    covariance: NDArray[np.float64] | None = None
+
+
+def choose(plan: AnalysisPlan, subjects: Sequence[SubjectRoi]) -> list[ChosenRoi]:
+    """Scale the patterns of one ROI and choose every subject's voxels, by the study's rules.
+
+    Raises FoolscanError when too few voxels are usable.
+    """
+    found = []
+    for subject in subjects:
+        patterns = scaled(subject.patterns, plan.pattern_scaling)
+        found.append(ChosenRoi(patterns, selections(patterns, plan.voxels), subject.covariance))
+    return found
+
+
+def samples_of(plan: AnalysisPlan, sets: Sequence[str], chosen: Sequence[ChosenRoi]) -> list[RoiSample]:
     """The sample of every subject in one ROI, the pooled one first.
 
-    Raises NotReady when betas or masks are missing, FoolscanError when too few voxels are usable.
+    sets : the stimulus sets that get an RDM.
     """
+    samples = [sample_of(subject.patterns, subject.selections, sets, subject.covariance) for subject in chosen]
+    return [pooled(samples, plan.pooling), *samples]
+
+
+def load_samples(study: Study, folder: StudyFolder, roi: str) -> list[RoiSample]:
+    """The sample of every subject in one ROI, the pooled one first (see `load_subjects`, `choose`, `samples_of`)."""
     plan = study.analysis
-    sets = study.tasks[plan.task].sets
-    samples = []
-    for sub in subjects_of(study, folder):
-        patterns = scaled(load_patterns(study, folder, sub, roi), plan.pattern_scaling)
-        samples.append(sample_of(patterns, selections(patterns, plan.voxels), sets))
-    return [pooled(samples), *samples]
+    return samples_of(plan, study.tasks[plan.task].sets, choose(plan, load_subjects(study, folder, roi)))
+
+
+def _covariance(study: Study, folder: StudyFolder, sub: str, roi: str) -> NDArray[np.float64] | None:
+    """One covariance over all runs, weighted by degrees of freedom, in the units of the patterns."""
+    done = study.analysis.glm.noise_normalisation
+    if study.analysis.dissimilarity not in NOISE_NORMALISED or done == "multivariate":
+        return None
+    from analysis.glm.noise_normalisation import noise_covariance
+
+    covariance, dof = noise_covariance(study, folder, sub, roi)
+    mean = np.average(covariance, axis=0, weights=np.asarray(dof, dtype=np.float64))
+    if done == "univariate":
+        sd = np.sqrt(np.diag(mean))
+        mean = mean / np.outer(sd, sd)
+    return np.asarray(mean)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.patterns import is_shown, mean_over_runs
 from analysis.rdm import BadPatterns, Floats, Rdm, condensed, pearson_rdm, spearman_rdm
 from protocols.dissimilarity_names import ENTRY_POINTS, NOISE_NORMALISED, PLAIN, offered
 from protocols.problems import FoolscanError
@@ -67,7 +68,7 @@ def squared_mahalanobis_rdm(measured: Measurements) -> Square:
 
     Noise makes it larger: of two images with the same true pattern it is positive (Walther et al. 2016).
     """
-    return squared_euclidean_rdm(_mean(_whitened(measured)))
+    return squared_euclidean_rdm(mean_over_runs(_whitened(measured)))
 
 
 def crossnobis_rdm(measured: Measurements) -> Square:
@@ -80,7 +81,7 @@ def crossnobis_rdm(measured: Measurements) -> Square:
     Raises FoolscanError when no two runs show some pair of images.
     """
     runs = _whitened(measured)
-    shown = ~np.isnan(runs).all(axis=2)
+    shown = is_shown(runs)
     values = np.where(shown[:, :, None], runs, 0.0)
     n_images = runs.shape[1]
     total, times = np.zeros((n_images, n_images)), np.zeros((n_images, n_images))
@@ -94,7 +95,10 @@ def crossnobis_rdm(measured: Measurements) -> Square:
     lacking = np.argwhere((times == 0) & ~np.eye(n_images, dtype=bool))
     if lacking.size:
         raise BadPatterns(
-            "no two runs that show both of a pair (images shown once cannot be cross-validated)", lacking[:, 0]
+            "no two folds that show both of a pair of images",
+            lacking[:, 0].tolist(),
+            "one repeat cannot be cross-validated: measure more runs, set analysis.folds: halves where sessions show different "
+            "images, or take another dissimilarity",
         )
     np.fill_diagonal(times, 1.0)
     return total / times / runs.shape[2]
@@ -209,17 +213,10 @@ def _distances(kernel: NDArray[np.float64]) -> Square:
     return np.asarray(power[:, None] + power[None, :] - 2.0 * kernel)
 
 
-def _mean(runs: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean over the runs that show an image; one that none shows is not finite, and named by who finds it."""
-    shown = ~np.isnan(runs).all(axis=2)
-    times = shown.sum(axis=0)[:, None].astype(np.float64)
-    return np.asarray(np.where(shown[:, :, None], runs, 0.0).sum(axis=0) / np.where(times > 0, times, np.nan))
-
-
 def _whitened(measured: Measurements) -> NDArray[np.float64]:
     """The runs' patterns in units of the noise: the covariance of theirs is the identity."""
     runs = measured.runs
-    some = ~np.isnan(runs).all(axis=2)
+    some = is_shown(runs)
     broken = (~np.isfinite(runs).all(axis=2) & some).any(axis=0)
     if broken.any():
         raise BadPatterns("responses that are not finite numbers", np.flatnonzero(broken).tolist())
@@ -241,8 +238,7 @@ def _whitened(measured: Measurements) -> NDArray[np.float64]:
 
 def _named(error: BadPatterns, stim_ids: Sequence[str], descriptors: Mapping[str, str]) -> FoolscanError:
     where = " ".join(f"{key} {value}" for key, value in descriptors.items())
-    images = ", ".join(stim_ids[row] for row in list(dict.fromkeys(error.rows))[:5])
+    images = ", ".join(stim_ids[row] for row in error.rows[:5])
     return FoolscanError(
-        f"RDM of {where}: {error.what} for {len(set(error.rows))} of {len(stim_ids)} images ({images}); "
-        "leave these voxels, units or images out"
+        f"RDM of {where}: {error.what} for {len(error.rows)} of {len(stim_ids)} images ({images}); {error.remedy}"
     )

@@ -19,6 +19,12 @@ from protocols.manifest import Stimulus
 from protocols.problems import FoolscanError, NotReady, near
 from protocols.study import Study
 
+WITHOUT_NOISE = {
+    "mahalanobis": "euclidean",
+    "squared_mahalanobis": "squared_euclidean",
+    "crossnobis": "squared_euclidean",
+}
+
 
 @dataclass(frozen=True)
 class LayerSample:
@@ -61,6 +67,11 @@ def layers_of(study: Study, path: Path) -> tuple[str, ...]:
             )
             raise FoolscanError(str(problem))
     return tuple(wanted)
+
+
+def measure_of(study: Study) -> str:
+    """The study's dissimilarity, or, where it needs the noise of measurements that a network does not have, the same without."""
+    return WITHOUT_NOISE.get(study.analysis.dissimilarity, study.analysis.dissimilarity)
 
 
 def images_by_category(stimuli: Sequence[Stimulus], sets: Sequence[str]) -> dict[str, list[Stimulus]]:

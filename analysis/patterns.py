@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from protocols.problems import FoolscanError
-
-Scaling = Literal["none", "z_voxel_run", "mean_removed", "mean_removed_within_type"]
+from protocols.voxel_plan import PatternScaling as Scaling
 
 
 @dataclass(frozen=True)
@@ -25,6 +24,7 @@ class Patterns:
     betas      : (n_runs, n_images, n_voxels) float64, % signal change until scaled; NaN in all voxels where a run
                  does not show an image; a voxel without a usable time series is NaN or constant.
     voxels     : (n_voxels, 3) indices of the voxels in the image grid.
+    positions_mm : (n_voxels, 3) centres of the voxels in space; None where it is not known.
     """
 
     sub: str
@@ -35,6 +35,7 @@ class Patterns:
     categories: tuple[str, ...]
     betas: NDArray[np.float64]
     voxels: NDArray[np.intp]
+    positions_mm: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         expected = (len(self.runs), len(self.stim_ids), len(self.voxels))
@@ -61,8 +62,7 @@ class Patterns:
                 f"sub-{self.sub} {self.roi}: {len(never)} images are never shown in {among} ({never[0]} …); "
                 "estimate the missing runs, or choose a selection that keeps every image"
             )
-        total = np.where(shown[:, :, None], betas, 0.0).sum(axis=0)
-        return np.asarray(total / shown.sum(axis=0)[:, None], dtype=np.float64)
+        return mean_over_runs(betas)
 
 
 def scaling_warnings(presentation: str, scaling: Scaling) -> list[str]:
@@ -77,6 +77,17 @@ def scaling_warnings(presentation: str, scaling: Scaling) -> list[str]:
         "half has its own mean (and spread), so that dissimilarities between categories of different halves are not on one "
         "scale with those within a half"
     ]
+
+
+def mean_over_runs(betas: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean pattern of each image over the runs that show it, (n_images, n_voxels); NaN for an image that none shows.
+
+    betas : (n_runs, n_images, n_voxels).
+    """
+    shown = is_shown(betas)
+    total = np.where(shown[:, :, None], betas, 0.0).sum(axis=0)
+    times = shown.sum(axis=0)[:, None].astype(np.float64)
+    return np.asarray(total / np.where(times > 0, times, np.nan))
 
 
 def is_shown(betas: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -73,12 +73,12 @@ def spearman_rdm(patterns: Floats, *, block: int = BLOCK) -> NDArray[np.float64]
     Raises FoolscanError for a pattern that is not finite, or constant (its ranks say nothing).
     """
     products = rank_products(doubled_centred_ranks(patterns), block=block)
-    return _one_minus_correlation(products)
+    return correlation_distances(products)
 
 
 def pearson_rdm(patterns: Floats, *, block: int = BLOCK) -> NDArray[np.float64]:
     """1 − Pearson correlation of every two patterns, in float64; arguments and errors as in `spearman_rdm`."""
-    _check(patterns)
+    finite_patterns(patterns)
     # Two passes: the mean first, so that large offsets do not cancel.
     mean = np.mean(patterns, axis=1, dtype=np.float64, keepdims=True)
     products = np.zeros((patterns.shape[0], patterns.shape[0]))
@@ -87,15 +87,20 @@ def pearson_rdm(patterns: Floats, *, block: int = BLOCK) -> NDArray[np.float64]:
         products += deviations @ deviations.T
     constant = np.max(patterns, axis=1) == np.min(patterns, axis=1)
     products[constant, constant] = 0.0
-    return _one_minus_correlation(products)
+    return correlation_distances(products)
 
 
 class BadPatterns(FoolscanError):
-    """Patterns whose correlation is not defined."""
+    """Patterns whose dissimilarity is not defined.
 
-    def __init__(self, what: str, rows: Sequence[int]) -> None:
-        self.what, self.rows = what, [int(row) for row in rows]
-        super().__init__(f"patterns: {what} in rows {self.rows[:5]}; expected finite responses that vary")
+    what   : is wrong, in words.
+    rows   : the images it is wrong with.
+    remedy : what to do.
+    """
+
+    def __init__(self, what: str, rows: Sequence[int], remedy: str = "leave these voxels, units or images out") -> None:
+        self.what, self.rows, self.remedy = what, list(dict.fromkeys(int(row) for row in rows)), remedy
+        super().__init__(f"patterns: {what} in rows {self.rows[:5]}; {remedy}")
 
 
 def doubled_centred_ranks(patterns: Floats) -> NDArray[np.int32]:
@@ -105,7 +110,7 @@ def doubled_centred_ranks(patterns: Floats) -> NDArray[np.int32]:
 
     Returns (n_images, n_features) integers 2·rank − (n_features + 1), ties sharing their mean rank.
     """
-    _check(patterns)
+    finite_patterns(patterns)
     n = patterns.shape[1]
     ranks = np.empty(patterns.shape, dtype=np.int32)
     untied = np.arange(1 - n, n, 2, dtype=np.int32)
@@ -170,33 +175,42 @@ class _Float32Sort:
         return self._index, new
 
 
-def rank_products(
-    ranks: Ints, *, block: int = BLOCK, product: Callable[[Floats], Floats] | None = None
-) -> NDArray[np.float64]:
+def rank_products(ranks: Ints, *, block: int = BLOCK) -> NDArray[np.float64]:
     """Inner products of integer rows, summed exactly and rounded once.
 
-    ranks   : (n_rows, n_features) integers of size below n_features.
-    block   : features per matrix product.
-    product : float64 (n_rows, n_block) -> its rows' inner products; None for numpy's. Any device's will do: a product of
-              integers whose sums stay below 2**53 has nothing to round.
+    ranks : (n_rows, n_features) integers of size below n_features.
+    block : features per matrix product.
 
     Returns (n_rows, n_rows) float64.
     """
-    rows, n = ranks.shape
-    exact_block = max(1, min(block, EXACT // (n * n)))
-    high = np.zeros((rows, rows), dtype=np.int64)
-    low = np.zeros((rows, rows), dtype=np.int64)
-    for start in range(0, n, exact_block):
-        part = ranks[:, start : start + exact_block].astype(np.float64)
-        total = (part @ part.T if product is None else product(part)).astype(np.int64)
-        high += total >> 32  # two counters, because a layer of millions of units overflows 63 bits
-        low += total & 0xFFFFFFFF
-    high += low >> 32
-    low &= 0xFFFFFFFF
-    return high.astype(np.float64) * 2.0**32 + low.astype(np.float64)
+    n = ranks.shape[1]
+    step = exact_block(n, block)
+    parts = (ranks[:, start : start + step].astype(np.float64) for start in range(0, n, step))
+    return summed_exactly(part @ part.T for part in parts)
 
 
-def _check(patterns: Floats) -> None:
+def exact_block(n_features: int, block: int = BLOCK) -> int:
+    """The features of a matrix product of doubled centred ranks whose sums are exact in float64, at most `block`."""
+    return max(1, min(block, EXACT // n_features**2))
+
+
+def summed_exactly(products: Iterable[Floats]) -> NDArray[np.float64]:
+    """The sum of matrices of integers below 2**53, rounded once at the end.
+
+    products : float64 matrices of one shape, at least one.
+    """
+    high: NDArray[np.int64] | int = 0
+    low: NDArray[np.int64] | int = 0
+    for product in products:
+        total = product.astype(np.int64)
+        high = high + (total >> 32)  # two counters, because a layer of millions of units overflows 63 bits
+        low = low + (total & 0xFFFFFFFF)
+    high, low = np.asarray(high + (low >> 32)), np.asarray(low & 0xFFFFFFFF)
+    return np.asarray(high.astype(np.float64) * 2.0**32 + low.astype(np.float64))
+
+
+def finite_patterns(patterns: Floats) -> None:
+    """Raise BadPatterns for (n_images, n_features >= 2) responses that are not all finite, with their rows."""
     if patterns.ndim != 2 or patterns.shape[1] < 2:
         raise ValueError(f"found patterns of shape {patterns.shape}; expected (n_images, n_features >= 2)")
     finite = np.isfinite(patterns).all(axis=1)
@@ -204,7 +218,8 @@ def _check(patterns: Floats) -> None:
         raise BadPatterns("responses that are not finite numbers", np.flatnonzero(~finite).tolist())
 
 
-def _one_minus_correlation(products: NDArray[np.float64]) -> NDArray[np.float64]:
+def correlation_distances(products: NDArray[np.float64]) -> NDArray[np.float64]:
+    """From inner products of centred patterns, (n, n), to 1 − their correlations; BadPatterns for a constant one."""
     power = np.diag(products)
     if not (power > 0).all():
         raise BadPatterns("the same response in every voxel or unit", np.flatnonzero(~(power > 0)).tolist())

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from analysis.rdm import Rdm
 from analysis.tables import write_table
+from protocols.dissimilarity_names import in_words
 from protocols.folder import atomic_path
 from protocols.problems import FoolscanError, NotReady
 
@@ -80,12 +81,34 @@ def find_rdms(rdms: Sequence[Rdm], **wanted: str) -> list[Rdm]:
     return [rdm for rdm in rdms if all(rdm.descriptors.get(key) == value for key, value in wanted.items())]
 
 
+COLUMNS = {
+    "roi": "Region of interest.",
+    "layer": "Layer of the network.",
+    "network": "The network, by the name of its file of activations.",
+    "subject": "Label of the subject; pooled: the chosen voxels of all subjects side by side.",
+    "set": "Stimulus set; both images are of it.",
+    "part": "Runs: all, or one of two independent halves of them.",
+    "selection": "How voxels were chosen; a circular choice says so.",
+    "stim_id_a": "First image of the pair.",
+    "stim_id_b": "Second image of the pair.",
+}
+
+
 def write_dissimilarities(path: Path, rdms: Sequence[Rdm]) -> Path:
     """The same numbers as a tidy table, one row per RDM and pair of images."""
     keys = list(rdms[0].descriptors)
-    rows = []
-    for rdm in rdms:
-        for first, second, value in zip(*np.triu_indices(len(rdm.stim_ids), 1), rdm.values, strict=True):
-            pair = {"stim_id_a": rdm.stim_ids[first], "stim_id_b": rdm.stim_ids[second]}
-            rows.append({**rdm.descriptors, **pair, "dissimilarity": float(value)})
-    return write_table(path, [*keys, "stim_id_a", "stim_id_b", "dissimilarity"], rows)
+
+    def rows() -> Iterator[dict[str, str | float]]:
+        for rdm in rdms:
+            for first, second, value in zip(*np.triu_indices(len(rdm.stim_ids), 1), rdm.values, strict=True):
+                pair = {"stim_id_a": rdm.stim_ids[first], "stim_id_b": rdm.stim_ids[second]}
+                yield {**rdm.descriptors, **pair, "dissimilarity": float(value)}
+
+    return write_table(path, [*keys, "stim_id_a", "stim_id_b", "dissimilarity"], rows())
+
+
+def described_columns(rdms: Sequence[Rdm]) -> dict[str, dict[str, str]]:
+    """What the columns of `write_dissimilarities` mean, for its sidecar."""
+    names = [*rdms[0].descriptors, "stim_id_a", "stim_id_b"]
+    words = {name: {"Description": COLUMNS.get(name, f"The RDM's {name}.")} for name in names}
+    return words | {"dissimilarity": {"Description": f"Of the two images' patterns: {in_words(rdms[0].measure)}."}}

@@ -10,8 +10,13 @@ from threadpoolctl import threadpool_limits
 
 from analysis import brain_rdms, network_rdms
 from analysis.rdm import Rdm
-from analysis.rdm_files import write_dissimilarities, write_rdms
+from analysis.rdm_files import described_columns, write_dissimilarities, write_rdms
+from analysis.reliability_maps import chosen_path, write_chosen
+from analysis.scaling_dependence import COLUMNS as SCALING_COLUMNS
+from analysis.scaling_dependence import scaling_rows
 from analysis.selection import CIRCULAR_NOTE
+from analysis.stored_betas import all_betas
+from analysis.tables import write_table
 from protocols.dissimilarity_names import in_words
 from protocols.folder import StudyFolder
 from protocols.locks import exclusive
@@ -36,6 +41,11 @@ def network_path(folder: StudyFolder) -> Path:
     return folder.derived("rdms") / "network_rdms.h5"
 
 
+def scaling_path(folder: StudyFolder) -> Path:
+    """The brain's similarities under every scaling and pooling."""
+    return folder.derived("rdms") / "scaling_dependence.tsv"
+
+
 def brain_inputs(folder: StudyFolder) -> list[Path]:
     """The files that brain RDMs are made from: manifest, betas and masks."""
     parts = [path for kind in ("betas", "rois") for path in folder.derived(kind).rglob("*") if _is_data(path)]
@@ -44,7 +54,7 @@ def brain_inputs(folder: StudyFolder) -> list[Path]:
 
 def has_betas(folder: StudyFolder) -> bool:
     """Whether betas have been estimated."""
-    return any(folder.derived("betas").rglob("*.nii.gz"))
+    return bool(all_betas(folder))
 
 
 def made_so_far(study: Study, folder: StudyFolder) -> tuple[bool, bool]:
@@ -109,45 +119,64 @@ def parameters_of(study: Study) -> dict[str, Any]:
     return plan | {"sets": list(task.sets), "presentation": task.presentation}
 
 
-def warnings_for_sidecar(study: Study) -> dict[str, list[str]]:
-    """``Warnings`` of what is made from brains' patterns; empty when there are none."""
-    found = brain_rdms.warnings_of(study)
+def warnings_for_sidecar(study: Study, folder: StudyFolder | None = None) -> dict[str, list[str]]:
+    """``Warnings`` of what is made from brains' patterns; empty when there are none.
+
+    folder : the study folder, to say which planned runs are not there.
+    """
+    found = brain_rdms.warnings_of(study, folder)
     return {"Warnings": found} if found else {}
 
 
 def _brain(study: Study, folder: StudyFolder, stimuli: Sequence[Stimulus], progress: Progress | None) -> list[Path]:
+    plan, sets = study.analysis, study.tasks[study.analysis.task].sets
     path, inputs, parameters = brain_path(folder), brain_inputs(folder), parameters_of(study)
-    if is_current(folder, path, inputs, parameters) and _table_of(path).exists():
-        return [path, _table_of(path)]
-    measure = study.analysis.dissimilarity
+    compared = parameters | {"similarity": plan.similarity, "pairs": [list(pair) for pair in plan.pairs]}
+    chosen_tables = [
+        chosen_path(folder, sub, roi) for roi in plan.rois for sub in brain_rdms.subjects_of(study, folder)
+    ]
+    tables = [_table_of(path), *chosen_tables]
+    if _stand(folder, path, tables, inputs, parameters) and _stand(folder, scaling_path(folder), [], inputs, compared):
+        return [path, _table_of(path), scaling_path(folder), *chosen_tables]
+    measure = plan.dissimilarity
     found: list[Rdm] = []
+    of_scaling: list[dict[str, Any]] = []
     categories: tuple[str, ...] = ()
     voxels = {}
-    circular = False
-    rois = study.analysis.rois
-    for done, roi in enumerate(rois):
-        _tell(progress, f"RDMs of {roi}", done, len(rois))
-        for sample in brain_rdms.load_samples(study, folder, roi):
-            found += brain_rdms.rdms_of(sample, measure).values()
-            found += [rdm for halves in brain_rdms.half_rdms_of(sample, measure).values() for rdm in halves]
-            categories, circular = sample.categories, circular or sample.circular
+    for done, roi in enumerate(plan.rois):
+        _tell(progress, f"RDMs of {roi}", done, len(plan.rois))
+        subjects = brain_rdms.load_subjects(study, folder, roi)
+        chosen = brain_rdms.choose(plan, subjects)
+        for sample in brain_rdms.samples_of(plan, sets, chosen):
+            found += brain_rdms.rdms_of(sample, measure, plan.folds).values()
+            found += [rdm for halves in brain_rdms.half_rdms_of(sample, measure, plan.folds).values() for rdm in halves]
+            categories = sample.categories
             voxels[f"{roi} {sample.subject}"] = sample.n_voxels
-    _tell(progress, "", len(rois), len(rois))
-    note = f"mean pattern over runs, {in_words(measure)}, scaling {study.analysis.pattern_scaling}"
-    if circular:
+        for subject in chosen:
+            sub = subject.patterns.sub
+            of_subject = [path for path in inputs if path == folder.manifest or f"sub-{sub}" in path.parts]
+            write_chosen(folder, subject.patterns, subject.selections, of_subject, parameters)
+        of_scaling += scaling_rows(plan, sets, subjects)
+    _tell(progress, "", len(plan.rois), len(plan.rois))
+    note = f"mean pattern over runs, {in_words(measure)}, scaling {plan.pattern_scaling}, pooling {plan.pooling}"
+    if plan.voxels.circular:
         note += f"; {CIRCULAR_NOTE}"
-    more: dict[str, Any] = {"Description": f"RDMs per ROI, subject and stimulus set: {note}", "Voxels": voxels}
-    more |= warnings_for_sidecar(study)
-    return _write(folder, path, found, _rows(categories, stimuli), note, inputs, parameters, more)
+    warned = warnings_for_sidecar(study, folder)
+    more: dict[str, Any] = {"Description": f"RDMs per ROI, subject and stimulus set: {note}", "Voxels": voxels} | warned
+    both = _write(folder, path, found, _rows(categories, stimuli), note, inputs, parameters, more)
+    write_table(scaling_path(folder), SCALING_COLUMNS, of_scaling)
+    more = {name: {"Description": words} for name, words in SCALING_COLUMNS.items()} | warned
+    write_sidecar(folder, scaling_path(folder), inputs=inputs, parameters=compared, packages=PACKAGES, more=more)
+    return [*both, scaling_path(folder), *chosen_tables]
 
 
 def _network(study: Study, folder: StudyFolder, stimuli: Sequence[Stimulus], progress: Progress | None) -> list[Path]:
     source = network_rdms.activations_path(study, folder)
-    measure, sets = study.analysis.dissimilarity, study.tasks[study.analysis.task].sets
+    measure, sets = network_rdms.measure_of(study), study.tasks[study.analysis.task].sets
     layers = network_rdms.layers_of(study, source)
     path, inputs = network_path(folder), [folder.manifest, source]
     parameters = {"dissimilarity": measure, "layers": list(layers), "sets": list(sets)}
-    if is_current(folder, path, inputs, parameters) and _table_of(path).exists():
+    if _stand(folder, path, [_table_of(path)], inputs, parameters):
         return [path, _table_of(path)]
     found: list[Rdm] = []
     units = {}
@@ -161,6 +190,13 @@ def _network(study: Study, folder: StudyFolder, stimuli: Sequence[Stimulus], pro
     note = f"activations of all units of a layer of {study.stimuli.network.name}, {in_words(measure)}"
     more = {"Description": f"RDMs per layer and stimulus set: {note}", "Units": units}
     return _write(folder, path, found, _rows(categories, stimuli), note, inputs, parameters, more)
+
+
+def _stand(
+    folder: StudyFolder, path: Path, beside: Sequence[Path], inputs: Sequence[Path], parameters: Mapping[str, Any]
+) -> bool:
+    """Whether a file was made from these inputs with these parameters, and those made with it are there."""
+    return all(other.exists() for other in beside) and is_current(folder, path, inputs, parameters)
 
 
 def _rows(categories: Sequence[str], stimuli: Sequence[Stimulus]) -> dict[str, list[str]]:
@@ -178,10 +214,9 @@ def _write(
     parameters: Mapping[str, Any],
     more: Mapping[str, Any],
 ) -> list[Path]:
-    table = write_dissimilarities(
-        _table_of(path), [rdm for rdm in found if rdm.descriptors.get("part", "all") == "all"]
-    )
-    write_sidecar(folder, table, inputs=inputs, parameters=parameters, packages=PACKAGES, more=more)
+    table = write_dissimilarities(_table_of(path), found)
+    described = dict(more) | described_columns(found)
+    write_sidecar(folder, table, inputs=inputs, parameters=parameters, packages=PACKAGES, more=described)
     write_rdms(path, found, rows, note)
     write_sidecar(folder, path, inputs=inputs, parameters=parameters, packages=PACKAGES, more=more)
     return [path, table]
@@ -192,7 +227,7 @@ def _table_of(path: Path) -> Path:
 
 
 def _is_data(path: Path) -> bool:
-    return path.name.endswith((".nii.gz", ".nii", ".tsv", ".h5"))
+    return path.name.endswith((".nii.gz", ".nii", ".gii", ".tsv", ".h5"))
 
 
 def _tell(progress: Progress | None, what: str, done: int, total: int) -> None:

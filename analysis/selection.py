@@ -8,7 +8,8 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.patterns import Patterns, is_shown
+from analysis.patterns import Patterns, is_shown, mean_over_runs
+from analysis.searchlight import searchlight_reliability
 from protocols.problems import FoolscanError
 from protocols.voxel_plan import VoxelSelection
 
@@ -24,6 +25,8 @@ class Selection:
     voxels       : (n_selected,) indices into the ROI's voxels, most reliable first.
     reliability  : (n_selected,) their reliability on `select_runs`, -1 to 1.
     n_unusable   : voxels of the ROI that are NaN or constant in a run, and so never chosen.
+    everywhere   : (n_voxels,) reliability of every voxel of the ROI, -inf where it has none; None if it was not kept.
+    rule         : ``analysis.voxels.by``.
     """
 
     select_runs: tuple[int, ...]
@@ -31,11 +34,18 @@ class Selection:
     voxels: NDArray[np.intp]
     reliability: NDArray[np.float64]
     n_unusable: int
+    everywhere: NDArray[np.float64] | None = None
+    rule: str = ""
 
     @property
     def circular(self) -> bool:
         """Whether runs were used both to choose and to analyse."""
         return bool(set(self.select_runs) & set(self.analyse_runs))
+
+    @property
+    def words(self) -> str:
+        """The rule as it stands in tables: a circular one says so."""
+        return f"{self.rule} (circular)".lstrip() if self.circular else self.rule
 
 
 def voxel_reliability(betas: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -96,13 +106,14 @@ def selections(patterns: Patterns, plan: VoxelSelection) -> list[Selection]:
     """The voxels to analyse, by the study's rule; ties in reliability go to the earlier voxel.
 
     patterns : one subject's ROI, unscaled or scaled.
-    plan     : how many voxels, on which images, and by which rule: ``split_half`` gives two selections, each chosen on
-               one half of the runs for the other half; ``published`` gives one, chosen on the runs it is for.
+    plan     : how many voxels, on which images, and by which rule: ``split_half`` and ``searchlight`` give two selections,
+               each chosen on one half of the runs for the other half; ``published`` and ``searchlight_published`` give
+               one, chosen on the runs it is for.
 
     Raises FoolscanError naming subject, ROI and numbers when there are too few runs or too few usable voxels.
     """
     every = tuple(range(len(patterns.runs)))
-    if plan.by == "published":
+    if plan.circular:
         return [_selection(patterns, plan, every, every)]
     first, second = halves(len(every))
     return [_selection(patterns, plan, first, second), _selection(patterns, plan, second, first)]
@@ -115,19 +126,49 @@ def _selection(
     usable = usable_voxels(patterns.betas)
     images = np.array([plan.images in ("all", name) for name in patterns.sets])
     if not images.any():
-        raise FoolscanError(f"{where}: voxels.images is {plan.images}; found no image of that set")
+        sets = ", ".join(dict.fromkeys(patterns.sets))
+        raise FoolscanError(f"{where}: analysis.voxels.images is {plan.images}; found no image of that set, but {sets}")
+    betas = patterns.betas[list(select_runs)][:, images]
     try:
-        reliability = voxel_reliability(patterns.betas[list(select_runs)][:, images])
+        if plan.in_searchlights:
+            reliability = _in_searchlights(patterns, plan, betas, usable)
+        else:
+            reliability = voxel_reliability(betas)
     except FoolscanError as error:
         runs = ", ".join(patterns.runs[i] for i in select_runs) or "none"
-        remedy = "measure more runs" + ("" if plan.by == "published" else ", or set analysis.voxels.by: published")
-        raise FoolscanError(f"{where}: selecting on runs {runs}: {error}. Remedy: {remedy}") from None
+        remedy = "" if plan.circular else f", or set analysis.voxels.by: {_CIRCULAR_RULE[plan.by]}"
+        raise FoolscanError(f"{where}: selecting on runs {runs}: {error}. Remedy: measure more runs{remedy}") from None
     reliability[~usable] = -np.inf
     n_usable = int(np.isfinite(reliability).sum())
     if n_usable < plan.per_subject:
+        why = "NaN, constant, or too far from others" if plan.in_searchlights else "NaN or constant"
         raise FoolscanError(
-            f"{where}: found {n_usable} usable voxels of {reliability.size} (the others are NaN or constant); "
+            f"{where}: found {n_usable} usable voxels of {reliability.size} (the others are {why}); "
             f"analysis.voxels.per_subject asks for {plan.per_subject}. Use a larger mask or ask for fewer"
         )
     chosen = np.argsort(-reliability, kind="stable")[: plan.per_subject]
-    return Selection(select_runs, analyse_runs, chosen, reliability[chosen], reliability.size - n_usable)
+    return Selection(
+        select_runs, analyse_runs, chosen, reliability[chosen], int(np.count_nonzero(~usable)), reliability, plan.by
+    )
+
+
+_CIRCULAR_RULE = {"split_half": "published", "searchlight": "searchlight_published"}
+
+
+def _in_searchlights(
+    patterns: Patterns, plan: VoxelSelection, betas: NDArray[np.float64], usable: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Reliability of the RDMs around the usable voxels, between the mean patterns of every other run and of the rest."""
+    if patterns.positions_mm is None:
+        raise FoolscanError("searchlights need the voxels' positions in mm; these patterns have none")
+    first, second = (betas[list(half)] for half in halves(len(betas)))
+    in_both = is_shown(first).any(axis=0) & is_shown(second).any(axis=0)
+    if not in_both.any():
+        raise FoolscanError(
+            f"searchlight RDMs: found {len(betas)} run(s), no two halves of which share images; "
+            "they need every image in at least two runs"
+        )
+    one, other = (mean_over_runs(half[:, in_both][:, :, usable]) for half in (first, second))
+    reliability = np.full(usable.size, -np.inf)
+    reliability[usable] = searchlight_reliability(one, other, patterns.positions_mm[usable], plan.radius_mm)
+    return reliability

@@ -180,6 +180,7 @@ def load_patterns(study: Study, folder: StudyFolder, sub: str, roi: str) -> Patt
         categories=tuple(stimulus.category for stimulus in stimuli),
         betas=np.stack(betas),
         voxels=read.voxels,
+        positions_mm=read.positions_mm,
     )
 
 
@@ -204,6 +205,11 @@ class _VolumeReader:
     @property
     def voxels(self) -> NDArray[np.intp]:
         return np.argwhere(self.mask)
+
+    @property
+    def positions_mm(self) -> NDArray[np.float64] | None:
+        affine = np.asarray(open_nifti(self.mask_path).affine, dtype=np.float64)
+        return self.voxels @ affine[:3, :3].T + affine[:3, 3]
 
     def values(self, stored: StoredBetas) -> NDArray[np.float64]:
         path = stored.files[VOLUME]
@@ -239,6 +245,10 @@ class _SurfaceReader:
             for name, part in sorted(self.inside.items())
         ]
         return np.concatenate(rows).astype(np.intp)
+
+    @property
+    def positions_mm(self) -> NDArray[np.float64] | None:
+        return None  # GIFTI data files do not tell where their vertices lie
 
     def values(self, stored: StoredBetas) -> NDArray[np.float64]:
         parts = []

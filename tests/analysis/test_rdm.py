@@ -12,6 +12,7 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats
 from scipy.spatial.distance import squareform
 
+from analysis.dissimilarities import rdm_of
 from analysis.rdm import (
     BadPatterns,
     Rdm,
@@ -19,7 +20,7 @@ from analysis.rdm import (
     doubled_centred_ranks,
     pearson_rdm,
     rank_products,
-    rdm_of,
+    sorted_order,
     spearman_rdm,
     squared,
 )
@@ -125,6 +126,28 @@ def test_threads_do_not_change_a_bit() -> None:
         with threadpoolctl.threadpool_limits(threads):
             results.add(spearman_rdm(patterns).tobytes())
     assert len(results) == 1
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_another_device_does_not_change_a_bit(device: str, dtype: type) -> None:
+    torch = pytest.importorskip("torch")
+    if device == "cuda" and not torch.cuda.is_available():
+        pytest.skip("no CUDA device on this machine")
+    from analysis.rdm_on_device import spearman_rdm_on
+
+    patterns = np.random.default_rng(0).standard_normal((9, 4000)).astype(dtype)
+    patterns[:, ::3] = np.maximum(patterns[:, ::3], 0)  # ties, as a layer has them
+    patterns[0, 1] = -0.0
+    assert spearman_rdm_on(patterns, device, block=700).tobytes() == spearman_rdm(patterns).tobytes()
+
+
+@given(MANY)
+def test_features_are_put_in_order_with_ties_in_theirs(patterns: np.ndarray) -> None:
+    for pattern in (*patterns, *patterns.astype(np.float32)):
+        order, new = sorted_order(pattern)
+        np.testing.assert_array_equal(order, np.argsort(pattern, kind="stable"))
+        np.testing.assert_array_equal(np.flatnonzero(new), np.unique(pattern[order], return_index=True)[1])
 
 
 def test_the_paper_of_2008_human_and_monkey_it(project_root: Path) -> None:

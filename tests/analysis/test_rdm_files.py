@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from analysis.rdm import Rdm
-from analysis.rdm_files import find_rdms, read_rdms, write_dissimilarities, write_rdms
+from analysis.rdm_files import described_columns, find_rdms, read_rdms, write_dissimilarities, write_rdms
 from analysis.tables import read_table
 from protocols.problems import FoolscanError, NotReady
 
@@ -56,6 +56,13 @@ def test_the_table_has_every_pair(tmp_path: Path) -> None:
     assert len(rows) == 4 * 3
     assert rows[0]["stim_id_a"] == "RE-owl"
     assert float(rows[-1]["dissimilarity"]) == pytest.approx(float(rdms()[3].values[-1]), abs=1e-9)
+
+
+def test_every_column_of_the_table_is_described(tmp_path: Path) -> None:
+    table = write_dissimilarities(tmp_path / "rdms.tsv", rdms())
+    words = described_columns(rdms())
+    assert list(words) == list(read_table(table)[0])
+    assert "1 − Spearman" in words["dissimilarity"]["Description"]
 
 
 def test_what_is_no_rdm_file_is_refused(tmp_path: Path) -> None:
