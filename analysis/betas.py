@@ -1,12 +1,8 @@
-"""Betas: one first-level GLM per run, one regressor per image, in % signal change."""
+"""Betas: the first-level model of every run (or session), image by image or trial by trial, in % signal change or t."""
 
 from __future__ import annotations
 
-import csv
-import io
-import math
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,291 +11,343 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from analysis.confounds import MOTION_COLUMNS, find_confounds, read_motion
-from analysis.events import Event, check_images, check_length, read_events, shown_images
-from analysis.fmriprep import find_bold
-from analysis.nifti import check_same_grid, open_nifti, read_voxels, write_nifti
-from analysis.rois import load_rois, roi_path
-from analysis.stored_betas import betas_path, table_path
-from protocols.folder import RunId, StudyFolder, read_json, write_text
-from protocols.glm_plan import GlmPlan
+from analysis.betas_table import COLUMNS, SINGLE_TRIAL_COLUMNS
+from analysis.confounds import find_confounds
+from analysis.fmriprep import find_brain_mask
+from analysis.glm.across_runs import Responses, Subject, responses, with_noise_components
+from analysis.glm.confounds import asked_for
+from analysis.glm.design import Design, design_of
+from analysis.glm.drift import polynomial_order
+from analysis.glm.estimate import estimate
+from analysis.glm.noise_components import BRIGHT_PERCENTILE, BRIGHT_SHARE
+from analysis.glm.noise_normalisation import noise_of, noise_path, write_noise
+from analysis.glm.run_model import RunModel, open_run
+from analysis.glm.run_series import run_blocks
+from analysis.glm.stream import blocks
+from analysis.glm.units import Unit, make_room, units_of
+from analysis.nifti import check_same_grid, open_nifti, write_nifti
+from analysis.rois import load_rois, read_mask, roi_path
+from analysis.stored_betas import table_path
+from analysis.tables import write_table
+from protocols.dissimilarity_names import NOISE_NORMALISED
+from protocols.folder import RunId, StudyFolder
 from protocols.locks import exclusive
 from protocols.manifest import Stimulus, read_manifest
 from protocols.problems import FoolscanError, NotReady
-from protocols.provenance import is_current, sidecar_path, write_sidecar
-from protocols.study import ScanProtocol, Study
+from protocols.provenance import is_current, write_sidecar
+from protocols.study import Study
 
-PACKAGES = ("numpy", "scipy", "pandas", "nibabel", "nilearn")
-CONVOLUTION_STEP_S = 0.1  # onsets are rounded to this grid or a finer one before they are convolved with the HRF
+PACKAGES = ("numpy", "scipy", "nibabel", "nilearn")
+MEMORY_BYTES = 2**30
+"""What time series and what is made of them may hold at a time, unless another budget is given."""
 NO_CONFOUNDS = "no confounds table of this run: motion is not in the model, and may pass for responses"
-COLUMNS = ("index", "stim_id", "set", "category", "presentations")
 
 Floats = NDArray[np.float64]
+Masks = dict[str, NDArray[np.bool_]]
 Progress = Callable[[str, int, int], None]
 
 
-@dataclass(frozen=True)
-class Design:
-    """The design matrix of one run.
-
-    matrix    : (n_volumes, n_regressors); the first `len(stim_ids)` columns are the images'.
-    names     : of the columns.
-    stim_ids  : the images shown, in manifest order.
-    peak      : height of an image's regressor for one isolated presentation: a beta times this is the height of the response.
-    """
-
-    matrix: Floats
-    names: tuple[str, ...]
-    stim_ids: tuple[str, ...]
-    peak: float
-
-
-def design_of(
-    images: Sequence[Event],
-    stim_ids: Sequence[str],
-    scan: ScanProtocol,
-    start_s: float,
-    plan: GlmPlan,
-    motion: Floats | None = None,
-) -> Design:
-    """One regressor per image (all its presentations in the run), drift, motion and a constant, built by nilearn.
-
-    images   : the rows of events.tsv that show an image, onsets from the first volume that is analysed.
-    stim_ids : the manifest's identifiers, which give the order of columns.
-    scan     : TR and number of volumes.
-    start_s  : time within the TR that a volume's signal stands for, s (slice_time_ref · TR).
-    plan     : HRF, drift, high-pass.
-    motion   : (n_volumes, 6) or None.
-
-    Raises FoolscanError when the regressors are not independent.
-    """
-    import pandas as pd
-    from nilearn.glm.first_level import compute_regressor, make_first_level_design_matrix
-
-    shown = [stim_id for stim_id in stim_ids if any(event.stim_id == stim_id for event in images)]
-    # nilearn sorts conditions by name: numbers in the manifest's order keep that order
-    condition = {stim_id: f"image_{place:05d}" for place, stim_id in enumerate(shown)}
-    table = pd.DataFrame(
-        {
-            "onset": [event.onset_s for event in images],
-            "duration": [event.duration_s for event in images],
-            "trial_type": [condition[str(event.stim_id)] for event in images],
-        }
-    )
-    frame_times = start_s + np.arange(scan.volumes) * scan.tr_s
-    with warnings.catch_warnings():
-        # nilearn warns of dependent regressors, changes them, and goes on
-        warnings.filterwarnings("error", message="Matrix is singular", category=UserWarning)
-        try:
-            frame = make_first_level_design_matrix(
-                frame_times,
-                table,
-                hrf_model=plan.hrf,
-                drift_model=plan.drift,
-                high_pass=plan.high_pass_hz,
-                drift_order=polynomial_order(scan),
-                oversampling=math.ceil(scan.tr_s / CONVOLUTION_STEP_S),
-                add_regs=None if motion is None else motion - motion.mean(axis=0),
-                add_reg_names=None if motion is None else list(MOTION_COLUMNS),
-            )
-        except UserWarning:
-            raise FoolscanError(
-                f"{len(shown)} images: found regressors that are not independent of one another; are two images at the "
-                "same time, or is one so late that its response is not recorded?"
-            ) from None
-    matrix = frame.to_numpy(dtype=np.float64)
-    rank = int(np.linalg.matrix_rank(matrix / np.linalg.norm(matrix, axis=0)))
-    if rank < matrix.shape[1] or scan.volumes <= matrix.shape[1]:
-        raise FoolscanError(
-            f"found {matrix.shape[1]} regressors of rank {rank} for {scan.volumes} volumes; betas need independent "
-            "regressors and more volumes than regressors: longer runs, or fewer images in a run"
-        )
-    duration_s = float(np.median([event.duration_s for event in images]))
-    fine_s = np.arange(0.0, 40.0, 0.05)
-    alone, _ = compute_regressor(np.array([[0.0], [duration_s], [1.0]]), plan.hrf, fine_s)
-    return Design(matrix, tuple(map(str, frame.columns)), tuple(shown), float(alone.max()))
-
-
-def polynomial_order(scan: ScanProtocol) -> int:
-    """Degree of a polynomial drift: half the run's minutes, rounded (GLMdenoise's rule), at least 1."""
-    return max(1, round(scan.volumes * scan.tr_s / 60 / 2))
-
-
-def percent_signal(series: Floats) -> Floats:
-    """Time series as % change from each voxel's mean over the run: (n_volumes, n_voxels); NaN for a voxel that is
-    constant, not finite, or without a positive mean.
-    """
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean = series.mean(axis=0)
-        usable = np.isfinite(series).all(axis=0) & (mean > 0) & (series.max(axis=0) > series.min(axis=0))
-        return np.where(usable, 100.0 * (series / mean - 1.0), np.nan)
-
-
-def fit(design: Design, percent: Floats, noise: str) -> Floats:
-    """The betas of every image, in % signal change at the peak of one isolated presentation.
-
-    design  : of the run.
-    percent : (n_volumes, n_voxels), from `percent_signal`.
-    noise   : ``ols``, or ``ar1`` (nilearn's, in 100 bins of the autocorrelation).
-
-    Returns (n_images, n_voxels), NaN in unusable voxels.
-    """
-    from nilearn.glm.first_level import run_glm
-
-    n_images = len(design.stim_ids)
-    betas = np.full((n_images, percent.shape[1]), np.nan)
-    usable = ~np.isnan(percent).any(axis=0)
-    if not usable.any():
-        return betas
-    labels, results = run_glm(percent[:, usable], design.matrix, noise_model=noise)
-    found = np.empty((n_images, int(usable.sum())))
-    for label, result in results.items():
-        found[:, labels == label] = result.theta[:n_images]
-    betas[:, usable] = found * design.peak
-    return betas
-
-
-def estimate_betas(study: Study, folder: StudyFolder, progress: Progress | None = None) -> list[Path]:
+def estimate_betas(
+    study: Study, folder: StudyFolder, progress: Progress | None = None, memory_bytes: int = MEMORY_BYTES
+) -> list[Path]:
     """Estimate the betas of every run that has events.
 
-    study    : scan protocol and ``analysis.glm``.
-    folder   : with events, images (the scanner's or fMRIPrep's), ROI masks and, where there are any, confounds.
-    progress : called with what is being made, how much is done and how much there is.
+    study        : scan protocol and ``analysis.glm``.
+    folder       : with events, images (the scanner's or fMRIPrep's), ROI masks and, where there are any, confounds.
+    progress     : called with what is being made, how much is done and how much there is.
+    memory_bytes : budget of time series and what is made of them; the betas of one file come on top.
 
-    Returns the files written, one image of (x, y, z, n_images) for every run; those that are current are left alone.
-    Raises NotReady when a run has no images yet, FoolscanError with file and numbers for what does not fit together, or
-    while another command estimates betas in this folder.
+    Returns the files written, one image of (x, y, z, n_patterns) for every run (or session); those that are current are
+    left alone. Raises NotReady when a run has no images yet, FoolscanError with file and numbers for what does not fit
+    together, or while another command estimates betas in this folder.
     """
     runs = folder.runs(study.analysis.task)
     if not runs:
         raise NotReady(f"{folder.root}: no events of task {study.analysis.task} yet; show the runs first")
-    stimuli = read_manifest(folder)
-    masks = {sub: load_rois(study, folder, sub) for sub in dict.fromkeys(run.sub for run in runs)}
-    written = []
+    units = units_of(study.analysis.glm, folder, runs)
+    written, done = [], 0
     # threads that wait for one another make these small matrices many times slower on a busy machine
     with exclusive(folder.derived("betas"), "the betas of this study folder"), threadpool_limits(1, user_api="blas"):
-        for done, run in enumerate(runs):
-            if progress:
-                progress(run.stem, done, len(runs))
-            if _estimate_run(study, folder, stimuli, masks[run.sub], run):
-                written.append(betas_path(folder, run))
+        for sub in dict.fromkeys(run.sub for run in runs):
+            person = _Person(study, folder, sub, read_manifest(folder), load_rois(study, folder, sub), memory_bytes)
+            for unit in [unit for unit in units if unit.runs[0].sub == sub]:
+                if progress:
+                    progress(unit.stem, done, len(units))
+                if person.estimate(unit):
+                    written.append(unit.path)
+                done += 1
     if progress:
-        progress("", len(runs), len(runs))
+        progress("", len(units), len(units))
     return written
 
 
 def runs_without_confounds(study: Study, folder: StudyFolder) -> list[RunId]:
-    """The runs whose betas have, or will have, no motion in the model."""
+    """The runs whose betas have, or will have, no motion in the model although the study asks for it."""
+    if not asked_for(study.analysis.glm):
+        return []
     return [run for run in folder.runs(study.analysis.task) if find_confounds(folder, run) is None]
 
 
-def _estimate_run(
-    study: Study,
-    folder: StudyFolder,
-    stimuli: Sequence[Stimulus],
-    masks: Mapping[str, NDArray[np.bool_]],
-    run: RunId,
-) -> bool:
-    bold_path, events_path, path = find_bold(folder, run), folder.events(run), betas_path(folder, run)
-    if bold_path is None:
-        raise NotReady(
-            f"{folder.bold(run)}: no images of this run yet; put the scanner's there, or fMRIPrep's into "
-            "derivatives/fmriprep, or for a rehearsal: foolscan analysis simulate-bold"
+def needs_noise(study: Study) -> bool:
+    """Whether the analysis divides patterns by the covariance of their noise."""
+    return study.analysis.glm.noise_normalisation != "none" or study.analysis.dissimilarity in NOISE_NORMALISED
+
+
+class _Person:
+    """The runs of one subject: opened when first needed, what spans them found once."""
+
+    def __init__(
+        self,
+        study: Study,
+        folder: StudyFolder,
+        sub: str,
+        stimuli: Sequence[Stimulus],
+        masks: Masks,
+        memory_bytes: int,
+    ) -> None:
+        self.study, self.folder, self.sub, self.stimuli, self.masks = study, folder, sub, stimuli, masks
+        self.plan, self.memory_bytes = study.analysis.glm, memory_bytes
+        self.stim_ids = tuple(stimulus.stim_id for stimulus in stimuli)
+        self.rois: NDArray[np.bool_] = np.logical_or.reduce(list(masks.values()))
+        self.mask_paths = [roi_path(folder, sub, roi) for roi in masks]
+        self._opened: dict[RunId, RunModel] = {}
+        self._spanning: tuple[Subject, Responses] | None = None
+        self._brain: tuple[NDArray[np.bool_], list[Path]] | None = None
+
+    def run(self, run: RunId) -> RunModel:
+        if run not in self._opened:
+            opened = open_run(self.study, self.folder, self.stim_ids, run)
+            for mask_path in self.mask_paths:
+                check_same_grid(mask_path, open_nifti(mask_path), opened.series.path, opened.series.image)
+            self._opened[run] = opened
+        return self._opened[run]
+
+    def brain(self) -> tuple[NDArray[np.bool_], list[Path]]:
+        """The brain's voxels, and the file that says so: fMRIPrep's mask, else bright voxels of the first run."""
+        if self._brain is None:
+            first = self.run(next(run for run in self.folder.runs(self.study.analysis.task) if run.sub == self.sub))
+            path = find_brain_mask(self.folder, self.sub)
+            if path is not None:
+                check_same_grid(path, open_nifti(path), first.series.path, first.series.image)
+                self._brain = read_mask(path), [path]
+            else:
+                self._brain = _bright(first, self.memory_bytes), [first.series.path]
+        return self._brain
+
+    def where(self) -> tuple[NDArray[np.bool_], list[Path]]:
+        """The voxels that get betas, and the files that say so."""
+        if self.plan.where == "rois":
+            return self.rois, self.mask_paths
+        brain, files = self.brain()
+        return self.rois | brain, [*self.mask_paths, *files]
+
+    def spanning(self) -> tuple[Subject, Responses]:
+        """The subject with what is found over all runs: noise components, and each voxel's response."""
+        if self._spanning is None:
+            runs = tuple(self.run(run) for run in self.folder.runs(self.study.analysis.task) if run.sub == self.sub)
+            where, files = self.where()
+            brain, brain_files = self.brain() if self.plan.noise_components else (where, [])
+            files = list(dict.fromkeys([*files, *brain_files]))
+            subject = Subject(self.folder, self.sub, runs, self.stim_ids, brain, where, tuple(files))
+            parameters = self.parameters(runs)
+            cleaned = with_noise_components(subject, self.plan, parameters, self.memory_bytes)
+            subject = replace(subject, runs=cleaned)
+            self._spanning = subject, responses(subject, self.plan, parameters, self.memory_bytes)
+        return self._spanning
+
+    def parameters(self, runs: Sequence[RunModel]) -> dict[str, Any]:
+        """What shapes the betas, for their sidecar."""
+        first = runs[0].series
+        scans = [run.series.scan for run in runs]
+        by_run = {run.run.stem: list(run.inputs.names) for run in runs}
+        return {
+            "glm": self.plan.model_dump(mode="json"),
+            "polynomial_order": polynomial_order(scans[0]) if self.plan.drift == "polynomial" else None,
+            "slice_time_ref": round(first.start_s / first.scan.tr_s, 9),
+            "slice_time_ref_from": first.start_by,
+            "tr_s": first.scan.tr_s,
+            "volumes": scans[0].volumes if len(scans) == 1 else [scan.volumes for scan in scans],
+            "dummies_left_out": first.skipped,
+            "confounds": next(iter(by_run.values())) if len(by_run) == 1 else by_run,
+        }
+
+    def estimate(self, unit: Unit) -> bool:
+        """Estimate one betas file, unless it is current; whether it was written."""
+        where, where_files = self.where()
+        if self.plan.noise_components or self.plan.hrf == "library":
+            subject, chosen = self.spanning()
+            runs = [run for run in subject.runs if run.run in unit.runs]
+        else:
+            runs = [self.run(run) for run in unit.runs]
+            chosen = Responses((None,), np.zeros(int(where.sum()), dtype=np.intp), ())
+        _check_one_time(runs)
+        inputs = [*(path for run in runs for path in run.files), self.folder.manifest, *where_files, *chosen.files]
+        parameters = self.parameters(runs)
+        made = [unit.path, *([noise_path(unit.path)] if needs_noise(self.study) else [])]
+        if all(is_current(self.folder, path, inputs, parameters) for path in made) and table_path(unit.path).exists():
+            return False
+        designs = self._designs(runs, chosen)
+        fitted = _fit(self, runs, designs, chosen, where)
+        make_room(self.folder, unit)
+        self._write(unit, runs, designs, fitted, where, inputs, parameters)
+        return True
+
+    def _designs(self, runs: Sequence[RunModel], chosen: Responses) -> dict[int, Design]:
+        """One design, or one for each response of the library that a voxel has."""
+        found = {}
+        for place in sorted(set(chosen.choice.tolist()) - {-1}) or [0]:
+            try:
+                inputs = [run.inputs for run in runs]
+                found[place] = design_of(inputs, self.stim_ids, self.plan, chosen.candidates[place])
+            except FoolscanError as error:
+                raise FoolscanError(f"{runs[0].events}: {error}") from None
+        return found
+
+    def _write(
+        self,
+        unit: Unit,
+        runs: Sequence[RunModel],
+        designs: dict[int, Design],
+        fitted: _Fitted,
+        where: NDArray[np.bool_],
+        inputs: Sequence[Path],
+        parameters: dict[str, Any],
+    ) -> None:
+        design = next(iter(designs.values()))
+        volumes = np.full((*where.shape, len(design.patterns)), np.nan, dtype=np.float32)
+        volumes[where] = fitted.patterns.T
+        _write_table(table_path(unit.path), design, self.stimuli)
+        unit_words = "t" if self.plan.pattern == "t" else "% signal change"
+        affine = runs[0].series.image.affine
+        write_nifti(unit.path, volumes, affine, dtype=np.float32, note=f"betas, {unit_words}")
+        more = _facts(self.study, runs, design, fitted)
+        write_sidecar(
+            self.folder,
+            unit.path,
+            inputs=inputs,
+            parameters=parameters,
+            packages=PACKAGES,
+            more=more,
+            beside=[table_path(unit.path)],
         )
-    image = open_nifti(bold_path)
-    start_s = _check_series(study.scan, bold_path, image)
-    confounds = find_confounds(folder, run)
-    mask_paths = [roi_path(folder, run.sub, roi) for roi in masks]
-    inputs = [bold_path, sidecar_path(bold_path), events_path, folder.manifest, *mask_paths]
-    inputs += [confounds] if confounds else []
-    parameters = {
-        "glm": study.analysis.glm.model_dump(mode="json"),
-        "polynomial_order": polynomial_order(study.scan) if study.analysis.glm.drift == "polynomial" else None,
-        "slice_time_ref": round(start_s / study.scan.tr_s, 9),
-        "tr_s": study.scan.tr_s,
-        "volumes": study.scan.volumes,
-        "dummies_left_out": study.scan.stored_dummies,
-        "confounds": list(MOTION_COLUMNS) if confounds else [],
-    }
-    if is_current(folder, path, inputs, parameters) and table_path(path).exists():
-        return False
-    for mask_path in mask_paths:
-        check_same_grid(mask_path, open_nifti(mask_path), bold_path, image)
-    images = shown_images(read_events(events_path))
-    stim_ids = [stimulus.stim_id for stimulus in stimuli]
-    check_images(events_path, images, stim_ids)
-    skipped = study.scan.stored_dummies
-    n_stored = skipped + study.scan.volumes
-    check_length(events_path, images, n_stored, study.scan.tr_s)
-    motion = read_motion(confounds, n_stored)[skipped:] if confounds else None
-    # the first volume that is analysed is time 0 of the design
-    from_first = [replace(event, onset_s=event.onset_s - skipped * study.scan.tr_s) for event in images]
-    try:
-        design = design_of(from_first, stim_ids, study.scan, start_s, study.analysis.glm, motion)
-    except FoolscanError as error:
-        raise FoolscanError(f"{events_path}: {error}") from None
-    union = np.logical_or.reduce(list(masks.values()))
-    percent = percent_signal(read_voxels(bold_path, image, union)[skipped:])
-    if np.isnan(percent).any(axis=0).all():
+        if fitted.residuals is None:
+            return
+        path, in_rois = noise_path(unit.path), self.rois[where]
+        by_roi = {
+            roi: noise_of(fitted.residuals[:, mask[where][in_rois]], fitted.dof) for roi, mask in self.masks.items()
+        }
+        write_noise(path, by_roi)
+        more = {
+            "Description": "Covariance over voxels, ROI by ROI, of what the model of the betas leaves of the time series."
+        }
+        write_sidecar(self.folder, path, inputs=inputs, parameters=parameters, packages=("numpy", "h5py"), more=more)
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """Patterns (n_patterns, n_voxels) in single precision, NaN in unusable voxels; residuals (n_volumes, n_voxels in ROIs)."""
+
+    patterns: NDArray[np.float32]
+    residuals: NDArray[np.float32] | None
+    dof: int
+    unusable: int
+
+
+def _fit(
+    person: _Person, runs: Sequence[RunModel], designs: dict[int, Design], chosen: Responses, where: NDArray[np.bool_]
+) -> _Fitted:
+    """Fit all voxels, block by block."""
+    design = next(iter(designs.values()))
+    n_voxels, (n_volumes, n_regressors) = int(where.sum()), design.matrix.shape
+    patterns = np.full((len(design.patterns), n_voxels), np.nan, dtype=np.float32)
+    in_rois = person.rois[where]
+    kept = np.full((n_volumes, int(in_rois.sum())), np.nan, dtype=np.float32) if needs_noise(person.study) else None
+    place_in_rois = np.cumsum(in_rois) - 1
+    dof, unusable = n_volumes - n_regressors, np.zeros(n_voxels, dtype=bool)
+    working = 8 * (3 * n_volumes + 3 * n_regressors + 2 * len(design.patterns))
+    for block in run_blocks([run.series for run in runs], where, person.memory_bytes, working):
+        percent = np.vstack(block.percent)
+        unusable[block.voxels] = np.isnan(percent).any(axis=0)
+        choice = chosen.choice[block.voxels]
+        for place, of_response in designs.items():
+            mine = np.flatnonzero((choice == place) & ~unusable[block.voxels])
+            if not mine.size:
+                continue
+            found = estimate(of_response, percent[:, mine], person.plan, with_residuals=kept is not None)
+            voxels = mine + block.voxels.start
+            patterns[:, voxels] = found.patterns
+            if kept is not None and found.residuals is not None:
+                inside = in_rois[voxels]
+                kept[:, place_in_rois[voxels[inside]]] = found.residuals[:, inside]
+                dof = found.dof
+    if unusable[in_rois].all():
         raise FoolscanError(
-            f"{bold_path}: all {percent.shape[1]} voxels of the ROIs are constant, NaN or without a positive mean; "
+            f"{runs[0].series.path}: all {int(in_rois.sum())} voxels of the ROIs are constant, NaN or without a positive mean; "
             "look at the images, and copy them again"
         )
-    betas = fit(design, percent, study.analysis.glm.noise)
-    volumes = np.full((*union.shape, len(design.stim_ids)), np.nan, dtype=np.float32)
-    volumes[union] = betas.T
-    write_text(table_path(path), _table(design, stimuli, images))
-    write_nifti(path, volumes, image.affine, dtype=np.float32, note="betas, % signal change")
+    return _Fitted(patterns, kept, dof, int(unusable.sum()))
+
+
+def _bright(run: RunModel, memory_bytes: int) -> NDArray[np.bool_]:
+    """The voxels of a run's mean image above half its 99th percentile."""
+    shape = run.series.image.shape[:3]
+    mean = np.empty(int(np.prod(shape)))
+    for block in blocks(run.series.path, np.ones(shape, dtype=bool), memory_bytes, first=run.series.skipped):
+        mean[block.voxels] = block.data.mean(axis=0)
+    mean = np.nan_to_num(mean)
+    return np.asarray((mean > BRIGHT_SHARE * np.percentile(mean, BRIGHT_PERCENTILE)).reshape(shape))
+
+
+def _check_one_time(runs: Sequence[RunModel]) -> None:
+    for run in runs[1:]:
+        if abs(run.series.start_s - runs[0].series.start_s) > 1e-6:
+            raise FoolscanError(
+                f"{run.series.path}: slices were corrected to {run.series.start_s:g} s of the TR; in {runs[0].series.path.name} to "
+                f"{runs[0].series.start_s:g} s. Preprocess the runs alike"
+            )
+
+
+def _facts(study: Study, runs: Sequence[RunModel], design: Design, fitted: _Fitted) -> dict[str, Any]:
+    plan = study.analysis.glm
+    of = {
+        "run_condition": "one first-level GLM per run, one regressor per image",
+        "single_trial": "one first-level GLM per run, one regressor per presentation",
+        "lss": "a first-level GLM for each presentation of a run: that presentation, all others together",
+        "session_condition": "one first-level GLM per session, its runs end to end, one regressor per image",
+    }[plan.model]
+    height = "percent signal change at the peak of the response to one isolated presentation"
+    if plan.hrf == "fir":
+        height = f"percent signal change, mean from {plan.fir_window_s[0]:g} to {plan.fir_window_s[1]:g} s after onset"
+    where = "the ROIs" if plan.where == "rois" else "the brain and the ROIs"
+    blanks = ["blank"] if plan.blanks == "one_regressor" else []
     more: dict[str, Any] = {
-        "Description": "Betas of one first-level GLM per run, one regressor per image; NaN outside the ROIs.",
-        "Units": "percent signal change at the peak of the response to one isolated presentation",
-        "Regressors": list(design.names[len(design.stim_ids) :]),
-        "UnusableVoxels": int(np.isnan(percent).any(axis=0).sum()),
+        "Description": f"{'Betas' if plan.pattern == 'beta' else 'Student’s t'} of {of}; NaN outside {where}.",
+        "Units": height if plan.pattern == "beta" else "t",
+        "Regressors": [*blanks, *design.names[design.n_conditions :]],
+        "DegreesOfFreedom": fitted.dof,
+        "UnusableVoxels": fitted.unusable,
     }
-    if confounds is None:
+    dropped = {run.run.stem: list(run.dropped) for run in runs if run.dropped}
+    if dropped:
+        more["ConstantConfoundsLeftOut"] = dropped
+    if asked_for(plan) and not all(run.moves for run in runs):
         more["Warnings"] = [NO_CONFOUNDS]
-    write_sidecar(folder, path, inputs=inputs, parameters=parameters, packages=PACKAGES, more=more)
-    return True
+    return more
 
 
-def _check_series(scan: ScanProtocol, path: Path, image: Any) -> float:
-    """Check a run's images against the scan protocol; returns the time within the TR that they stand for, s."""
-    if len(image.shape) != 4:
-        raise FoolscanError(
-            f"{path}: found {len(image.shape)} dimensions {image.shape}; a time series has 4: x, y, z, time"
-        )
-    skipped = scan.stored_dummies
-    if image.shape[3] != skipped + scan.volumes:
-        before = f" after {skipped} stored dummies" if skipped else ""
-        raise FoolscanError(
-            f"{path}: found {image.shape[3]} volumes; scan.volumes is {scan.volumes}{before}. Was the run cut short, or are "
-            "scan.dummies otherwise than the study says?"
-        )
-    sidecar = sidecar_path(path)
-    if not sidecar.exists():
-        raise FoolscanError(f"{path}: no sidecar {sidecar.name} beside it; expected RepetitionTime and StartTime there")
-    facts = read_json(sidecar)
-    tr_s = facts.get("RepetitionTime")
-    if not isinstance(tr_s, int | float) or abs(tr_s - scan.tr_s) > 1e-3:
-        raise FoolscanError(f"{sidecar}: RepetitionTime: found {tr_s}; scan.tr_s is {scan.tr_s:g}")
-    header_s = float(image.header.get_zooms()[3])
-    if header_s > 0 and abs(header_s - scan.tr_s) > 1e-3:
-        raise FoolscanError(f"{path}: the header says {header_s:g} s between volumes; scan.tr_s is {scan.tr_s:g}")
-    start_s = facts.get("StartTime")
-    if not isinstance(start_s, int | float) or not 0 <= start_s < scan.tr_s:
-        raise FoolscanError(
-            f"{sidecar}: StartTime: found {start_s}; expected the time within the TR that slices were corrected to, 0 to "
-            f"{scan.tr_s:g} s (fMRIPrep writes it; without slice-time correction write {scan.tr_s / 2:g}, the middle)"
-        )
-    return float(start_s)
-
-
-def _table(design: Design, stimuli: Sequence[Stimulus], images: Sequence[Event]) -> str:
+def _write_table(path: Path, design: Design, stimuli: Sequence[Stimulus]) -> None:
     of_id = {stimulus.stim_id: stimulus for stimulus in stimuli}
-    text = io.StringIO()
-    writer = csv.writer(text, delimiter="\t", lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for index, stim_id in enumerate(design.stim_ids):
-        times = sum(event.stim_id == stim_id for event in images)
-        writer.writerow([index, stim_id, of_id[stim_id].set, of_id[stim_id].category, times])
-    return text.getvalue()
+    single = any(pattern.trial is not None for pattern in design.patterns)
+    rows = [
+        {
+            "index": index,
+            "stim_id": pattern.stim_id,
+            "set": of_id[pattern.stim_id].set,
+            "category": of_id[pattern.stim_id].category,
+            "presentations": pattern.presentations,
+            "trial": pattern.trial,
+            "onset_s": pattern.onset_s,
+        }
+        for index, pattern in enumerate(design.patterns)
+    ]
+    write_table(path, SINGLE_TRIAL_COLUMNS if single else COLUMNS, rows)

@@ -1,15 +1,15 @@
-"""Confounds: foolscan's own table or fMRIPrep's, checked row by row."""
+"""Confounds tables: foolscan's own or fMRIPrep's, found where they lie."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
-import pytest
 
-from analysis.confounds import MOTION_COLUMNS, confounds_path, find_confounds, read_motion, write_confounds
+from analysis.confounds import MOTION_COLUMNS, confounds_path, find_confounds, write_confounds
+from analysis.glm.confounds import read_confounds
 from protocols.folder import RunId, StudyFolder, write_text
-from protocols.problems import FoolscanError
+from protocols.glm_plan import GlmPlan
 
 RUN = RunId("01", "01", "animals", 1)
 MOTION = np.random.default_rng(0).normal(0, 0.2, (5, 6))
@@ -17,7 +17,7 @@ MOTION = np.random.default_rng(0).normal(0, 0.2, (5, 6))
 
 def test_motion_comes_back(tmp_path: Path) -> None:
     path = write_confounds(StudyFolder(tmp_path), RUN, MOTION)
-    np.testing.assert_allclose(read_motion(path, 5), MOTION, atol=1e-8)
+    np.testing.assert_allclose(read_confounds(path, GlmPlan(), 5).values, MOTION, atol=1e-8)
 
 
 def test_fmripreps_table_is_found_and_its_other_columns_left_aside(tmp_path: Path) -> None:
@@ -29,21 +29,6 @@ def test_fmripreps_table_is_found_and_its_other_columns_left_aside(tmp_path: Pat
     lines += ["\t".join(["n/a", *map(str, reversed(row))]) for row in MOTION.tolist()]
     write_text(path, "\n".join(lines) + "\n")
     assert find_confounds(folder, RUN) == path
-    np.testing.assert_allclose(read_motion(path, 5), MOTION)
+    np.testing.assert_allclose(read_confounds(path, GlmPlan(), 5).values, MOTION)
     write_confounds(folder, RUN, MOTION)
     assert find_confounds(folder, RUN) == confounds_path(folder, RUN)
-
-
-def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
-    path = write_confounds(StudyFolder(tmp_path), RUN, MOTION)
-    with pytest.raises(FoolscanError, match="found 5 rows for 7 volumes"):
-        read_motion(path, 7)
-    text = path.read_text(encoding="utf-8")
-    write_text(path, text.replace("rot_z", "rotation"))
-    with pytest.raises(FoolscanError, match="found no column rot_z"):
-        read_motion(path, 5)
-    spoilt = text.splitlines()
-    spoilt[3] = spoilt[3].rsplit("\t", 1)[0] + "\tn/a"
-    write_text(path, "\n".join(spoilt))
-    with pytest.raises(FoolscanError, match=r"timeseries\.tsv:4: rot_z: found 'n/a', expected a number"):
-        read_motion(path, 5)

@@ -1,0 +1,61 @@
+"""Which runs are fitted together, and where their betas lie."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from analysis.stored_betas import betas_path, imported_from, session_betas_path, table_path
+from protocols.folder import RunId, StudyFolder
+from protocols.glm_plan import GlmPlan
+from protocols.problems import FoolscanError
+from protocols.provenance import sidecar_path
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Runs that share one betas file: one run, or all of a session end to end.
+
+    runs : in order.
+    path : of the betas, ``…_run-01_betas.nii.gz``; of a session ``…_run-all_betas.nii.gz``.
+    """
+
+    runs: tuple[RunId, ...]
+    path: Path
+
+    @property
+    def stem(self) -> str:
+        """``sub-01_ses-01_task-animals_run-01``, or ``…_run-all``."""
+        return self.path.name.removesuffix("_betas.nii.gz")
+
+
+def units_of(plan: GlmPlan, folder: StudyFolder, runs: Sequence[RunId]) -> list[Unit]:
+    """The units of runs, in order of subject, session and run.
+
+    plan : ``model: session_condition`` puts the runs of a session together.
+    """
+    if plan.model != "session_condition":
+        return [Unit((run,), betas_path(folder, run)) for run in runs]
+    sessions = [tuple(members) for _, members in groupby(runs, key=lambda run: (run.sub, run.ses))]
+    return [Unit(members, session_betas_path(folder, members[0])) for members in sessions]
+
+
+def make_room(folder: StudyFolder, unit: Unit) -> None:
+    """Remove foolscan's own betas that this unit's replace: of single runs where a session is fitted, and the reverse.
+
+    Raises FoolscanError where imported betas stand.
+    """
+    others = [session_betas_path(folder, unit.runs[0])]
+    if unit.path == others[0]:
+        others = [betas_path(folder, run) for run in unit.runs]
+    for path in (unit.path, *others):
+        if path.exists() and imported_from(path):
+            raise FoolscanError(
+                f"{path}: found imported betas ({imported_from(path)}); move them elsewhere before others are estimated"
+            )
+    for path in others:
+        noise = path.with_name(path.name.replace("_betas.nii.gz", "_noise.h5"))
+        for old in (path, table_path(path), sidecar_path(path), noise, sidecar_path(noise)):
+            old.unlink(missing_ok=True)
