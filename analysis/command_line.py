@@ -43,15 +43,21 @@ def simulate_bold(study: StudyArgument, to: FolderOption) -> None:
 
 
 @app.command()
-def betas(study: StudyArgument, to: FolderOption) -> None:
-    """Estimate one beta per image and run by a first-level GLM. Example: foolscan analysis betas demo --to demo-study"""
+def betas(
+    study: StudyArgument,
+    to: FolderOption,
+    memory: Annotated[
+        float, typer.Option("--memory", metavar="GIB", min=0.05, help="what time series may hold at a time, GiB")
+    ] = 1.0,
+) -> None:
+    """Estimate the betas of every run by a first-level GLM. Example: foolscan analysis betas demo --to demo-study"""
     from analysis.betas import NO_CONFOUNDS, estimate_betas, runs_without_confounds
     from protocols.folder import StudyFolder
     from protocols.study import load_study
 
     loaded, folder = load_study(study), StudyFolder(to)
     with _progress() as progress:
-        written = estimate_betas(loaded, folder, progress)
+        written = estimate_betas(loaded, folder, progress, round(memory * 2**30))
     _say_written(written, "runs' betas")
     for run in runs_without_confounds(loaded, folder):
         print(f"warning: {run.stem}: {NO_CONFOUNDS}", file=sys.stderr)

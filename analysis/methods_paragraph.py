@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from analysis.glm.words import model_in_words
 from analysis.similarity import NAMES
 from protocols.dissimilarity_names import in_words
 from protocols.image_sets import AdversarialInterferenceRecipe
@@ -222,19 +223,10 @@ def _imaging(study: Study, simulated: bool) -> Iterator[Clause]:
 
 def _analysis(study: Study, motion: RunsWithMotion) -> Iterator[Clause]:
     plan = study.analysis
-    glm, voxels = plan.glm, plan.voxels
+    voxels = plan.voxels
     yield Clause(f"the regions of interest were {_listed(plan.rois)}", ("analysis.rois",))
-    hrf = {"spm": "SPM's", "glover": "Glover's"}[glm.hrf]
-    text = f"a general linear model of each run had one regressor per image, convolved with {hrf} haemodynamic response"
-    yield Clause(text, ("analysis.glm.model", "analysis.glm.hrf"))
-    noise = {"ols": "ordinary least squares", "ar1": "a first-order autoregressive noise model"}[glm.noise]
-    moved = {
-        "all": " and motion as confounds",
-        "some": " and motion as confounds in those runs that had a table of it",
-        "no": ", without motion as confounds",
-    }[motion]
-    text = f"the model was fitted by {noise}, with {glm.drift} drift terms (high-pass {glm.high_pass_hz:g} Hz){moved}"
-    yield Clause(text, ("analysis.glm.noise", "analysis.glm.drift", "analysis.glm.high_pass_hz"))
+    for text, keys in model_in_words(plan.glm, motion):
+        yield Clause(text, keys)
     text = f"in each region, the {voxels.per_subject} voxels of a participant that answered images most alike across runs were kept"
     yield Clause(text, ("analysis.voxels.per_subject",))
     chosen = {
