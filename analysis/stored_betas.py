@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.betas_table import check_shown, read_betas_table
+from analysis.glm.noise_normalisation import noise_covariance, normalised
 from analysis.nifti import check_same_grid, open_nifti, read_voxels
 from analysis.patterns import Patterns
 from analysis.rois import load_rois, load_surface_rois, roi_path
@@ -140,6 +141,8 @@ def stored_betas(study: Study, folder: StudyFolder, sub: str) -> list[StoredBeta
 def load_patterns(study: Study, folder: StudyFolder, sub: str, roi: str) -> Patterns:
     """The betas of one subject in one ROI, all runs, the images in the manifest's order, unscaled.
 
+    They are normalised by their noise where ``analysis.glm.noise_normalisation`` says so.
+
     study  : names the task and the ROIs.
     folder : the study folder, with betas estimated or imported.
     sub    : BIDS label of the subject.
@@ -178,10 +181,21 @@ def load_patterns(study: Study, folder: StudyFolder, sub: str, roi: str) -> Patt
         stim_ids=tuple(of_id),
         sets=tuple(stimulus.set for stimulus in stimuli),
         categories=tuple(stimulus.category for stimulus in stimuli),
-        betas=np.stack(betas),
+        betas=_in_units_of_noise(study, folder, sub, roi, np.stack(betas)),
         voxels=read.voxels,
         positions_mm=read.positions_mm,
     )
+
+
+def _in_units_of_noise(
+    study: Study, folder: StudyFolder, sub: str, roi: str, betas: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Patterns normalised by their noise, (n_runs, n_images, n_voxels), where the study asks for it."""
+    kind = study.analysis.glm.noise_normalisation
+    if kind == "none":
+        return betas
+    covariance, dof = noise_covariance(study, folder, sub, roi)
+    return normalised(betas, covariance, dof, kind)
 
 
 def _means(values: NDArray[np.float64], places: Sequence[int], n_images: int) -> NDArray[np.float64]:

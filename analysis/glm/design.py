@@ -226,7 +226,7 @@ def _check(matrix: Floats, n_patterns: int, n_conditions: int) -> None:
         raise FoolscanError(
             f"{n_patterns} images: found regressors that are not independent of one another (rank {rank} of {n_regressors}); "
             "are two images at the same time, is one so late that its response is not recorded, or does one confound "
-            "follow from others?"
+            "follow from others? With hrf fir, fewer fir_delays may help"
         )
 
 
