@@ -13,8 +13,9 @@ from typing import Any
 from analysis import brain_rdms, network_rdms
 from analysis.brain_rdms import POOLED
 from analysis.brain_similarity import brain_rows, load_truths
-from analysis.inference.further_tables import brain_tables, correspondence_tables, network_tables, tests_path
+from analysis.inference.further_tables import brain_tables, correspondence_tables, network_tables, significance_path
 from analysis.inference.places import Doubles, brain_places, network_places, united_of_layer, united_of_roi
+from analysis.inference.published_t import bootstrap_t_rows
 from analysis.inference.rows import TestRow, columns_of
 from analysis.inference.similarity_tests import (
     contrast_name,
@@ -57,11 +58,13 @@ class Found:
 
     similarities, differences : rows of the tables.
     united                    : subject -> pair of sets -> the RDM of both sets' images.
+    published                 : tests that are not inference, where the study asks for them.
     """
 
     similarities: list[SimilarityRow] = field(default_factory=list)
     differences: list[DifferenceRow] = field(default_factory=list)
     united: dict[str, dict[Pair, Doubles]] = field(default_factory=dict)
+    published: list[TestRow] = field(default_factory=list)
 
 
 def similarity_path(folder: StudyFolder, what: str) -> Path:
@@ -115,7 +118,7 @@ def _brain(study: Study, folder: StudyFolder, progress: Progress | None) -> list
     designs[POOLED] = design_paths(folder, runs)
     inputs = [*brain_inputs(folder), source, *truth_inputs(folder), *chain(*designs.values())]
     parameters = parameters_of(study) | _comparison(plan)
-    paths = [similarity_path(folder, "brain"), difference_path(folder, "brain"), tests_path(folder, "brain")]
+    paths = [similarity_path(folder, "brain"), difference_path(folder, "brain"), significance_path(folder, "brain")]
     if all(is_current(folder, path, inputs, parameters) for path in paths):
         return paths
     done = 0
@@ -134,6 +137,8 @@ def _brain(study: Study, folder: StudyFolder, progress: Progress | None) -> list
             found.united[sample.subject] = {
                 pair: united_of_roi(sample, pair, plan.dissimilarity, plan.folds) for pair in swapped_pairs(plan)
             }
+            if plan.tests.bootstrap_t and sample.subject == POOLED:
+                found.published.extend(bootstrap_t_rows(plan, study.seed, sample))
         done += 1
         if progress:
             progress(f"similarity in {roi}", done, len(plan.rois))
@@ -145,7 +150,7 @@ def _brain(study: Study, folder: StudyFolder, progress: Progress | None) -> list
     for subject, places in brain_places(stored, plan.rois, study.tasks[plan.task].sets).items():
         places = [replace(place, united=found.united[subject]) for place, found in zip(places, results, strict=True)]
         tests += label_rows(plan, study.seed, places) + swap_rows(plan, study.seed, places)
-    tests += _over_subjects(study, results)
+    tests += _over_subjects(study, results) + [row for found in results for row in found.published]
     return _write(folder, paths, results, tests, inputs, parameters, study.seed, warnings_for_sidecar(study))
 
 
@@ -177,7 +182,11 @@ def _network(study: Study, folder: StudyFolder, stimuli: Sequence[Stimulus], pro
     layers = network_rdms.layers_of(study, source)
     inputs = [folder.manifest, source, stored_path]
     parameters = {"dissimilarity": plan.dissimilarity, "layers": list(layers)} | _comparison(plan)
-    paths = [similarity_path(folder, "network"), difference_path(folder, "network"), tests_path(folder, "network")]
+    paths = [
+        similarity_path(folder, "network"),
+        difference_path(folder, "network"),
+        significance_path(folder, "network"),
+    ]
     if all(is_current(folder, path, inputs, parameters) for path in paths):
         return paths
     sets = study.tasks[plan.task].sets

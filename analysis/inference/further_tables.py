@@ -25,7 +25,7 @@ from protocols.study import Study
 Content = tuple[dict[str, str], list[dict[str, Any]]]  # columns with their meanings, rows
 
 
-def tests_path(folder: StudyFolder, what: str) -> Path:
+def significance_path(folder: StudyFolder, what: str) -> Path:
     """``rdms/tests_brain.tsv`` or ``rdms/tests_network.tsv``."""
     return folder.derived("rdms") / f"tests_{what}.tsv"
 
