@@ -195,14 +195,14 @@ def ar1_lss(
     found = np.empty((trials.shape[1], data.shape[1]))
     for voxels in spans(data.shape[1], BLOCK):
         block = np.array(data[:, voxels].T, dtype=np.float64, order="C")
-        fitted = np.empty((len(block), trials.shape[1]))
         for one, members in _groups(steps_of(residuals.autocorrelation(residuals(block)), bins)):
             rho = one / bins
             if one not in models:
                 whitened_nuisance = filtered(nuisance, rho, follows)
                 models[one] = separate(filtered(trials, rho, follows), whitened_nuisance, conditions, names)
-            fitted[members] = patterns_of(models[one], filtered(block[members].T, rho, follows), pattern).T
-        found[:, voxels] = fitted.T
+            fitted = np.empty((trials.shape[1], members.size))
+            patterns_of(models[one], filtered(block[members].T, rho, follows), pattern, fitted)
+            found[:, voxels.start + members] = fitted
     return found
 
 

@@ -64,8 +64,7 @@ def lss(
     check_data(models.nuisance, data)
     found = np.empty((len(models.weights), data.shape[1]))
     for voxels in spans(data.shape[1], BLOCK):
-        block = np.asarray(data[:, voxels], dtype=np.float64)
-        found[:, voxels] = patterns_of(models, block, pattern)
+        patterns_of(models, np.asarray(data[:, voxels], dtype=np.float64), pattern, found[:, voxels])
     return found
 
 
@@ -85,37 +84,34 @@ def separate(
     named = list(names) or [f"trial {place}" for place in range(n_trials)]
     member = _membership(conditions, n_trials)
     basis = factorise(nuisance, named[n_trials:]).basis if nuisance.shape[1] else nuisance
-    left = _without(basis, trials)
-    sums = left @ member  # (n_volumes, n_conditions)
-    scale = np.linalg.norm(trials, axis=0)
-    most = member.shape[1]
-    weights, length = np.empty((n_trials, n_volumes)), np.empty(n_trials)
-    others, n_others = np.zeros((n_trials, most, n_volumes)), np.empty(n_trials, dtype=np.intp)
-    alone = member.sum(axis=0) - member == 0  # (n_trials, n_conditions): no other trial of that condition
-    for trial in range(n_trials):
-        rest = (sums - np.outer(left[:, trial], member[trial]))[:, ~alone[trial]]
-        rest_scale = (member.T @ scale - member[trial] * scale[trial])[~alone[trial]]
-        inner, triangle = np.linalg.qr(rest)
-        n_others[trial] = inner.shape[1]
-        if (np.abs(np.diagonal(triangle)) <= DEPENDENT * rest_scale).any():
+    left = _without(basis, trials).T
+    sums, scale = member.T @ left, np.linalg.norm(trials, axis=0)
+    others = np.zeros((n_trials, member.shape[1], n_volumes))
+    n_others = np.zeros(n_trials, dtype=np.intp)
+    for place, of_condition in enumerate(member.T):
+        some = of_condition.sum() - of_condition > 0  # whether there is another trial of that condition
+        rest = _orthogonal(others[:, :place], sums[place] - of_condition[:, None] * left)
+        length = np.linalg.norm(rest, axis=1)
+        for trial in np.flatnonzero(some & (length <= DEPENDENT * (of_condition @ scale - of_condition * scale))):
             raise FoolscanError(
-                f"{named[trial]}: the other trials cannot be told from the nuisance or from one another"
+                f"{named[trial]}: the other trials cannot be told from the nuisance or from one another; expected "
+                "independent regressors"
             )
-        own = _without(inner, left[:, [trial]])[:, 0]
-        length[trial] = np.linalg.norm(own)
-        if length[trial] <= DEPENDENT * scale[trial]:
-            raise FoolscanError(
-                f"{named[trial]}: its regressor is a combination of the other trials and the nuisance; expected one of its "
-                "own. Is it shown at the same time as another, or so late that its response is not recorded?"
-            )
-        weights[trial] = own / length[trial] ** 2
-        others[trial, : inner.shape[1]] = inner.T
+        others[some, place] = rest[some] / length[some, None]
+        n_others += some
+    own = _orthogonal(others, left)
+    length = np.linalg.norm(own, axis=1)
+    for trial in np.flatnonzero(length <= DEPENDENT * scale):
+        raise FoolscanError(
+            f"{named[trial]}: its regressor is a combination of the other trials and the nuisance; expected one of its "
+            "own. Is it shown at the same time as another, or so late that its response is not recorded?"
+        )
     dof = n_volumes - basis.shape[1] - 1 - n_others
     if dof.min() < 1:
         raise FoolscanError(
             f"design: found {n_volumes - dof.min()} regressors for {n_volumes} volumes; expected fewer regressors than volumes"
         )
-    return Separate(weights, length, others, basis, dof)
+    return Separate(own / length[:, None] ** 2, length, others, basis, dof)
 
 
 def _membership(conditions: Sequence[object] | None, n_trials: int) -> Floats:
@@ -133,17 +129,25 @@ def _without(basis: Floats, columns: Floats) -> Floats:
     return np.asarray(columns - basis @ (basis.T @ columns))
 
 
+def _orthogonal(others: Floats, rows: Floats) -> Floats:
+    """Each row without its trial's others: (n_trials, n_volumes), from (n_trials, n_others, n_volumes)."""
+    for _ in range(2):
+        for place in range(others.shape[1]):
+            rows = rows - np.einsum("ij,ij->i", others[:, place], rows)[:, None] * others[:, place]
+    return rows
+
+
 def check_pattern(pattern: str) -> None:
     """Raise FoolscanError unless a kind of single-trial pattern is known."""
     if pattern not in ("beta", "t"):
         raise FoolscanError(f"pattern: found {pattern!r}; expected beta or t")
 
 
-def patterns_of(models: Separate, block: Floats, pattern: str) -> Floats:
-    """The betas, or t values, of all trials: (n_trials, n_voxels) from a block (n_volumes, n_voxels)."""
-    betas = models.weights @ block
+def patterns_of(models: Separate, block: Floats, pattern: str, found: Floats) -> None:
+    """The betas, or t values, of all trials, into `found` (n_trials, n_voxels), from a block (n_volumes, n_voxels)."""
+    betas = np.matmul(models.weights, block, out=found)
     if pattern == "beta":
-        return betas
+        return
     left = block - models.nuisance @ (models.nuisance.T @ block)
     total = np.einsum("ij,ij->j", left, left)
     own = betas * models.length[:, None]
@@ -152,4 +156,4 @@ def patterns_of(models: Separate, block: Floats, pattern: str) -> Floats:
         rest -= (models.others[:, other] @ left) ** 2
     total += np.finfo(np.float64).eps * np.einsum("ij,ij->j", block, block)
     rest[rest <= total * len(block) * np.finfo(np.float64).eps] = np.nan  # nothing but rounding is left
-    return np.asarray(own / np.sqrt(rest / models.dof[:, None]))
+    found[...] = own / np.sqrt(rest / models.dof[:, None])
