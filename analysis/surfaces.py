@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+import warnings
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -123,9 +124,15 @@ def _read_label(path: Path, n_vertices: int | None) -> VertexLabels:
         )
     _check_there(path)
     try:
-        vertices = np.atleast_1d(freesurfer.read_label(path)).astype(np.int64)
-    except DAMAGE as error:
+        told = int(path.read_text(encoding="utf-8", errors="replace").splitlines()[1])
+        with warnings.catch_warnings(action="error"):
+            vertices = np.atleast_1d(freesurfer.read_label(path)).astype(np.int64)
+    except (*DAMAGE, UserWarning) as error:
         raise FoolscanError(f"{path}: not readable as a FreeSurfer label ({error}); copy it again") from error
+    if len(vertices) != told:
+        raise FoolscanError(
+            f"{path}:2: found {len(vertices)} vertices where it says {told}; is it cut off? Copy it again"
+        )
     if vertices.size and not 0 <= vertices.min() <= vertices.max() < n_vertices:
         odd = int(vertices[(vertices < 0) | (vertices >= n_vertices)][0])
         raise FoolscanError(
