@@ -18,6 +18,8 @@ from protocols.study import Study
 
 FEW_UNITS = 1024  # up to here units are resampled one by one; beyond, the bootstrap's normal limit is used
 GROUPS = 50  # of units, for the jackknife where no derivative exists
+ESTIMAND = "similarity over all units that this layer's are a sample of; for the layer as it is, no interval is needed"
+RESAMPLED = "units of the layer, as if they were drawn independently"
 
 
 def network_rows(
@@ -40,6 +42,8 @@ def network_rows(
                 ci_low=interval.low,
                 ci_high=interval.high,
                 ci_method=interval.method,
+                estimand=ESTIMAND,
+                resampled=RESAMPLED,
             )
         )
     differences = []
@@ -48,7 +52,17 @@ def network_rows(
         interval = spread.interval(value, {other: 1.0, first: -1.0})
         contrast = f"{pair_name(other)} minus {pair_name(first)}"
         differences.append(
-            DifferenceRow(contrast, sample.layer, "n/a", value, interval.low, interval.high, interval.method)
+            DifferenceRow(
+                contrast,
+                sample.layer,
+                "n/a",
+                value,
+                interval.low,
+                interval.high,
+                interval.method,
+                ESTIMAND,
+                RESAMPLED,
+            )
         )
     return rows, differences
 
