@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,12 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.sorting import CountingSort, begins, counts, doubled_ranks_in_order
 from protocols.problems import FoolscanError
 
 Floats = NDArray[np.floating[Any]]
 Ints = NDArray[np.integer[Any]]
 
 BLOCK = 16_384  # features per matrix product: 40 images of this many are 5 MB of float64
+CELLS = 2**20  # values sorted at a time where features are few
 EXACT = 2**53  # integers up to here are exact in float64
 
 
@@ -111,68 +112,21 @@ def doubled_centred_ranks(patterns: Floats) -> NDArray[np.int32]:
     Returns (n_images, n_features) integers 2·rank − (n_features + 1), ties sharing their mean rank.
     """
     finite_patterns(patterns)
-    n = patterns.shape[1]
     ranks = np.empty(patterns.shape, dtype=np.int32)
-    untied = np.arange(1 - n, n, 2, dtype=np.int32)
-    sort = _Float32Sort(n) if _sorts_packed(patterns) else None
-    for pattern, row in zip(patterns, ranks, strict=True):
-        order, new = sort(pattern) if sort else sorted_order(pattern)
-        if new.all():
-            row[order] = untied
-        else:
-            starts = np.flatnonzero(new)
-            lengths = np.diff(starts, append=n)
-            row[order] = np.repeat((2 * starts + lengths - n).astype(np.int32), lengths)
+    if counts(patterns):
+        sort = CountingSort(patterns.shape[1])
+        for pattern, row in zip(patterns, ranks, strict=True):
+            order, new = sort(pattern)
+            row[order] = doubled_ranks_in_order(new)
+        return ranks
+    step = max(1, CELLS // patterns.shape[1])
+    for start in range(0, len(patterns), step):
+        some = patterns[start : start + step]
+        orders = np.argsort(some, axis=1)  # whichever way ties stand, they share their rank
+        begin = begins(np.take_along_axis(some, orders, axis=1))
+        in_order = np.stack([doubled_ranks_in_order(new) for new in begin])
+        np.put_along_axis(ranks[start : start + step], orders, in_order, axis=1)
     return ranks
-
-
-def sorted_order(pattern: Floats) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """The order of a pattern's features and where, in that order, a new value begins.
-
-    pattern : (n_features,) finite values.
-
-    Returns the sorting indices, ties in the order of the features, and a mask that is True at the first of every run of
-    equal values.
-    """
-    if _sorts_packed(pattern):
-        order, new = _Float32Sort(pattern.size)(pattern)
-        return order.astype(np.intp), new
-    new = np.ones(pattern.size, dtype=bool)
-    by_value = np.argsort(pattern, kind="stable")
-    in_order = pattern[by_value]
-    np.not_equal(in_order[1:], in_order[:-1], out=new[1:])
-    return by_value, new
-
-
-def _sorts_packed(patterns: Floats) -> bool:
-    return patterns.dtype == np.float32 and patterns.shape[-1] < 2**32
-
-
-class _Float32Sort:
-    """Sorts float32 patterns of one length: value and index packed into one integer, which is faster than argsort.
-
-    IEEE 754 floats sort as unsigned integers once all bits of negatives, and the sign bit of the rest, are flipped.
-    """
-
-    def __init__(self, n: int) -> None:
-        self._packed = np.empty(n, dtype=np.uint64)
-        halves = self._packed.view(np.uint32).reshape(n, 2)
-        low = 0 if sys.byteorder == "little" else 1
-        self._index, self._value = halves[:, low], halves[:, 1 - low]
-        self._places = np.arange(n, dtype=np.uint32)
-
-    def __call__(self, pattern: Floats) -> tuple[NDArray[np.uint32], NDArray[np.bool_]]:
-        """The order of a pattern's features (until the next call) and where a new value begins; see `sorted_order`."""
-        signed = (pattern + np.float32(0)).view(np.int32)  # adding zero makes −0 and +0 the same value
-        flip = signed >> 31
-        flip |= np.int32(-(2**31))
-        np.bitwise_xor(signed.view(np.uint32), flip.view(np.uint32), out=self._value)
-        self._index[:] = self._places
-        self._packed.sort()
-        values = np.ascontiguousarray(self._value)
-        new = np.ones(values.size, dtype=bool)
-        np.not_equal(values[1:], values[:-1], out=new[1:])
-        return self._index, new
 
 
 def rank_products(ranks: Ints, *, block: int = BLOCK) -> NDArray[np.float64]:

@@ -20,10 +20,10 @@ from analysis.rdm import (
     doubled_centred_ranks,
     pearson_rdm,
     rank_products,
-    sorted_order,
     spearman_rdm,
     squared,
 )
+from analysis.sorting import COUNTED_FROM, sorted_order
 from protocols.problems import FoolscanError
 
 MANY = arrays(np.float64, (5, 30), elements=st.integers(-40, 40).map(lambda n: n / 8))
@@ -140,6 +140,19 @@ def test_another_device_does_not_change_a_bit(device: str, dtype: type) -> None:
     patterns[:, ::3] = np.maximum(patterns[:, ::3], 0)  # ties, as a layer has them
     patterns[0, 1] = -0.0
     assert spearman_rdm_on(patterns, device, block=700).tobytes() == spearman_rdm(patterns).tobytes()
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_a_layers_units_are_sorted_by_counting_as_others_by_comparing(ties: bool) -> None:
+    rng = np.random.default_rng(0)
+    layer = rng.standard_normal((3, COUNTED_FROM + 5), dtype=np.float32) * np.float32(1e3)
+    layer[:, :6] = [0.0, -0.0, np.finfo(np.float32).max, np.finfo(np.float32).min, 1e-45, -1e-45]
+    layer = np.maximum(np.rint(layer), 0) if ties else layer
+    for pattern, ranks in zip(layer, doubled_centred_ranks(layer), strict=True):
+        order, new = sorted_order(pattern)
+        np.testing.assert_array_equal(order, np.argsort(pattern, kind="stable"))
+        np.testing.assert_array_equal(np.flatnonzero(new), np.unique(pattern[order], return_index=True)[1])
+        np.testing.assert_array_equal(ranks, 2 * stats.rankdata(pattern) - (pattern.size + 1))
 
 
 @given(MANY)
