@@ -67,19 +67,26 @@ def citation(reference: str) -> str:
 
 
 def methods_paragraph(
-    study: Study, *, simulated: bool, motion: RunsWithMotion = "all"
+    study: Study,
+    *,
+    simulated: bool,
+    motion: RunsWithMotion = "all",
+    imported: Sequence[str] = (),
+    estimated: bool = True,
 ) -> list[tuple[str, list[Sentence]]]:
     """The methods of a study, topic by topic.
 
     study     : the study file; its `basis` decides what is attributed to its `reference`.
     simulated : True for a rehearsal: participant, scanner and brain were emulated, and the paragraph says so.
     motion    : in which runs the GLM had head motion as confounds; the study file does not say it, the betas do.
+    imported  : what is known of betas that were estimated elsewhere, in words.
+    estimated : whether foolscan estimated any.
 
     Returns (topic, sentences). Published values come first in each topic, then this study's own choices.
     """
     cited = citation(study.reference) if study.reference else ""
     topics = []
-    for part in _parts(study, simulated, motion):
+    for part in _parts(study, simulated, motion, imported, estimated=estimated):
         sentences = []
         for published in (True, False):
             clauses = [clause for clause in part.clauses if _published(study, clause) == published]
@@ -105,12 +112,14 @@ def _joined(texts: Sequence[str]) -> str:
     return texts[0] if len(texts) == 1 else "; ".join(texts[:-1]) + "; and " + texts[-1]
 
 
-def _parts(study: Study, simulated: bool, motion: RunsWithMotion) -> Iterator[Part]:
+def _parts(
+    study: Study, simulated: bool, motion: RunsWithMotion, imported: Sequence[str], *, estimated: bool
+) -> Iterator[Part]:
     yield Part("Participants", tuple(_participants(study, simulated)))
     yield Part("Stimuli", tuple(_stimuli(study)))
     yield Part("Task", tuple(_task(study)))
     yield Part("Imaging", tuple(_imaging(study, simulated)))
-    yield Part("Analysis", tuple(_analysis(study, motion)))
+    yield Part("Analysis", tuple(_analysis(study, motion, imported, estimated=estimated)))
 
 
 def _participants(study: Study, simulated: bool) -> Iterator[Clause]:
@@ -221,12 +230,15 @@ def _imaging(study: Study, simulated: bool) -> Iterator[Clause]:
         yield Clause(text, ("rehearsal.brain.peak_signal_pct", "rehearsal.brain.tsnr"))
 
 
-def _analysis(study: Study, motion: RunsWithMotion) -> Iterator[Clause]:
+def _analysis(study: Study, motion: RunsWithMotion, imported: Sequence[str], *, estimated: bool) -> Iterator[Clause]:
     plan = study.analysis
     voxels = plan.voxels
     yield Clause(f"the regions of interest were {_listed(plan.rois)}", ("analysis.rois",))
-    for text, keys in model_in_words(plan.glm, motion):
-        yield Clause(text, keys)
+    for text in imported:
+        yield Clause(text, ())
+    if estimated:
+        for text, keys in model_in_words(plan.glm, motion):
+            yield Clause(text, keys)
     text = f"in each region, the {voxels.per_subject} voxels of a participant that answered images most alike across runs were kept"
     yield Clause(text, ("analysis.voxels.per_subject",))
     chosen = {

@@ -95,6 +95,31 @@ def imported_from(path: Path) -> str | None:
     return kind if isinstance(kind, str) else None
 
 
+def imports_in_words(folder: StudyFolder) -> tuple[list[str], bool]:
+    """What is known of imported betas, one sentence for each kind and unit; and whether foolscan estimated any itself."""
+    counts: dict[tuple[str, str, str], set[str]] = {}
+    own = False
+    for path in all_betas(folder):
+        kind = imported_from(path)
+        if kind is None:
+            own = True
+            continue
+        record = read_json(sidecar_path(path))
+        checked = str(record.get("Matching", {}).get("checked", "nothing"))
+        counts.setdefault((kind, str(record.get("Units", "not told")), checked), set()).add(_stem(path))
+    sentences = [
+        f"the betas of {len(stems)} runs (or sessions) were estimated elsewhere and imported from {kind}, in {units}; they were "
+        f"matched to the logged trials by {checked}"
+        for (kind, units, checked), stems in counts.items()
+    ]
+    return sentences, own or not counts
+
+
+def _stem(path: Path) -> str:
+    """The run (or session) in a betas file's name."""
+    return path.name.split("_betas")[0].split("_hemi-")[0]
+
+
 def all_betas(folder: StudyFolder) -> list[Path]:
     """Every betas file of a study folder, in order of name."""
     return sorted(path for suffix in set(SUFFIX.values()) for path in folder.derived("betas").rglob(f"sub-*{suffix}"))

@@ -17,11 +17,13 @@ from typer.testing import CliRunner
 from analysis.betas import estimate_betas
 from analysis.betas_in.importing import Request, import_betas
 from analysis.command_line import app
+from analysis.methods_paragraph import as_text, methods_paragraph
 from analysis.rdms import brain_path, rdms
 from analysis.stored_betas import (
     all_betas,
     betas_path,
     imported_from,
+    imports_in_words,
     load_patterns,
     session_betas_path,
     surface_betas_path,
@@ -90,6 +92,20 @@ def test_tables_that_do_not_go_with_their_betas_are_refused_by_row(
     edited(stored(lab, write)[0], change)
     with pytest.raises(FoolscanError, match=words):
         load_patterns(lab.study, lab.folder, "01", "V1")
+
+
+def test_the_methods_say_that_betas_were_imported_and_nothing_of_a_model(lab: Any, write: SimpleNamespace) -> None:
+    assert imports_in_words(lab.folder) == ([], True)
+    stored(lab, write)
+    words, estimated = imports_in_words(lab.folder)
+    assert not estimated
+    text = as_text(methods_paragraph(lab.study, simulated=False, imported=words, estimated=estimated))
+    assert (
+        "the betas of 4 runs (or sessions) were estimated elsewhere and imported from trials4d, in percent signal change"
+        in text
+    )
+    assert "matched to the logged trials by labels, order, counts" in text
+    assert "linear model" not in text
 
 
 def test_betas_that_were_replaced_or_are_missing_are_refused(lab: Any, write: SimpleNamespace) -> None:
