@@ -168,6 +168,7 @@ class _Person:
             "tr_s": first.scan.tr_s,
             "volumes": scans[0].volumes if len(scans) == 1 else [scan.volumes for scan in scans],
             "dummies_left_out": first.skipped,
+            "pulses_logged": [run.series.pulses or None for run in runs],
             "confounds": next(iter(by_run.values())) if len(by_run) == 1 else by_run,
         }
 

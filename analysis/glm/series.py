@@ -24,6 +24,8 @@ class Series:
     skipped  : volumes at the start that are not: dummies that are stored.
     start_s  : time within the TR that a volume's signal stands for, s.
     start_by : the key of the sidecar that says so.
+    pulses   : how many were logged, ``90 of 90``; empty where nobody says. The certificate that says so is no input: it
+               tells of the computer, too, and the same run shown again has another.
     inputs   : the files that were looked at.
     """
 
@@ -33,6 +35,7 @@ class Series:
     skipped: int
     start_s: float
     start_by: str
+    pulses: str
     inputs: tuple[Path, ...]
 
     @property
@@ -58,8 +61,9 @@ def open_series(scan: ScanProtocol, folder: StudyFolder, run: RunId, path: Path)
         raise FoolscanError(
             f"{path}: found {len(image.shape)} dimensions {image.shape}; a time series has 4: x, y, z, time"
         )
-    pulses = pulses_path(folder, run)
-    volumes = volumes_of(scan, path, image.shape[3], pulses)
+    certificate = pulses_path(folder, run)
+    logged = read_json(certificate) if certificate.exists() else {}
+    volumes = volumes_of(scan, path, image.shape[3], certificate, logged)
     scan = scan.model_copy(update={"volumes": volumes - scan.stored_dummies})
     sidecar = sidecar_path(path)
     if not sidecar.exists():
@@ -68,8 +72,8 @@ def open_series(scan: ScanProtocol, folder: StudyFolder, run: RunId, path: Path)
     _check_tr(scan, path, image, sidecar, facts.get("RepetitionTime"))
     _check_discarded(scan, sidecar, facts)
     start_s, start_by = start_of(sidecar, facts, scan.tr_s)
-    inputs = (path, sidecar, *([pulses] if pulses.exists() else []))
-    return Series(path, image, scan, scan.stored_dummies, start_s, start_by, inputs)
+    pulses = f"{logged['pulses_seen']} of {logged['pulses_expected']}" if _counts(logged) else ""
+    return Series(path, image, scan, scan.stored_dummies, start_s, start_by, pulses, (path, sidecar))
 
 
 def pulses_path(folder: StudyFolder, run: RunId) -> Path:
@@ -77,26 +81,26 @@ def pulses_path(folder: StudyFolder, run: RunId) -> Path:
     return folder.derived("certificates") / f"{run.stem}_certificate.json"
 
 
-def volumes_of(scan: ScanProtocol, path: Path, found: int, pulses: Path) -> int:
+def volumes_of(scan: ScanProtocol, path: Path, found: int, certificate: Path, logged: dict[str, Any]) -> int:
     """How many volumes a run's images have: what the study plans, or what the operator confirmed when the scanner stopped early.
 
-    path   : the images, for the message.
-    found  : volumes in them.
-    pulses : the run's certificate, if it has one.
+    path        : the images, for the message.
+    found       : volumes in them.
+    certificate : the run's, for the message.
+    logged      : its content; empty without one.
 
     Raises FoolscanError when images, study and logged pulses disagree.
     """
-    logged = read_json(pulses) if pulses.exists() else {}
     told = logged.get("pulses") or {}
-    expected, seen = logged.get("pulses_expected"), logged.get("pulses_seen")
+    expected, seen = logged.get("pulses_expected", 0), logged.get("pulses_seen", 0)
     planned = scan.stored_dummies + scan.volumes
     corrected = logged.get("onsets_corrected")
     if corrected:
         planned = corrected["volumes"]
-    elif isinstance(expected, int) and isinstance(seen, int) and expected > 1 and _lacking(expected, seen, told):
+    elif _counts(logged) and _lacking(expected, seen, told):
         both = "; ".join(_in_words(hypothesis) for hypothesis in told.get("hypotheses", ()))
         raise FoolscanError(
-            f"{path}: found {found} volumes; {pulses.name} logged {seen} of {expected} pulses, {planned} volumes are planned. "
+            f"{path}: found {found} volumes; {certificate.name} logged {seen} of {expected} pulses, {planned} volumes are planned. "
             f"Were the first pulses missed, then all onsets are too early{f' ({both})' if both else ''}: find out, and say "
             "which with: foolscan experiment correct-onsets"
         )
@@ -106,12 +110,18 @@ def volumes_of(scan: ScanProtocol, path: Path, found: int, pulses: Path) -> int:
         said = f"scan.volumes is {scan.volumes}{before}"
         if corrected:
             said = f"{corrected['image']} had {planned} when its onsets were corrected"
-        elif isinstance(seen, int) and isinstance(expected, int) and expected > 1:
+        elif _counts(logged):
             said += f", and {seen} of {expected} pulses were logged"
         raise FoolscanError(
             f"{path}: found {found} volumes; {said}. Was the run cut short, or are scan.dummies otherwise than the study says?"
         )
     return found
+
+
+def _counts(logged: dict[str, Any]) -> bool:
+    """Whether pulses say how many volumes there were: not where one starts the whole run."""
+    expected, seen = logged.get("pulses_expected"), logged.get("pulses_seen")
+    return isinstance(expected, int) and isinstance(seen, int) and expected > 1
 
 
 def _lacking(expected: int, seen: int, told: dict[str, Any]) -> int:

@@ -17,7 +17,7 @@ def stored(path: Path, volumes: int, skipped: int, seed: int) -> tuple[Series, n
     values = np.random.default_rng(seed).integers(900, 1100, (7, 6, 5, volumes))
     write_nifti(path, values, np.eye(4), dtype=np.int16, tr_s=2.0)
     scan = ScanProtocol(tr_s=2.0, volumes=volumes - skipped)
-    return Series(path, open_nifti(path), scan, skipped, 1.0, "StartTime", (path,)), values[..., skipped:]
+    return Series(path, open_nifti(path), scan, skipped, 1.0, "StartTime", "", (path,)), values[..., skipped:]
 
 
 @pytest.mark.parametrize("memory_bytes", [60_000, 200_000, 10_000_000])

@@ -66,7 +66,7 @@ def test_a_run_without_logged_pulses_has_the_studys_volumes(tmp_path: Path) -> N
     folder = StudyFolder(tmp_path)
     series = open_series(SCAN, folder, RUN, images(folder, 10))
     assert (series.n_stored, series.skipped, series.scan.volumes) == (10, 0, 10)
-    assert pulses_path(folder, RUN) not in series.inputs
+    assert series.pulses == ""
     with pytest.raises(FoolscanError, match=r"found 12 volumes; scan\.volumes is 10\. Was the run cut short"):
         open_series(SCAN, folder, RUN, images(folder, 12))
 
@@ -75,7 +75,7 @@ def test_images_study_and_logged_pulses_are_told_together(tmp_path: Path) -> Non
     folder = StudyFolder(tmp_path)
     logged(folder, pulses_expected=10, pulses_seen=10, pulses={"lacking": 0, "missed": 0})
     series = open_series(SCAN, folder, RUN, images(folder, 10))
-    assert pulses_path(folder, RUN) in series.inputs
+    assert series.pulses == "10 of 10"
     with pytest.raises(FoolscanError, match=r"found 9 volumes; scan\.volumes is 10, and 10 of 10 pulses were logged"):
         open_series(SCAN, folder, RUN, images(folder, 9))
 
