@@ -24,7 +24,7 @@ from analysis.glm.noise_normalisation import noise_of, noise_path, write_noise
 from analysis.glm.run_model import RunModel, open_run
 from analysis.glm.run_series import run_blocks
 from analysis.glm.stream import blocks
-from analysis.glm.units import Unit, make_room, units_of
+from analysis.glm.units import Unit, make_room, refuse_imported, units_of
 from analysis.nifti import check_same_grid, open_nifti, write_nifti
 from analysis.rois import load_rois, read_mask, roi_path
 from analysis.stored_betas import table_path
@@ -187,6 +187,7 @@ class _Person:
         made = [unit.path, *([noise_path(unit.path)] if needs_noise(self.study) else [])]
         if all(is_current(self.folder, path, inputs, parameters) for path in made) and table_path(unit.path).exists():
             return False
+        refuse_imported(self.folder, unit)
         designs = self._designs(runs, chosen)
         fitted = _fit(self, runs, designs, chosen, where)
         make_room(self.folder, unit)

@@ -42,20 +42,23 @@ def units_of(plan: GlmPlan, folder: StudyFolder, runs: Sequence[RunId]) -> list[
     return [Unit(members, session_betas_path(folder, members[0])) for members in sessions]
 
 
-def make_room(folder: StudyFolder, unit: Unit) -> None:
-    """Remove foolscan's own betas that this unit's replace: of single runs where a session is fitted, and the reverse.
-
-    Raises FoolscanError where imported betas stand.
-    """
-    others = [session_betas_path(folder, unit.runs[0])]
-    if unit.path == others[0]:
-        others = [betas_path(folder, run) for run in unit.runs]
-    for path in (unit.path, *others):
+def refuse_imported(folder: StudyFolder, unit: Unit) -> None:
+    """Raise FoolscanError where imported betas stand in the place of this unit's, or of those that they replace."""
+    for path in (unit.path, *_replaced(folder, unit)):
         if path.exists() and imported_from(path):
             raise FoolscanError(
                 f"{path}: found imported betas ({imported_from(path)}); move them elsewhere before others are estimated"
             )
-    for path in others:
+
+
+def make_room(folder: StudyFolder, unit: Unit) -> None:
+    """Remove foolscan's own betas that this unit's replace: of single runs where a session is fitted, and the reverse."""
+    for path in _replaced(folder, unit):
         noise = path.with_name(path.name.replace("_betas.nii.gz", "_noise.h5"))
         for old in (path, table_path(path), sidecar_path(path), noise, sidecar_path(noise)):
             old.unlink(missing_ok=True)
+
+
+def _replaced(folder: StudyFolder, unit: Unit) -> list[Path]:
+    whole = session_betas_path(folder, unit.runs[0])
+    return [betas_path(folder, run) for run in unit.runs] if unit.path == whole else [whole]
