@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +58,7 @@ class VoxelChoice:
     whole  : set -> (n_categories, n_voxels), mean over the analysed runs.
     halves : the same from independent halves of the runs: one when the analysed runs are a half themselves, else two.
     of_subjects : the runs behind them, subject by subject.
+    coordinates : (n_voxels, 3) where each lies, mm or voxels: neighbours are resampled together.
     """
 
     strata: NDArray[np.str_]
@@ -64,6 +66,7 @@ class VoxelChoice:
     whole: SetPatterns
     halves: tuple[SetPatterns, ...]
     of_subjects: tuple[SubjectRuns, ...] = ()
+    coordinates: NDArray[Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,9 @@ def sample_of(
         noise = None if covariance is None else covariance[np.ix_(selection.voxels, selection.voxels)]
         subject = SubjectRuns({name: by_run[:, rows[name]] for name in sets}, tuple(parts), noise)
         strata = np.full(selection.voxels.size, patterns.sub)
-        choices.append(VoxelChoice(strata, selection.voxels, whole, tuple(half_patterns), (subject,)))
+        of_voxels = patterns.voxels if patterns.positions_mm is None else patterns.positions_mm
+        where = of_voxels[selection.voxels]
+        choices.append(VoxelChoice(strata, selection.voxels, whole, tuple(half_patterns), (subject,), where))
     return RoiSample(
         patterns.roi,
         patterns.sub,
@@ -157,6 +162,7 @@ def pooled(samples: Sequence[RoiSample], pooling: Pooling = "z_within_subject") 
                 _beside([part.whole for part in on_one_scale]),
                 tuple(_beside(half) for half in zip(*(part.halves for part in on_one_scale), strict=True)),
                 tuple(subject for part in parts for subject in part.of_subjects),
+                None if any(p.coordinates is None for p in parts) else np.concatenate([p.coordinates for p in parts]),
             )
         )
     circular = any(sample.circular for sample in samples)

@@ -1,10 +1,10 @@
-"""Similarity of brain RDMs, with bootstrap over voxels, reliability and the estimate corrected for it."""
+"""Similarity of brain RDMs, with intervals, reliability and the estimate corrected for it."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.brain_rdms import POOLED, RoiSample, VoxelChoice, half_rdms_of, pooled, rdms_of, sample_of, subjects_of
+from analysis.inference.intervals import Interval
+from analysis.inference.replicates import Part, Similarities, replicates
+from analysis.inference.schemes import Scheme, cannot_weight, no_interval, scheme_of
+from analysis.inference.weights import Weights
 from analysis.order_model import OrderModel
 from analysis.patterns import scaled
-from analysis.resampling import Interval, bootstrap_counts, resampled_rdms
 from analysis.selection import CIRCULAR_NOTE, Selection, selections
-from analysis.similarity import correlation, partial_correlation, reliability_corrected, similarity
-from analysis.similarity_table import DifferenceRow, Pair, SimilarityRow, interval_over, pair_name
+from analysis.similarity import correlation, similarity
+from analysis.similarity_table import DifferenceRow, Pair, SimilarityRow, pair_name
 from analysis.stored_betas import load_patterns
 from analysis.truth_files import amplitudes_path, truth_path
+from protocols.analysis_plan import AnalysisPlan
 from protocols.folder import StudyFolder, read_json
 from protocols.problems import FoolscanError
 from protocols.seeds import generator_for
@@ -47,7 +51,7 @@ def brain_rows(
     truth: Truths | None = None,
     order: OrderModel | None = None,
 ) -> tuple[list[SimilarityRow], list[DifferenceRow]]:
-    """The similarities of one ROI, of one subject or pooled; intervals for the pooled voxels.
+    """The similarities of one ROI, of one subject or pooled, with the intervals that the study asks for.
 
     sample   : patterns of the ROI.
     measured : similarity of every pair, from the RDMs on disk.
@@ -56,33 +60,33 @@ def brain_rows(
     """
     plan = study.analysis
     known = truth if truth is not None and sample.subject == POOLED else Truths({}, {})
-    halves = {
-        name: (one.values, other.values) for name, (one, other) in half_rdms_of(sample, plan.dissimilarity).items()
-    }
-    models = {name: order.rdm(stim_ids)[None] for name, stim_ids in sample.stim_ids.items()} if order else {}
-    replicates = _replicates(study, sample, models) if sample.subject == POOLED else {}
-    whole = rdms_of(sample, plan.dissimilarity)
+    told = _told(plan, sample, order)
+    scheme, why = _scheme(study, sample)
+    found = replicates(told, scheme.weights) if scheme else {}
+
+    def interval(name: tuple[Pair, str], value: float, *, fisher: bool = False) -> Interval:
+        return scheme.interval(value, found[name], fisher=fisher) if scheme else no_interval(why)
+
+    once = told(UNWEIGHTED)
     rows = []
-    for first, second in plan.pairs:
-        drawn = replicates.get((first, second), _Drawn())
-        raw, corrected, partial = (
-            interval_over(values, plan.bootstrap.interval, "voxels, within subject")
-            for values in (drawn.raw, drawn.corrected, drawn.partial)
-        )
-        sides = halves[first], halves[second]
-        reliable = [float(correlation(*side, plan.similarity)) for side in sides]
-        notes = [CIRCULAR_NOTE] if sample.circular else []
-        value = float(reliability_corrected(*sides, plan.similarity))
+    for pair in plan.pairs:
+        first, second = (told.half_rdms[name] for name in pair)
+        reliable = [float(correlation(*side, plan.similarity)) for side in (first, second)]
+        notes = [sample.selection or CIRCULAR_NOTE] if sample.circular else []
+        value, partial_value = float(once[pair, "corrected"][0]), float(once[pair, "partial"][0])
+        raw = interval((pair, "raw"), measured[pair], fisher=True)
+        corrected = interval((pair, "corrected"), value)
+        partial = interval((pair, "partial"), partial_value, fisher=True)
         if min(reliable) < LEAST_RELIABILITY:
-            value, corrected = math.nan, Interval(math.nan, math.nan, "none")
+            value, corrected = math.nan, no_interval("not corrected")
             notes.append(f"not corrected: a reliability is below {LEAST_RELIABILITY:g}")
         rows.append(
             SimilarityRow(
-                pair=pair_name((first, second)),
+                pair=pair_name(pair),
                 place=sample.roi,
                 subject=sample.subject,
                 n_features=sample.n_voxels,
-                similarity=measured[first, second],
+                similarity=measured[pair],
                 ci_low=raw.low,
                 ci_high=raw.high,
                 ci_method=raw.method,
@@ -92,95 +96,92 @@ def brain_rows(
                 corrected_low=corrected.low,
                 corrected_high=corrected.high,
                 corrected_method=corrected.method,
-                partial=float(
-                    _partial(whole[first].values, whole[second].values, (first, second), models, plan.similarity)
-                ),
+                partial=partial_value,
                 partial_low=partial.low,
                 partial_high=partial.high,
-                truth=known.stated.get(pair_name((first, second)), math.nan),
-                truth_chosen=known.chosen.get(pair_name((first, second)), math.nan),
+                truth=known.stated.get(pair_name(pair), math.nan),
+                truth_chosen=known.chosen.get(pair_name(pair), math.nan),
                 note="; ".join(notes),
+                estimand=raw.estimand,
+                resampled=raw.resampled,
             )
         )
     differences = []
     base = plan.pairs[0]
     for other in plan.pairs[1:]:
-        apart = replicates[other].raw - replicates[base].raw if replicates else np.array([])
-        interval = interval_over(apart, plan.bootstrap.interval, "voxels, within subject")
         contrast = f"{pair_name(other)} minus {pair_name(base)}"
-        value = measured[other] - measured[base]
+        apart = measured[other] - measured[base]
+        if scheme:
+            drawn = scheme.interval(apart, found[other, "raw"] - found[base, "raw"])
+        else:
+            drawn = no_interval(why)
         differences.append(
-            DifferenceRow(contrast, sample.roi, sample.subject, value, interval.low, interval.high, interval.method)
+            DifferenceRow(
+                contrast,
+                sample.roi,
+                sample.subject,
+                apart,
+                drawn.low,
+                drawn.high,
+                drawn.method,
+                drawn.estimand.replace("similarity", "difference of similarities", 1),
+                drawn.resampled,
+            )
         )
     return rows, differences
 
 
-@dataclass(frozen=True)
-class _Drawn:
-    """Bootstrap replicates of a pair's similarity, (n_resamples,) each: as measured, corrected, without the order."""
-
-    raw: NDArray[np.float64] = field(default_factory=lambda: np.array([]))
-    corrected: NDArray[np.float64] = field(default_factory=lambda: np.array([]))
-    partial: NDArray[np.float64] = field(default_factory=lambda: np.array([]))
+UNWEIGHTED = Weights(None, None, "nothing", rows=1)
 
 
-def _replicates(study: Study, sample: RoiSample, models: Mapping[str, NDArray[np.float64]]) -> dict[Pair, _Drawn]:
-    """Bootstrap replicates of every pair; all pairs share the resamples.
+def _told(plan: AnalysisPlan, sample: RoiSample, order: OrderModel | None) -> Similarities:
+    """Which similarities are told of a sample, under any weights."""
+    halves = half_rdms_of(sample, plan.dissimilarity, plan.folds)
+    models = {name: order.rdm(stim_ids)[None] for name, stim_ids in sample.stim_ids.items()} if order else {}
+    columns, _, _ = voxels_of_choices(sample.choices)
+    return Similarities(
+        [Part(column, choice.whole, choice.halves) for column, choice in zip(columns, sample.choices, strict=True)],
+        {name: rdm.values for name, rdm in rdms_of(sample, plan.dissimilarity, plan.folds).items()},
+        {name: (one.values, other.values) for name, (one, other) in halves.items()},
+        plan.pairs,
+        plan.dissimilarity,
+        plan.similarity,
+        models,
+    )
 
-    models : set -> (1, n_pairs), the order-model RDM; empty where there is none.
-    """
+
+def _scheme(study: Study, sample: RoiSample) -> tuple[Scheme | None, str]:
+    """How the sample's intervals are made; None, and why, where it has none."""
     plan = study.analysis
+    why = cannot_weight(plan.bootstrap, plan.dissimilarity)
+    if sample.subject != POOLED and plan.bootstrap.kind != "jackknife":
+        why = "one subject's own estimate"
+    if why:
+        return None, why
+    _, strata, coordinates = voxels_of_choices(sample.choices)
     generator = generator_for(study.seed, f"bootstrap/{sample.roi}/{sample.subject}")
-    counts = counts_of_choices(sample.choices, plan.bootstrap.resamples, generator)
-    whole, halves = {}, {}
-    for name in {name for pair in plan.pairs for name in pair}:
-        parts = [
-            [resampled_rdms(part[name], drawn, plan.dissimilarity) for part in choice.halves]
-            for choice, drawn in zip(sample.choices, counts, strict=True)
-        ]
-        if len(sample.choices) == 1:
-            whole[name] = resampled_rdms(sample.choices[0].whole[name], counts[0], plan.dissimilarity)
-        else:
-            whole[name] = np.mean([choice[0] for choice in parts], axis=0)
-        first, second = (rdm for choice in parts for rdm in choice)
-        halves[name] = (first, second)
-    return {
-        (a, b): _Drawn(
-            correlation(whole[a], whole[b], plan.similarity),
-            reliability_corrected(halves[a], halves[b], plan.similarity),
-            _partial(whole[a], whole[b], (a, b), models, plan.similarity),
-        )
-        for a, b in plan.pairs
-    }
+    return scheme_of(plan.bootstrap, strata, coordinates, len(sample.categories), generator), ""
 
 
-def _partial(
-    first: NDArray[np.floating[Any]],
-    second: NDArray[np.floating[Any]],
-    pair: Pair,
-    models: Mapping[str, NDArray[np.float64]],
-    measure: str,
-) -> NDArray[np.float64]:
-    """The similarity with what the order wrote into either set taken out; NaN where the order is not known."""
-    if not models:
-        return np.full(first.shape[:-1], np.nan)
-    return partial_correlation(first, second, np.concatenate([models[name] for name in pair]), measure)
+def voxels_of_choices(
+    choices: Sequence[VoxelChoice],
+) -> tuple[list[NDArray[np.intp]], NDArray[np.str_], NDArray[Any]]:
+    """The voxels that are in any choice, once each: a voxel that two choices share is resampled as one.
 
+    Resampled for each choice by itself, shared voxels would pass for twice as many, and the interval of the mean RDM would
+    come out too short.
 
-def counts_of_choices(
-    choices: Sequence[VoxelChoice], resamples: int, generator: np.random.Generator
-) -> list[NDArray[np.int32]]:
-    """How often every voxel of every choice is drawn: one draw per subject from the voxels that are in any choice.
-
-    A voxel that two choices share is drawn as often in both. Drawn for each choice by itself, shared voxels would pass
-    for twice as many, and the interval of the mean RDM would come out too short.
-
-    Returns for each choice (resamples, n_voxels) counts.
+    Returns the place of each choice's voxels among all, the subject of each, and where it lies (its number where it is not
+    known).
     """
     names = [list(zip(choice.strata.tolist(), choice.voxels.tolist(), strict=True)) for choice in choices]
     place = {voxel: i for i, voxel in enumerate(dict.fromkeys(voxel for of_choice in names for voxel in of_choice))}
-    counts = bootstrap_counts(np.array([sub for sub, _ in place]), resamples, generator)
-    return [counts[:, [place[voxel] for voxel in of_choice]] for of_choice in names]
+    columns = [np.array([place[voxel] for voxel in of_choice], dtype=np.intp) for of_choice in names]
+    where = [choice.voxels[:, None] if choice.coordinates is None else choice.coordinates for choice in choices]
+    coordinates = np.empty((len(place), where[0].shape[1]))
+    for column, of_choice in zip(columns, where, strict=True):
+        coordinates[column] = of_choice
+    return columns, np.array([sub for sub, _ in place]), coordinates
 
 
 def load_truths(study: Study, folder: StudyFolder, roi: str) -> Truths | None:

@@ -149,7 +149,9 @@ def partial_correlation(first: Floats, second: Floats, taken_out: Floats, measur
     return correlation(rest_of(first), rest_of(second), "pearson")
 
 
-def reliability_corrected(first: tuple[Floats, Floats], second: tuple[Floats, Floats], measure: str) -> Doubles:
+def reliability_corrected(
+    first: tuple[Floats, Floats], second: tuple[Floats, Floats], measure: str, weights: Floats | None = None
+) -> Doubles:
     """Similarity between independent halves of the data, divided by the geometric mean of the RDMs' reliabilities.
 
     Noise that the two halves do not share lowers the numerator and the denominator alike, so the ratio estimates the
@@ -158,15 +160,16 @@ def reliability_corrected(first: tuple[Floats, Floats], second: tuple[Floats, Fl
 
     first, second : the two halves of an RDM, (..., n_pairs) each.
     measure       : as in `correlation`.
+    weights       : (..., n_pairs) as in `correlation`.
 
     Returns (...); NaN where a reliability is not positive.
     """
-    crossed = (correlation(first[0], second[1], measure) + correlation(first[1], second[0], measure)) / 2
-    reliabilities = correlation(*first, measure), correlation(*second, measure)
+    crossed = correlation(first[0], second[1], measure, weights) + correlation(first[1], second[0], measure, weights)
+    reliabilities = correlation(*first, measure, weights), correlation(*second, measure, weights)
     # a product of two negative reliabilities is positive, and means nothing
     usable = (reliabilities[0] > 0) & (reliabilities[1] > 0)
     product = np.where(usable, reliabilities[0] * reliabilities[1], np.nan)
-    return np.asarray(crossed / np.sqrt(product), dtype=np.float64)
+    return np.asarray(crossed / 2 / np.sqrt(product), dtype=np.float64)
 
 
 def _weighted(first: Floats, second: Floats, measure: str, weights: Doubles) -> Doubles:

@@ -7,10 +7,6 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from analysis.resampling import Interval, percentile_interval
 from analysis.tables import number, read_table
 from protocols.problems import FoolscanError
 
@@ -68,20 +64,20 @@ COLUMNS: dict[str, str] = {
     "subject": "Subject label; 'pooled': the voxels of all subjects side by side; n/a for a network.",
     "n_features": "Voxels (per choice of voxels) or units that the RDMs are computed over.",
     "similarity": "Correlation of the two RDMs, as measured: noise in the patterns lowers it.",
-    "ci_low": "Lower bound of the interval of similarity over voxels or units (descriptive, see ci_method).",
+    "ci_low": "Lower bound of the interval of similarity; what it covers stands in estimand and ci_method.",
     "ci_high": "Upper bound of that interval.",
     "ci_method": "How the interval was made, and what was resampled.",
     "reliability_first": "Correlation of the first set's RDMs from two independent halves of the runs.",
     "reliability_second": "The same of the second set.",
     "corrected": "Similarity between independent halves, divided by the geometric mean of the two reliabilities: "
     "an estimate of the similarity of the noiseless RDMs; n/a where a reliability is below 0.1, as it would be noise.",
-    "corrected_low": "Lower bound of its percentile bootstrap interval over voxels.",
+    "corrected_low": "Lower bound of its interval, made as that of similarity.",
     "corrected_high": "Upper bound of that interval.",
-    "corrected_method": "How that interval was made, and how many resamples were left out because a reliability in them was not "
-    "positive: where many are, the interval stands for the other resamples only.",
+    "corrected_method": "How that interval was made; resamples in which a reliability is not positive have no corrected value: a "
+    "bootstrap leaves them out and says how many, a jackknife then has no interval.",
     "partial": "Similarity with the order-model RDMs of both sets taken out of both RDMs (partial correlation): what the order "
     "of trials may have written into them is gone; n/a for a network, and where a run has no design file.",
-    "partial_low": "Lower bound of its percentile bootstrap interval over voxels.",
+    "partial_low": "Lower bound of its interval, made as that of similarity.",
     "partial_high": "Upper bound of that interval.",
     "truth": "Similarity of the noiseless RDMs of the simulated brain over all its informative voxels (rehearsals only).",
     "truth_chosen": "The same over the very voxels that were chosen: what `corrected` estimates (rehearsals only).",
@@ -94,7 +90,7 @@ DIFFERENCE_COLUMNS: dict[str, str] = {
     "place": COLUMNS["place"],
     "subject": COLUMNS["subject"],
     "difference": "Difference of the two similarities, as measured.",
-    "ci_low": "Lower bound of the interval of the difference over voxels or units; both pairs in the same resamples.",
+    "ci_low": "Lower bound of the interval of the difference; both pairs in the same resamples.",
     "ci_high": "Upper bound of that interval.",
     "ci_method": COLUMNS["ci_method"],
     "estimand": COLUMNS["estimand"],
@@ -105,22 +101,6 @@ DIFFERENCE_COLUMNS: dict[str, str] = {
 def pair_name(pair: Pair) -> str:
     """``RE-AN``."""
     return f"{pair[0]}-{pair[1]}"
-
-
-def interval_over(replicates: NDArray[np.float64], coverage: float, over: str) -> Interval:
-    """The percentile interval of bootstrap replicates, with what was resampled in its method.
-
-    replicates : (n_resamples,); empty when there was no resampling.
-    coverage   : e.g. 0.95.
-    over       : what was resampled, in words.
-    """
-    if replicates.size == 0:
-        return Interval(math.nan, math.nan, "none: one subject's own estimate")
-    found = percentile_interval(replicates, coverage)
-    method = f"{found.method} over {over}"
-    if found.undefined:
-        method += f"; {found.undefined} not defined and left out"
-    return Interval(found.low, found.high, method, found.undefined)
 
 
 def read_rows(path: Path, kind: type[RowType]) -> list[RowType]:

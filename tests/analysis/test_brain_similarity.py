@@ -10,6 +10,7 @@ import pytest
 
 from analysis.brain_rdms import POOLED, RoiSample, VoxelChoice, pooled
 from analysis.brain_similarity import LEAST_RELIABILITY, brain_rows
+from protocols.inference_plan import BootstrapPlan
 from protocols.problems import FoolscanError
 
 N_CATEGORIES, N_VOXELS = 16, 150
@@ -34,8 +35,11 @@ def sample(sub: str, noise: float, shared: float, *, seed: int = 0) -> RoiSample
     return RoiSample("V1", sub, categories, stim_ids, tuple(choices), circular=False)
 
 
-def rows_of(fake: SimpleNamespace, of: RoiSample) -> dict[str, object]:
-    study = fake.study(analysis__bootstrap__resamples=200)
+JACKKNIFE, PUBLISHED = BootstrapPlan(), BootstrapPlan(kind="published", resamples=200)
+
+
+def rows_of(fake: SimpleNamespace, of: RoiSample, plan: BootstrapPlan = JACKKNIFE) -> dict[str, object]:
+    study = fake.study(analysis__bootstrap=plan)
     rows, _ = brain_rows(study, of, dict.fromkeys(study.analysis.pairs, 0.5))
     return {row.pair: row for row in rows}
 
@@ -58,17 +62,28 @@ def test_noise_is_not_corrected_into_a_number(fake: SimpleNamespace) -> None:
 
 
 def test_resamples_without_a_corrected_value_are_counted(fake: SimpleNamespace) -> None:
-    row = rows_of(fake, pooled([sample("1", noise=8.0, shared=0.5), sample("2", noise=8.0, shared=0.5)]))["RE-AN"]
+    row = rows_of(fake, pooled([sample("1", noise=8.0, shared=0.5), sample("2", noise=8.0, shared=0.5)]), PUBLISHED)[
+        "RE-AN"
+    ]
     counted = re.fullmatch(
-        r"percentile bootstrap, 200 resamples over voxels, within subject; (\d+) not defined and left out",
+        r"published: percentile bootstrap, 200 resamples, over voxels, within subject; descriptive, biased towards zero; "
+        r"(\d+) not defined and left out",
         row.corrected_method,
     )
     assert counted
     assert 0 < int(counted[1]) < 100
 
 
-def test_a_single_subject_has_an_estimate_and_no_interval(fake: SimpleNamespace) -> None:
+def test_a_single_subject_has_an_interval_by_blocks_of_voxels(fake: SimpleNamespace) -> None:
     row = rows_of(fake, sample("1", noise=1.0, shared=0.5))["RE-AN"]
+    assert -1 < row.ci_low < row.ci_high < 1
+    assert row.ci_method.startswith("delete-block jackknife, 12 blocks of neighbours, t on Fisher's z")
+    assert row.resampled == "blocks of neighbouring voxels, within subject"
+    assert "other voxels and noise" in row.estimand
+
+
+def test_a_single_subject_has_an_estimate_and_no_bootstrap(fake: SimpleNamespace) -> None:
+    row = rows_of(fake, sample("1", noise=1.0, shared=0.5), PUBLISHED)["RE-AN"]
     assert np.isfinite(row.corrected)
     assert np.isnan(row.ci_low)
     assert row.ci_method == "none: one subject's own estimate"

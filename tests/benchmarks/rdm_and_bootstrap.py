@@ -12,8 +12,9 @@ from _record import measure_once
 from scipy import stats
 from threadpoolctl import threadpool_limits
 
+from analysis.inference.weighted_rdms import resampled_rdms
+from analysis.inference.weights import bootstrap_counts
 from analysis.rdm import condensed, spearman_rdm
-from analysis.resampling import bootstrap_counts, resampled_rdms
 
 Floats = npt.NDArray[np.float64]
 ToRdm = Callable[[Floats], Floats]

@@ -8,13 +8,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from analysis.inference.influence import similarity_gradient
+from analysis.inference.intervals import percentile_interval
+from analysis.inference.weighted_rdms import resampled_rdms
+from analysis.inference.weights import bootstrap_counts
 from analysis.rdm import condensed, spearman_rdm
-from analysis.resampling import (
-    bootstrap_counts,
-    percentile_interval,
-    resampled_rdms,
-    similarity_gradient,
-)
 from analysis.similarity import correlation
 from protocols.problems import FoolscanError
 
