@@ -30,14 +30,16 @@ BLOCK = 16_384  # voxels at a time, grouped by their step of ρ within the block
 
 @dataclass(frozen=True)
 class Left:
-    """What ordinary least squares leaves of a block of voxels: their residuals e.
+    """What ordinary least squares finds in a block of voxels, and the residuals e that it leaves.
 
+    betas       : (n_voxels, p).
     coordinates : (n_voxels, m) of e in the rows of a frame.
     square      : (n_voxels,) Σ e_t².
     lagged      : (n_voxels,) Σ e_t·e_{t+1} within runs.
     last        : (n_voxels,) Σ e_t² over the runs' last volumes.
     """
 
+    betas: Floats
     coordinates: Floats
     square: Floats
     lagged: Floats
@@ -46,46 +48,54 @@ class Left:
 
 @dataclass(frozen=True)
 class Residuals:
-    """Takes residuals of ordinary least squares.
+    """Takes betas and residuals of ordinary least squares, X = Q·R.
 
-    Where the design leaves few dimensions, they are given in an orthonormal basis of those in which Σ e_t·e_{t+1} is
-    diagonal: both sums are then sums of squares of one product with the data. Elsewhere they are plain volumes.
+    Where the design leaves few dimensions, residuals are given in an orthonormal basis of those in which Σ e_t·e_{t+1}
+    is diagonal: both sums are then sums of squares of one product with the data. Elsewhere they are plain volumes.
 
-    follows : (n_volumes − 1,) from `follows_of`.
-    frame   : (m, n_volumes), coordinates @ frame = e; None for plain volumes.
-    lags    : (m, 2) what Σ e_t² and Σ e_t·e_{t+1} are of squared coordinates, with a frame.
+    follows  : (n_volumes − 1,) from `follows_of`.
+    inverse  : (p, p) R⁻¹.
+    frame    : (m, n_volumes), coordinates @ frame = e; None for plain volumes.
+    lags     : (m, 2) what Σ e_t² and Σ e_t·e_{t+1} are of squared coordinates, with a frame.
+    operator : (n_volumes, m or p, + p) y @ operator are coordinates (without a frame: y'Q) and betas.
     """
 
     factors: Factors
     follows: Floats
+    inverse: Floats
     frame: Floats | None
     lags: Floats | None
+    operator: Floats
 
     @classmethod
     def of(cls, factors: Factors, follows: Floats) -> Residuals:
         """Prepared for a design."""
         n_volumes, p = factors.basis.shape
+        inverse = factors.inverse()
+        plain = factors.basis @ inverse.T
         if n_volumes - p >= 2 * p:
-            return cls(factors, follows, None, None)
+            return cls(factors, follows, inverse, None, None, np.column_stack([factors.basis, plain]))
         complement = np.linalg.qr(factors.basis, mode="complete")[0][:, p:]
-        lagged = complement[:-1].T @ (follows[:, None] * complement[1:])
-        values, vectors = np.linalg.eigh((lagged + lagged.T) / 2)
-        return cls(factors, follows, (complement @ vectors).T, np.column_stack([np.ones_like(values), values]))
+        values, vectors = np.linalg.eigh(complement.T @ neighbours(complement, follows) / 2)
+        frame = (complement @ vectors).T
+        lags = np.column_stack([np.ones_like(values), values])
+        return cls(factors, follows, inverse, frame, lags, np.column_stack([frame.T, plain]))
 
-    def __call__(self, block: Floats) -> Left:
-        """Of a block (n_voxels, n_volumes); zeros for a voxel in which only rounding is left."""
-        ends = np.append(self.follows == 0, True)
+    def __call__(self, series: Floats) -> Left:
+        """Of a block (n_volumes, n_voxels); residuals are zeros for a voxel in which only rounding is left."""
+        basis, ends = self.factors.basis, np.append(self.follows == 0, True)
+        both = series.T @ self.operator
+        found, betas = both[:, : -basis.shape[1]], both[:, -basis.shape[1] :]
         if self.frame is None or self.lags is None:
-            found = block - (block @ self.factors.basis) @ self.factors.basis.T
+            found = series.T - found @ basis.T
             square, lagged, last = squares(found), products(found, self.follows), squares(found[:, ends])
         else:
-            found = block @ self.frame.T
             square, lagged = (np.square(found) @ self.lags).T
             last = squares(found @ self.frame[:, ends])
-        exact = square <= (np.finfo(np.float64).eps * block.shape[1]) ** 2 * squares(block)
+        exact = square <= (np.finfo(np.float64).eps * len(series)) ** 2 * np.einsum("ij,ij->j", series, series)
         for part in (found, square, lagged, last):
             part[exact] = 0.0
-        return Left(found, square, lagged, last)
+        return Left(betas, found, square, lagged, last)
 
     def autocorrelation(self, left: Left) -> Floats:
         """Yule–Walker ρ of each voxel, (n_voxels,), unbiased as nilearn's; 0 where nothing is left."""
@@ -109,16 +119,44 @@ class Whitened:
 
 @dataclass
 class Steps:
-    """The design at every step of ρ that has occurred so far, made when it first occurs."""
+    """The design at every step of ρ that has occurred so far, made when it first occurs.
 
-    residuals: Residuals
+    With L the whitening, L'L = 1 − ρ·N + ρ²·D: N adds a volume's neighbours, D leaves a run's last volume out. So what is
+    needed of L'L·Q at any ρ is a sum of three matrices that are made once.
+
+    bins    : steps of ρ per unit.
+    squared : Q'Q, Q'NQ, Q'DQ, each (p, p).
+    framed  : the frame times Q, NQ, DQ, each (m, p).
+    """
+
     bins: int
+    inverse: Floats
+    squared: tuple[Floats, Floats, Floats]
+    framed: tuple[Floats, Floats, Floats]
     made: dict[int, Whitened] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, residuals: Residuals, bins: int) -> Steps:
+        """Prepared for a design."""
+        basis, frame, follows = residuals.factors.basis, residuals.frame, residuals.follows
+        parts = (basis, neighbours(basis, follows), np.append(follows, 0.0)[:, None] * basis)
+        squared = tuple(basis.T @ part for part in parts)
+        framed = parts if frame is None else tuple(frame @ part for part in parts)
+        return cls(bins, residuals.inverse, (squared[0], squared[1], squared[2]), (framed[0], framed[1], framed[2]))
+
     def at(self, step: int) -> Whitened:
-        """The design whitened with ρ = step / bins."""
+        """The design whitened with ρ = step / bins.
+
+        Q is well conditioned, and whitening changes that little, so the Cholesky factor C of Q'L'LQ is accurate:
+        scores = L'L·Q·C⁻', betas = R⁻¹·C⁻'·(scores'·y).
+        """
         if step not in self.made:
-            self.made[step] = whitened(self.residuals, step / self.bins)
+            rho = step / self.bins
+            inner, outer = (one - rho * two + rho**2 * three for one, two, three in (self.squared, self.framed))
+            lower = cholesky(inner, lower=True)
+            scores = solve_triangular(lower, outer.T, lower=True).T
+            to_betas = solve_triangular(lower, self.inverse.T, lower=True)
+            self.made[step] = Whitened(np.ascontiguousarray(scores), np.ascontiguousarray(to_betas))
         return self.made[step]
 
 
@@ -146,18 +184,17 @@ def ar1(
     check_data(factors.matrix, data)
     follows = follows_of(len(factors.matrix), starts)
     residuals = Residuals.of(factors, follows)
-    steps, plain = Steps(residuals, bins), factors.basis @ factors.inverse().T
+    steps = Steps.of(residuals, bins)
     p, n_voxels = factors.matrix.shape[1], data.shape[1]
     betas, variance = np.empty((p, n_voxels)), np.empty(n_voxels)
     rho, step = np.empty(n_voxels), np.empty(n_voxels, dtype=np.intp)
     for voxels in spans(n_voxels, BLOCK):
-        block = np.array(data[:, voxels].T, dtype=np.float64, order="C")  # voxel by voxel: groups are gathered from it
-        left = residuals(block)
+        left = residuals(np.asarray(data[:, voxels], dtype=np.float64))
         rho[voxels] = residuals.autocorrelation(left)
         step[voxels] = steps_of(rho[voxels], bins)
         correction, square = _by_step(steps, left, step[voxels])
-        correction += block @ plain
-        betas[:, voxels], variance[voxels] = correction.T, square / factors.dof
+        np.add(left.betas.T, correction.T, out=betas[:, voxels])
+        variance[voxels] = square / factors.dof
     used, group = np.unique(step, return_inverse=True)
     to_betas = np.array([steps.at(int(one)).to_betas for one in used]).reshape(-1, p, p)
     unscaled = np.swapaxes(to_betas, 1, 2) @ to_betas
@@ -194,14 +231,14 @@ def ar1_lss(
     models: dict[int, Separate] = {}
     found = np.empty((trials.shape[1], data.shape[1]))
     for voxels in spans(data.shape[1], BLOCK):
-        block = np.array(data[:, voxels].T, dtype=np.float64, order="C")
+        block = np.asarray(data[:, voxels], dtype=np.float64)
         for one, members in _groups(steps_of(residuals.autocorrelation(residuals(block)), bins)):
             rho = one / bins
             if one not in models:
                 whitened_nuisance = filtered(nuisance, rho, follows)
                 models[one] = separate(filtered(trials, rho, follows), whitened_nuisance, conditions, names)
             fitted = np.empty((trials.shape[1], members.size))
-            patterns_of(models[one], filtered(block[members].T, rho, follows), pattern, fitted)
+            patterns_of(models[one], filtered(block[:, members], rho, follows), pattern, fitted)
             found[:, voxels.start + members] = fitted
     return found
 
@@ -234,6 +271,14 @@ def products(rows: Floats, follows: Floats) -> Floats:
     return np.asarray(np.einsum("ij,ij,j->i", rows[:, :-1], rows[:, 1:], follows))
 
 
+def neighbours(columns: Floats, follows: Floats) -> Floats:
+    """x_{t−1} + x_{t+1} down each column, within runs: N·x."""
+    found = np.zeros_like(columns)
+    found[1:] += follows[:, None] * columns[:-1]
+    found[:-1] += follows[:, None] * columns[1:]
+    return found
+
+
 def steps_of(rho: Floats, bins: int) -> NDArray[np.intp]:
     """ρ in whole steps of 1/bins, cut toward 0; 0 for NaN."""
     return (np.nan_to_num(rho) * bins).astype(np.intp)
@@ -246,23 +291,6 @@ def filtered(columns: Floats, rho: float, follows: Floats) -> Floats:
     return whitened_columns
 
 
-def whitened(residuals: Residuals, rho: float) -> Whitened:
-    """A design X = Q·R at one ρ.
-
-    Q is well conditioned, and whitening changes that little, so the Cholesky factor C of (LQ)'(LQ) is accurate:
-    scores = L'·LQ·C⁻', betas = R⁻¹·C⁻'·(scores'·y).
-    """
-    factors, follows = residuals.factors, residuals.follows
-    basis = filtered(factors.basis, rho, follows)
-    lower = cholesky(basis.T @ basis, lower=True)
-    back = basis.copy()
-    back[:-1] -= (rho * follows)[:, None] * basis[1:]
-    scores = solve_triangular(lower, back.T, lower=True).T
-    to_betas = solve_triangular(lower, factors.inverse().T, lower=True)
-    scores = scores if residuals.frame is None else residuals.frame @ scores
-    return Whitened(np.ascontiguousarray(scores), np.ascontiguousarray(to_betas))
-
-
 def _groups(step: NDArray[np.intp]) -> Iterator[tuple[int, NDArray[np.intp]]]:
     """Each step that occurs, and the places where it does."""
     order = np.argsort(step, kind="stable")
@@ -273,7 +301,7 @@ def _groups(step: NDArray[np.intp]) -> Iterator[tuple[int, NDArray[np.intp]]]:
 def _by_step(steps: Steps, left: Left, step: NDArray[np.intp]) -> tuple[Floats, Floats]:
     """What the betas lack (n_voxels, p), and sums of squared whitened residuals (n_voxels,)."""
     n_voxels = len(step)
-    correction, explained = np.empty((n_voxels, steps.residuals.factors.matrix.shape[1])), np.empty(n_voxels)
+    correction, explained = np.empty(left.betas.shape), np.empty(n_voxels)
     for one, members in _groups(step):
         design = steps.at(one)
         scores = left.coordinates[members] @ design.scores
