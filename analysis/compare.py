@@ -181,7 +181,7 @@ def _network(study: Study, folder: StudyFolder, stimuli: Sequence[Stimulus], pro
     stored = read_rdms(stored_path)
     layers = network_rdms.layers_of(study, source)
     inputs = [folder.manifest, source, stored_path]
-    parameters = {"dissimilarity": plan.dissimilarity, "layers": list(layers)} | _comparison(plan)
+    parameters = {"dissimilarity": network_rdms.measure_of(study), "layers": list(layers)} | _comparison(plan)
     paths = [
         similarity_path(folder, "network"),
         difference_path(folder, "network"),
@@ -198,7 +198,7 @@ def _network(study: Study, folder: StudyFolder, stimuli: Sequence[Stimulus], pro
         measured = _measured(plan, find_rdms(stored, layer=layer), stored_path)
         sample = network_rdms.load_layer(source, layer, stimuli, sets)
         results.append(Found(*network_rows(study, sample, measured)))
-        united = {pair: united_of_layer(sample, pair, plan.dissimilarity) for pair in swapped_pairs(plan)}
+        united = {pair: united_of_layer(sample, pair, network_rdms.measure_of(study)) for pair in swapped_pairs(plan)}
         places[done] = replace(places[done], united=united)
     if progress:
         progress("", len(layers), len(layers))

@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 import pytest
 
+from analysis.betas import estimate_betas
 from analysis.brain_rdms import POOLED, load_samples, rdms_of
 from analysis.compare import compare, difference_path, similarity_path
 from analysis.inference.further_tables import (
@@ -259,3 +260,29 @@ def test_a_layer_that_is_not_there_is_named(compared: Ready, fake: SimpleNamespa
     with pytest.raises(FoolscanError, match=r"'layer:fc9'; layers that have RDMs: conv1, conv2, fc"):
         compare(other, folder)
     compare(study, folder)
+
+
+def test_distances_in_units_of_the_noise_are_tested_too(finished: Ready, fake: SimpleNamespace, tmp_path: Path) -> None:
+    """Mahalanobis distances need runs and their noise: swapping takes them along; the network has distances without noise."""
+    study, original = finished
+    shutil.copytree(original.root, tmp_path / "study")
+    folder = StudyFolder(tmp_path / "study")
+    study = fake.changed(
+        study,
+        analysis__dissimilarity="squared_mahalanobis",
+        analysis__similarity="cosine",
+        analysis__glm__noise_normalisation="multivariate",
+    )
+    estimate_betas(study, folder)
+    with_network(study, folder)
+    rdms(study, folder)
+    compare(study, folder)
+    found = rows(significance_path(folder, "brain"), test="swap_permutation")
+    differences = {
+        (row.place, row.subject): row.difference for row in read_rows(difference_path(folder, "brain"), DifferenceRow)
+    }
+    assert len(found) == len(differences) == 6
+    for row in found:
+        assert number(row["value"]) == pytest.approx(differences[row["place"], row["subject"]], abs=1e-8)
+        assert number(row["p"]) >= 1 / 16
+    assert rows(correspondence_path(folder), measure="cosine")
