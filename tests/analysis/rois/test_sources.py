@@ -358,6 +358,15 @@ def test_the_command_makes_lists_and_checks_them(tmp_path: Path, finished: tuple
         sidecar_path(roi_path(folder, sub, "V2")).unlink()
 
 
+def test_the_example_in_the_documentation_is_a_study(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "analysis.md").read_text(encoding="utf-8")
+    example = text.split("```yaml\n")[1].split("```")[0]
+    shared = "rehearsal: {brain: {shared: {early: {AN: 0.5, AI: 0.9}, LOonly: {AN: 0.1, AI: 0.8}}}}\n"
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"format: 1\nextends: demo\nname: mine\n{example}{shared}", encoding="utf-8")
+    assert list(load_study(path).analysis.roi_sources) == ["V1", "V2", "LO", "early", "LOonly"]
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
