@@ -11,6 +11,8 @@ from analysis.glm.words import model_in_words
 from analysis.similarity import NAMES
 from protocols.dissimilarity_names import in_words
 from protocols.image_sets import AdversarialInterferenceRecipe
+from protocols.inference_plan import BootstrapPlan
+from protocols.significance_plan import SignificancePlan
 from protocols.study import Study
 
 PUBLISHED = ("stated", "derived")
@@ -274,13 +276,53 @@ def _analysis(study: Study, motion: RunsWithMotion, imported: Sequence[str], *, 
     yield Clause(f"the sets compared were {pairs}", ("analysis.pairs",))
     yield Clause(f"two RDMs were compared by {NAMES[plan.similarity]}", ("analysis.similarity",))
     yield Clause(f"intervals cover {_percent(plan.bootstrap.interval)}", ("analysis.bootstrap.interval",))
-    text = f"intervals of pooled voxels come from {plan.bootstrap.resamples} bootstrap resamples of voxels within participants"
-    yield Clause(text, ("analysis.bootstrap.resamples",))
-    yield Clause("single participants have no interval", ())
-    yield Clause(
-        "intervals of a network's layer come from as many resamples of its units", ("analysis.bootstrap.resamples",)
+    yield from _intervals(plan.bootstrap)
+    yield from _tests(plan.tests)
+    yield Clause("sensitivity d′ and criterion c had Hautus' log-linear correction", ())
+
+
+def _intervals(plan: BootstrapPlan) -> Iterator[Clause]:
+    """How intervals of similarities were made; what they are of stands beside each in the tables."""
+    over = {
+        "voxels": "voxels within participants",
+        "images": "images",
+        "both": "voxels within participants and images",
+        "subjects": "participants",
+        "blocks": "blocks of neighbouring voxels within participants",
+    }[plan.factor]
+    keys = ("analysis.bootstrap.kind", "analysis.bootstrap.over")
+    if plan.kind == "jackknife":
+        text = f"intervals come from the jackknife over {plan.blocks} {over}"
+        yield Clause(text, (*keys, "analysis.bootstrap.blocks"))
+        return
+    drawn = {
+        "bootstrap": f"{plan.resamples} bootstrap resamples of {over}",
+        "subsample": f"{plan.resamples} sub-samples of {_percent(plan.subsample_share)} of the {over}",
+        "published": f"{plan.resamples} bootstrap resamples of {over}, as published, which describe their spread and cover nothing",
+    }[plan.kind]
+    yield Clause(f"intervals come from {drawn}", (*keys, "analysis.bootstrap.resamples"))
+
+
+def _tests(plan: SignificancePlan) -> Iterator[Clause]:
+    text = (
+        f"p-values come from {plan.permutations} permutations (all of them where there are fewer): of images for a similarity, of "
+        "the two sets compared with a third, source by source, for a difference of two"
     )
-    yield Clause("intervals of a layer with too many units for that come from the jackknife over its units", ())
+    yield Clause(text, ("analysis.tests.permutations",))
+    sides = {"two_sided": "two-sided", "greater": "one-sided, for greater similarity"}[plan.alternative]
+    yield Clause(f"tests were {sides}", ("analysis.tests.alternative",))
+    corrected = {
+        "max_statistic": "by the largest statistic over all places",
+        "holm": "after Holm",
+        "benjamini_hochberg": "after Benjamini and Hochberg",
+        "none": "",
+    }[plan.correction]
+    text = (
+        f"p-values were corrected over places {corrected}" if corrected else "p-values were not corrected over places"
+    )
+    yield Clause(text, ("analysis.tests.correction",))
+    text = f"participants were tested as a group from {plan.subjects_for_group} on, and one by one below"
+    yield Clause(text, ("analysis.tests.subjects_for_group",))
 
 
 def _count(number: int, noun: str) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from protocols.folder import StudyFolder
 from protocols.problems import FoolscanError
-from protocols.provenance import read_provenance, sha256_of, sidecar_path
+from protocols.provenance import read_provenance, recorded_sha256, sha256_of, sidecar_path
 
 
 @dataclass(frozen=True)
@@ -44,18 +45,20 @@ class Link:
 def trace_file(path: Path, root: Path | None = None) -> Link:
     """The chain of a derived file.
 
-    path : a file with a sidecar.
+    path : a file with a sidecar: a table, betas, RDMs, a page, or one of a figure's SVG, PNG and TSV, which share one.
     root : the study folder; found from the path when None.
 
     Raises FoolscanError when there is no such file, no sidecar, or no study folder around it.
     """
     if not path.is_file():
         raise FoolscanError(f"{path}: no such file")
-    read_provenance(path)
+    record = read_provenance(path)
     folder = StudyFolder(root if root is not None else _study_root(path))
-    known: dict[str, Link] = {}
     digest = sha256_of(path)
-    return _link(folder, folder.relative(path), digest, known, (), {})
+    name = folder.relative(path)
+    chain = _link(folder, name, digest, {}, (), {name: digest})
+    made_as = recorded_sha256(path, record)
+    return replace(chain, state="changed since") if made_as not in (None, digest) else chain
 
 
 def _link(
@@ -92,27 +95,44 @@ def _link(
 
 
 def as_text(chain: Link) -> str:
-    """The chain as an indented list; a file that comes again is named without its own chain."""
+    """The chain as an indented list, each file with what shaped it; one that comes again is named without its own chain."""
     lines: list[str] = []
-    shown: set[str] = set()
-    _lines(chain, 0, lines, shown)
+    _lines(chain, 0, lines, set(), {})
     provenance = chain.provenance or {}
     versions = ", ".join(f"{name} {version}" for name, version in provenance.get("versions", {}).items())
     tail = [f"made with {versions}"] if versions else []
     tail += [f"commit {provenance['commit']}"] if provenance.get("commit") else []
-    tail += [f"parameters {provenance['parameters']}"] if provenance.get("parameters") else []
+    tail += [f"seed {provenance['seed']}"] if provenance.get("seed") is not None else []
+    altered = list(dict.fromkeys(link.name for link in chain.all_links() if link.state in ("changed since", "gone")))
+    if altered:
+        tail.append(f"no longer as it was used: {', '.join(altered)}")
     return "\n".join([*lines, *tail])
 
 
-def _lines(link: Link, depth: int, lines: list[str], shown: set[str]) -> None:
+def _lines(link: Link, depth: int, lines: list[str], shown: set[str], told: dict[str, str]) -> None:
     again = link.name in shown and bool(link.inputs)
     mark = "" if link.state == "unchanged" else f"  [{link.state}]"
-    lines.append(f"{'  ' * depth}{link.name}  {link.sha256[:12]}{mark}{'  (as above)' if again else ''}")
+    indent = "  " * depth
+    lines.append(f"{indent}{link.name}  {link.sha256[:12]}{mark}{'  (as above)' if again else ''}")
     if again:
         return
     shown.add(link.name)
+    parameters = _parameters(link.provenance)
+    if parameters:
+        first = told.setdefault(parameters, link.name)
+        lines.append(f"{indent}    with {parameters if first == link.name else f'the parameters of {first}'}")
     for other in link.inputs:
-        _lines(other, depth + 1, lines, shown)
+        _lines(other, depth + 1, lines, shown, told)
+
+
+def _parameters(provenance: Mapping[str, Any] | None) -> str:
+    """What shaped a file, on one line."""
+    named = (provenance or {}).get("parameters") or {}
+    return "; ".join(f"{name}: {_value(value)}" for name, value in named.items())
+
+
+def _value(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _study_root(path: Path) -> Path:

@@ -25,6 +25,14 @@ REHEARSAL_NOTE = "SIMULATED: rehearsal data made by foolscan, not recorded from 
 BIDSIGNORE = "derivatives/\n*.lock\n"
 
 
+# The same for the derived files, a dataset of their own: folders by what they hold, files named after what they are.
+DERIVATIVES_BIDSIGNORE = "*/\n"
+DERIVATIVES_README = (
+    "Derived by foolscan from the study folder around it: see docs/analysis.md of foolscan. Every file has a JSON sidecar with\n"
+    "its inputs, parameters, versions and hashes; `foolscan analysis trace FILE` prints the chain behind it. All of it is\n"
+    "simulated where dataset_description.json says so.\n"
+)
+
 MOST_RUNS = 99
 """In a session: a run's number has two digits in file names."""
 LONGEST_LABEL = 64
@@ -220,6 +228,34 @@ def _describe(root: Path, title: str, rehearsal: bool | None) -> None:
     watermark = f"\n{REHEARSAL_NOTE}\n" if rehearsal else ""
     write_text(root / "README", f"{title}\n{watermark}\nA study folder of foolscan, laid out as a BIDS dataset.\n")
     write_json(root / "dataset_description.json", facts)
+
+
+def describe_derivatives(folder: StudyFolder, version: str) -> None:
+    """Write ``derivatives/foolscan/dataset_description.json`` where derived files stand: they are a BIDS dataset of their own.
+
+    version : of foolscan.
+
+    What of it BIDS has no name for stands in its ``.bidsignore``. Written once, and again when the study folder was found
+    to be a rehearsal's (or people's).
+    """
+    above = folder.root / "dataset_description.json"
+    if not folder.derivatives.is_dir() or not above.exists():
+        return
+    source = read_json(above)
+    facts: dict[str, Any] = {
+        "Name": f"{source.get('Name', '')}: derived by foolscan",
+        "BIDSVersion": BIDS_VERSION,
+        "DatasetType": "derivative",
+        "GeneratedBy": [{"Name": "foolscan", "Version": version}],
+        "SourceDatasets": [{"URL": "../.."}],
+    }
+    if "Simulated" in source:
+        facts["Simulated"] = source["Simulated"]
+    description = folder.derivatives / "dataset_description.json"
+    if not description.exists() or read_json(description) != facts:
+        write_text(folder.derivatives / ".bidsignore", DERIVATIVES_BIDSIGNORE)
+        write_text(folder.derivatives / "README", DERIVATIVES_README)
+        write_json(description, facts)
 
 
 @contextmanager

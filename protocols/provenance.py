@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from protocols.folder import StudyFolder, read_json, write_json
+from protocols.folder import StudyFolder, describe_derivatives, read_json, write_json
 from protocols.problems import FoolscanError
 
 SIDECAR_FORMAT = 1
@@ -90,6 +90,7 @@ def write_sidecar(
     packages: Iterable[str] = (),
     seed: int | None = None,
     more: Mapping[str, Any] | None = None,
+    beside: Iterable[Path] = (),
 ) -> Path:
     """Write the sidecar of a derived file: what it was made from, how, and by what.
 
@@ -98,6 +99,7 @@ def write_sidecar(
     parameters : the numbers and names that shaped it.
     packages   : distributions whose versions matter.
     more       : further keys (BIDS metadata such as column descriptions).
+    beside     : further files of the same name that were written with it, such as a figure's SVG beside its table.
 
     What is made of simulated data is marked as simulated, too: no rehearsal can be mistaken for a participant's data.
 
@@ -116,10 +118,21 @@ def write_sidecar(
         "versions": versions(packages),
         "source_sha256": source_hash(),
         "commit": source_commit(),
+        "file": path.name,
+        "beside": {item.name: sha256_of(item) for item in sorted(beside)},
     }
     written = sidecar_path(path)
     write_json(written, record)
+    describe_derivatives(folder, versions(()).get("foolscan", ""))
     return written
+
+
+def recorded_sha256(path: Path, record: Mapping[str, Any]) -> str | None:
+    """The hash that a file had when it was made, from the record in its sidecar; None where that tells of another file."""
+    beside = record.get("beside")
+    if isinstance(beside, dict) and path.name in beside:
+        return str(beside[path.name])
+    return str(record["sha256"]) if record.get("file", path.name) == path.name else None
 
 
 def is_simulated(path: Path) -> bool:

@@ -22,6 +22,7 @@ NOT_FROM_PEOPLE = (
     "derivatives/foolscan/report/figures/stimuli",
     "participants.json",  # says what the columns mean, one of which is the mark
     ".bidsignore",
+    "derivatives/foolscan/.bidsignore",
 )
 
 

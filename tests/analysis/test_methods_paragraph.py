@@ -70,15 +70,33 @@ def test_every_number_is_in_the_study_file(study_name: str) -> None:
     assert {f"{float(number):g}" for number in re.findall(r"\d+(?:\.\d+)?", text)} <= stated
 
 
-def test_every_kind_of_interval_is_told() -> None:
+@pytest.mark.parametrize(
+    ("kind", "over", "told"),
+    [
+        ("jackknife", None, "blocks of neighbouring voxels within participants"),
+        ("bootstrap", None, "1000 bootstrap resamples of voxels within participants"),
+        ("bootstrap", "both", "1000 bootstrap resamples of voxels within participants and images"),
+        ("subsample", None, "1000 sub-samples of 80 % of the voxels within participants"),
+        ("published", None, "as published, which describe their spread and cover nothing"),
+    ],
+)
+def test_every_kind_of_interval_is_told(fake: SimpleNamespace, kind: str, over: str | None, told: str) -> None:
+    study = fake.changed(load_study("demo"), analysis__bootstrap__kind=kind, analysis__bootstrap__over=over)
+    study = fake.changed(study, analysis__bootstrap__resamples=1000)
+    assert told in as_text(methods_paragraph(study, simulated=True))
+
+
+def test_tests_are_told(fake: SimpleNamespace) -> None:
     text = as_text(methods_paragraph(load_study("demo"), simulated=True))
     for told in (
-        "intervals of pooled voxels come from 1000 bootstrap resamples of voxels within participants",
-        "single participants have no interval",
-        "intervals of a network's layer come from as many resamples of its units",
-        "intervals of a layer with too many units for that come from the jackknife over its units",
+        "1000 permutations",
+        "tests were two-sided",
+        "by the largest statistic over all places",
+        "log-linear correction",
     ):
         assert told in text
+    study = fake.changed(load_study("demo"), analysis__tests__correction="none")
+    assert "not corrected over places" in as_text(methods_paragraph(study, simulated=True))
 
 
 def test_another_value_changes_the_text(fake: SimpleNamespace) -> None:
