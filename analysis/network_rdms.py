@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from analysis.category_rows import rows_by_category
 from analysis.dissimilarities import rdm_of
 from analysis.rdm import Rdm
+from analysis.tables import read_table
 from protocols.folder import StudyFolder
 from protocols.formats import ACTIVATIONS
 from protocols.manifest import Stimulus
@@ -67,6 +68,40 @@ def layers_of(study: Study, path: Path) -> tuple[str, ...]:
             )
             raise FoolscanError(str(problem))
     return tuple(wanted)
+
+
+def further_activations(study: Study, folder: StudyFolder) -> list[Path]:
+    """The activations of other networks that images were made against, as `attacks.tsv` names them; empty without it.
+
+    Raises FoolscanError when a file that it names is not there.
+    """
+    if not folder.attacks.exists():
+        return []
+    main = activations_path(study, folder)
+    names = dict.fromkeys(row["activations"] for row in read_table(folder.attacks))
+    paths = [folder.attacks.with_name(name) for name in names if name != main.name]
+    for path in paths:
+        if not path.exists():
+            raise FoolscanError(
+                f"{folder.attacks}: names {path.name}, which is not there; run foolscan stimuli activations again"
+            )
+    return paths
+
+
+def sets_in(path: Path, stimuli: Sequence[Stimulus], sets: Sequence[str]) -> list[str]:
+    """Those of the sets whose images all have activations in a file."""
+    with _opened(path) as file:
+        there = set(file["stim_id"].asstr()[:])
+    of_set = images_by_category(stimuli, sets)
+    return [name for name in sets if all(image.stim_id in there for image in of_set[name])]
+
+
+def layers_in(study: Study, path: Path) -> tuple[str, ...]:
+    """The layers to analyse that a further network has, in its order."""
+    with _opened(path) as file:
+        present = tuple(str(name) for name in file.attrs["layers"])
+    wanted = study.analysis.layers
+    return present if wanted == "all" else tuple(name for name in present if name in wanted)
 
 
 def measure_of(study: Study) -> str:

@@ -41,6 +41,11 @@ def network_path(folder: StudyFolder) -> Path:
     return folder.derived("rdms") / "network_rdms.h5"
 
 
+def further_network_path(folder: StudyFolder, name: str) -> Path:
+    """RDMs of another network that images were made against, by the name of its file of activations."""
+    return folder.derived("rdms") / f"network_{name}_rdms.h5"
+
+
 def scaling_path(folder: StudyFolder) -> Path:
     """The brain's similarities under every scaling and pooling."""
     return folder.derived("rdms") / "scaling_dependence.tsv"
@@ -171,23 +176,44 @@ def _brain(study: Study, folder: StudyFolder, stimuli: Sequence[Stimulus], progr
 
 
 def _network(study: Study, folder: StudyFolder, stimuli: Sequence[Stimulus], progress: Progress | None) -> list[Path]:
+    """RDMs of the study's network, and of the others that its images were made against, as far as they have whole sets."""
+    sets = study.tasks[study.analysis.task].sets
     source = network_rdms.activations_path(study, folder)
-    measure, sets = network_rdms.measure_of(study), study.tasks[study.analysis.task].sets
     layers = network_rdms.layers_of(study, source)
-    path, inputs = network_path(folder), [folder.manifest, source]
+    written = _layers(study, folder, stimuli, source, network_path(folder), layers, sets, progress)
+    for other in network_rdms.further_activations(study, folder):
+        whole, layers = network_rdms.sets_in(other, stimuli, sets), network_rdms.layers_in(study, other)
+        if whole and layers:
+            target = further_network_path(folder, other.stem)
+            written += _layers(study, folder, stimuli, other, target, layers, whole, progress)
+    return written
+
+
+def _layers(
+    study: Study,
+    folder: StudyFolder,
+    stimuli: Sequence[Stimulus],
+    source: Path,
+    path: Path,
+    layers: Sequence[str],
+    sets: Sequence[str],
+    progress: Progress | None,
+) -> list[Path]:
+    """RDMs of every layer and set of one file of activations."""
+    measure, inputs = network_rdms.measure_of(study), [folder.manifest, source]
     parameters = {"dissimilarity": measure, "layers": list(layers), "sets": list(sets)}
     if _stand(folder, path, [_table_of(path)], inputs, parameters):
         return [path, _table_of(path)]
     found: list[Rdm] = []
     units = {}
     for done, layer in enumerate(layers):
-        _tell(progress, f"RDMs of {layer}", done, len(layers))
+        _tell(progress, f"RDMs of {source.stem} {layer}", done, len(layers))
         sample = network_rdms.load_layer(source, layer, stimuli, sets)
         found += network_rdms.rdms_of(sample, measure).values()
         units[layer] = sample.n_units
     _tell(progress, "", len(layers), len(layers))
     categories = [image.category for image in network_rdms.images_by_category(stimuli, sets)[sets[0]]]
-    note = f"activations of all units of a layer of {study.stimuli.network.name}, {in_words(measure)}"
+    note = f"activations of all units of a layer of {source.stem}, {in_words(measure)}"
     more = {"Description": f"RDMs per layer and stimulus set: {note}", "Units": units}
     return _write(folder, path, found, _rows(categories, stimuli), note, inputs, parameters, more)
 

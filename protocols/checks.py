@@ -78,6 +78,10 @@ def _analysis(study: Study) -> Iterator[Problem]:
     if sets and plan.voxels.images not in ("all", *sets):
         allowed = f"all, or a set that task {plan.task} shows: {', '.join(sets)}"
         yield study.problem("analysis.voxels.images", repr(plan.voxels.images), allowed)
+    if plan.dissimilarity in NOISE_NORMALISED and glm.pattern == "t":
+        yield study.problem(
+            "analysis.glm.pattern", f"t with {plan.dissimilarity}", "beta: it is divided by the noise already"
+        )
     if plan.dissimilarity in NOISE_NORMALISED and plan.pattern_scaling == "z_voxel_run":
         remedy = "the covariance of the noise is in the units of the betas, and takes the place of a z-score"
         yield study.problem(
