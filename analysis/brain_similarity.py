@@ -16,6 +16,7 @@ from analysis.inference.intervals import Interval
 from analysis.inference.replicates import Part, Similarities, replicates
 from analysis.inference.schemes import Scheme, cannot_weight, no_interval, scheme_of
 from analysis.inference.weights import Weights
+from analysis.network_rdms import measure_of
 from analysis.order_model import OrderModel
 from analysis.patterns import scaled
 from analysis.selection import CIRCULAR_NOTE, Selection, selections
@@ -30,6 +31,9 @@ from protocols.seeds import generator_for
 from protocols.study import Study
 
 LEAST_RELIABILITY = 0.1  # dividing by less than this gives any number at all
+
+
+UNWEIGHTED = Weights(None, None, "nothing", rows=1)
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ def brain_rows(
     """
     plan = study.analysis
     known = truth if truth is not None and sample.subject == POOLED else Truths({}, {})
-    told = _told(plan, sample, order)
+    told = similarities_of(plan, sample, order)
     scheme, why = _scheme(study, sample)
     found = replicates(told, scheme.weights) if scheme else {}
 
@@ -131,11 +135,8 @@ def brain_rows(
     return rows, differences
 
 
-UNWEIGHTED = Weights(None, None, "nothing", rows=1)
-
-
-def _told(plan: AnalysisPlan, sample: RoiSample, order: OrderModel | None) -> Similarities:
-    """Which similarities are told of a sample, under any weights."""
+def similarities_of(plan: AnalysisPlan, sample: RoiSample, order: OrderModel | None = None) -> Similarities:
+    """Which similarities are told of a sample, under any weights (arguments as in `brain_rows`)."""
     halves = half_rdms_of(sample, plan.dissimilarity, plan.folds)
     models = {name: order.rdm(stim_ids)[None] for name, stim_ids in sample.stim_ids.items()} if order else {}
     columns, _, _ = voxels_of_choices(sample.choices)
@@ -208,7 +209,8 @@ def load_truths(study: Study, folder: StudyFolder, roi: str) -> Truths | None:
             noiseless = replace(noiseless, betas=np.nan_to_num(noiseless.betas))
             once = [Selection((), (0,), found.voxels, found.reliability, found.n_unusable) for found in measured]
             samples.append(sample_of(noiseless, once, study.tasks[plan.task].sets))
-        rdms = rdms_of(pooled(samples), plan.dissimilarity)
+        # what has no noise has no units of it
+        rdms = rdms_of(pooled(samples), measure_of(study))
         chosen = {pair_name((a, b)): similarity(rdms[a], rdms[b], plan.similarity) for a, b in plan.pairs}
     return Truths(read_json(stated).get("rois", {}).get(roi, {}), chosen)
 

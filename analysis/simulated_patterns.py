@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from analysis.category_rows import rows_by_category
 from analysis.dissimilarities import rdm_of
+from analysis.network_rdms import WITHOUT_NOISE
 from analysis.patterns import Patterns, scaled
 from analysis.similarity import similarity
 from protocols.analysis_plan import AnalysisPlan
@@ -174,8 +175,7 @@ def true_similarity(
     together = np.hstack(pooled)
     rdms = {}
     wanted = list(dict.fromkeys(name for pair in plan.pairs for name in pair))
+    measure = WITHOUT_NOISE.get(plan.dissimilarity, plan.dissimilarity)  # what has no noise has no units of it
     for name, rows in rows_by_category(patterns.sets, patterns.categories, wanted).items():
-        rdms[name] = rdm_of(
-            together[rows], [stimuli[i].stim_id for i in rows], plan.dissimilarity, {"roi": roi, "set": name}
-        )
+        rdms[name] = rdm_of(together[rows], [stimuli[i].stim_id for i in rows], measure, {"roi": roi, "set": name})
     return {f"{a}-{b}": similarity(rdms[a], rdms[b], plan.similarity) for a, b in plan.pairs}

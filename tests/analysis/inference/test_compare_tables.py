@@ -263,13 +263,14 @@ def test_a_layer_that_is_not_there_is_named(compared: Ready, fake: SimpleNamespa
 
 
 def test_distances_in_units_of_the_noise_are_tested_too(finished: Ready, fake: SimpleNamespace, tmp_path: Path) -> None:
-    """Mahalanobis distances need runs and their noise: swapping takes them along; the network has distances without noise."""
+    """Crossnobis needs runs and their noise: swapping takes them along; the network has distances without noise."""
     study, original = finished
     shutil.copytree(original.root, tmp_path / "study")
     folder = StudyFolder(tmp_path / "study")
     study = fake.changed(
         study,
-        analysis__dissimilarity="squared_mahalanobis",
+        analysis__dissimilarity="crossnobis",
+        analysis__pattern_scaling="none",
         analysis__similarity="cosine",
         analysis__glm__noise_normalisation="multivariate",
     )
