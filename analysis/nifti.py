@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,13 +81,35 @@ def read_all(path: Path, image: Any) -> NDArray[Any]:
     Raises FoolscanError when the file is cut off or damaged.
     """
     try:
-        if path.suffix == ".gz":
-            with gzip.open(path) as content:  # nibabel stops before the checksum at the end
-                while content.read(1 << 20):
-                    pass
+        _check_whole(path)
         return np.asanyarray(image.dataobj)
     except DAMAGE as error:
         raise FoolscanError(f"{path}: cut off or damaged ({error}); copy the image again") from error
+
+
+def read_volumes(path: Path, image: Any, places: Sequence[int]) -> NDArray[np.float32]:
+    """Some volumes of a 4D image, (x, y, z, n), without holding those before the first and after the last of them.
+
+    places : of the volumes, from 0. Other arguments as for `read_voxels`.
+
+    Raises FoolscanError when the file is cut off or damaged.
+    """
+    first, last = min(places), max(places)
+    try:
+        _check_whole(path)
+        part = np.asarray(image.dataobj[..., first : last + 1], dtype=np.float32)
+    except DAMAGE as error:
+        raise FoolscanError(f"{path}: cut off or damaged ({error}); copy the image again") from error
+    wanted = [place - first for place in places]
+    return part if wanted == list(range(part.shape[3])) else part[..., wanted]
+
+
+def _check_whole(path: Path) -> None:
+    """Read a compressed file to its end: nibabel stops before the checksum there."""
+    if path.suffix == ".gz":
+        with gzip.open(path) as content:
+            while content.read(1 << 20):
+                pass
 
 
 def check_same_grid(path: Path, image: Any, other_path: Path, other: Any) -> None:

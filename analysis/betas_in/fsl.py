@@ -69,7 +69,7 @@ def read_fsl(
         raise FoolscanError(f"{path}: found no {which} of a condition; left out: {', '.join(left_out) or 'none'}")
     read, affine = volumes_of_files(images)
     designs = [path / name for name in ("design.fsf", "design.con") if (path / name).is_file()]
-    return Given(tuple(maps), read, affine, tuple(designs), tuple(images), tuple(left_out), (f"{which}s of FSL",))
+    return Given(tuple(maps), read, affine, (), tuple(images), tuple(designs), tuple(left_out), (f"{which}s of FSL",))
 
 
 def _image(path: Path, name: str) -> Path:

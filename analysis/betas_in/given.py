@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.nifti import check_same_grid, open_nifti, read_all
+from analysis.nifti import check_same_grid, open_nifti, read_all, read_volumes
 from protocols.problems import FoolscanError
 
 Kind = Literal["nilearn", "spm", "fsl", "glmsingle", "trials4d", "gifti"]
@@ -54,8 +54,9 @@ class Given:
     maps     : in the source's order.
     read     : the values of some maps, by their places: {"volume": (x, y, z, n)} or {"L": (n_vertices, n), "R": …}.
     affine   : (4, 4) voxel indices to mm; None on surfaces.
-    files    : what all maps were read from.
-    own      : the file of each map, where every map has one of its own; else empty.
+    files    : what the values of all maps are read from; empty where every map has a file of its own.
+    own      : the file of each map, where every map has one; else empty.
+    beside   : designs, tables and masks that say what the maps are.
     left_out : names of maps of the source that are not betas of images.
     notes    : what was concluded rather than read.
     """
@@ -65,6 +66,7 @@ class Given:
     affine: NDArray[np.float64] | None
     files: tuple[Path, ...]
     own: tuple[Path, ...] = ()
+    beside: tuple[Path, ...] = ()
     left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -100,7 +102,7 @@ def volumes_of_series(path: Path) -> tuple[Callable[[Sequence[int]], Values], ND
         raise FoolscanError(f"{path}: found {len(image.shape)} dimensions {image.shape}; expected 4: x, y, z, maps")
 
     def read(places: Sequence[int]) -> Values:
-        return {VOLUME: np.asarray(read_all(path, image)[..., list(places)], dtype=np.float32)}
+        return {VOLUME: read_volumes(path, image, places)}
 
     return read, np.asarray(image.affine, dtype=np.float64), int(image.shape[3])
 

@@ -62,7 +62,7 @@ def read_glmsingle(path: Path, space: Space) -> Given:
         for place in range(n_trials)
     )
     extra = [item for item in (design, space.like, space.mask) if item is not None]
-    return Given(maps, read, affine, (file, *extra))
+    return Given(maps, read, affine, (file,), beside=tuple(extra))
 
 
 def _file_in(path: Path) -> Path:

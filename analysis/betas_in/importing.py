@@ -194,7 +194,7 @@ def _matched(
     stimuli: Sequence[Stimulus],
 ) -> dict[Target, Matching]:
     order = [stimulus.stim_id for stimulus in stimuli]
-    presented = {target: _presented(folder, target, order) for target in targets}
+    presented = {target: _presented(study, folder, target, order) for target in targets}
     single = (request.kind in SINGLE_TRIALS) if request.single_trials is None else request.single_trials
     mine = assigned(given.maps, targets, presented, single_trials=single)
     tolerance_s = study.scan.tr_s / 2
@@ -231,13 +231,14 @@ def _match(
     return match_images(maps, presented, order, tolerance_s)
 
 
-def _presented(folder: StudyFolder, target: Target, stim_ids: list[str]) -> list[Logged]:
+def _presented(study: Study, folder: StudyFolder, target: Target, stim_ids: list[str]) -> list[Logged]:
     found = []
-    for run in target.runs:
+    run_s = (study.scan.stored_dummies + study.scan.volumes) * study.scan.tr_s
+    for number, run in enumerate(target.runs):
         path = folder.events(run)
         images = shown_images(read_events(path))
         check_images(path, images, stim_ids)
-        found += logged(path, run.run, images)
+        found += logged(path, run.run, images, number * run_s)
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ class Logged:
     run     : number of the run.
     trial   : number of the presentation of its image in the run, from 1.
     onset_s : s from the first stored volume.
+    after_s : when its run began on the clock of a model of several runs end to end, s.
     """
 
     path: Path
@@ -30,6 +31,7 @@ class Logged:
     stim_id: str
     trial: int
     onset_s: float
+    after_s: float = 0.0
 
     @property
     def where(self) -> str:
@@ -66,17 +68,18 @@ class Matching:
     single_trials: bool
 
 
-def logged(path: Path, run: int, images: Sequence[Event]) -> list[Logged]:
+def logged(path: Path, run: int, images: Sequence[Event], after_s: float = 0.0) -> list[Logged]:
     """The presentations of a run, in order.
 
-    images : rows of its events file that show an image.
+    images  : rows of its events file that show an image.
+    after_s : when the run began on the clock of a model of several runs end to end, s.
     """
     counts: dict[str, int] = defaultdict(int)
     found = []
     for event in images:
         stim_id = str(event.stim_id)
         counts[stim_id] += 1
-        found.append(Logged(path, event.line, run, stim_id, counts[stim_id], event.onset_s))
+        found.append(Logged(path, event.line, run, stim_id, counts[stim_id], event.onset_s, after_s))
     return found
 
 
@@ -126,8 +129,12 @@ def match_images(
 def match_numbered(
     maps: Mapping[int, GivenMap], presented: Sequence[Logged], order: Sequence[str], tolerance_s: float
 ) -> Matching:
-    """Match maps of single trials that tell image and number of the presentation, in any order."""
-    wanted = {(item.stim_id, item.trial): item for item in presented}
+    """Match maps of single trials that tell image and number of the presentation (in all that is presented), in any order."""
+    counts: Counter[str] = Counter()
+    wanted: dict[tuple[str, int], Logged] = {}
+    for item in presented:
+        counts[item.stim_id] += 1
+        wanted[item.stim_id, counts[item.stim_id]] = item
     place_of: dict[tuple[str, int], int] = {}
     for row, (place, given) in enumerate(maps.items(), start=1):
         stim_id, trial = _said(given, row), given.trial
@@ -136,9 +143,8 @@ def match_numbered(
                 f"{given.where}: map {row}: found no trial for {stim_id!r}, and others have one; number all of them"
             )
         if (stim_id, trial) not in wanted:
-            times = sum(item.stim_id == stim_id for item in presented)
             raise FoolscanError(
-                f"{given.where}: map {row} of {len(maps)}: found {stim_id!r}, trial {trial}; logged: {times} presentations of it "
+                f"{given.where}: map {row} of {len(maps)}: found {stim_id!r}, trial {trial}; logged: {counts[stim_id]} presentations of it "
                 f"({presented[0].path.name}). Is it the map of another run?"
             )
         if (stim_id, trial) in place_of:
@@ -149,7 +155,7 @@ def match_numbered(
             raise FoolscanError(
                 f"{next(iter(maps.values())).where}: found {len(maps)} maps and none of {key[0]!r}, trial {key[1]}; logged: {item.where}"
             )
-    matches = tuple(Match(place_of[item.stim_id, item.trial], (item,)) for item in presented)
+    matches = tuple(Match(place_of[key], (item,)) for key, item in wanted.items())
     offset_s = _offset(maps, matches, tolerance_s)
     return Matching(matches, offset_s, "labels, trials" + ("" if offset_s is None else ", onsets"), True)
 
@@ -241,9 +247,9 @@ def _offset(maps: Mapping[int, GivenMap], matches: Sequence[Match], tolerance_s:
         pairs += [(given, item, onset) for onset, item in zip(sorted(given.onsets_s), match.presentations, strict=True)]
     if not pairs:
         return None
-    offset_s = float(np.median([onset - item.onset_s for _, item, onset in pairs]))
-    for given, item, onset in sorted(pairs, key=lambda pair: pair[1].onset_s):
-        if abs(onset - item.onset_s - offset_s) > tolerance_s:
+    offset_s = float(np.median([onset - item.onset_s - item.after_s for _, item, onset in pairs]))
+    for given, item, onset in sorted(pairs, key=lambda pair: pair[1].after_s + pair[1].onset_s):
+        if abs(onset - item.onset_s - item.after_s - offset_s) > tolerance_s:
             raise FoolscanError(
                 f"{given.where}: {given.name}: found an onset at {onset:g} s; logged: {item.stim_id!r} at {item.onset_s:g} s "
                 f"({item.where}); most onsets differ by {offset_s:g} s. Is it the map of another run?"

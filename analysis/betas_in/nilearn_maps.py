@@ -75,7 +75,7 @@ def read_nilearn(
             "named after it (RE-owl_effect_size.nii.gz, or as nilearn's save_glm_to_bids names them)"
         )
     read, affine = volumes_of_files(images)
-    return Given(tuple(maps), read, affine, (), tuple(images), tuple(left_out), tuple(notes))
+    return Given(tuple(maps), read, affine, (), tuple(images), (), tuple(left_out), tuple(notes))
 
 
 def _of_series(path: Path, table: Mapping[str, Named]) -> Given:

@@ -78,7 +78,7 @@ def read_spm(path: Path, stim_ids: Sequence[str], table: Mapping[str, Named]) ->
             f"{where}: found no regressor of a condition among {len(names)} (first: {names[0] if names else 'none'})"
         )
     read, affine = volumes_of_files(images)
-    return Given(tuple(maps), read, affine, (where,), tuple(images), tuple(left_out))
+    return Given(tuple(maps), read, affine, (), tuple(images), (where,), tuple(left_out))
 
 
 def _is_modulation(name: str, stim_ids: Sequence[str]) -> bool:

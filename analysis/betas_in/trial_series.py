@@ -74,7 +74,7 @@ def with_trials(given: Given, path: Path, what: str) -> Given:
         given,
         maps=maps,
         read=lambda wanted: read([places[item] for item in wanted]),
-        files=(*given.files, path),
+        beside=(*given.beside, path),
         left_out=(*given.left_out, *left_out),
     )
 

@@ -114,9 +114,9 @@ def write_target(
     path = place_of(folder, target)
     events = [folder.events(run) for run in target.runs]
     own = [given.own[match.place] for match in matching.matches] if given.own else []
-    sources = _hashes(own or list(given.files))
+    sources = {path.name: sha256_of(path) for path in own or given.files}
     _refuse_used(folder, target, sources, shared=not own)
-    inputs = [*given.files, *own, *events, folder.manifest, *tables]
+    inputs = [*given.files, *own, *given.beside, *events, folder.manifest, *tables]
     told = {**parameters, "part": target.part, "run": target.stem}
     files = {key: path if key == VOLUME else surface_betas_path(path, key) for key in values}
     if given.affine is not None:
@@ -164,10 +164,6 @@ def _warnings(study: Study, matching: Matching) -> tuple[str, ...]:
     )
 
 
-def _hashes(paths: Sequence[Path]) -> dict[str, str]:
-    return {path.name: sha256_of(path) for path in paths}
-
-
 def _refuse_used(folder: StudyFolder, target: Target, sources: Mapping[str, str], *, shared: bool) -> None:
     """Refuse files that another subject's betas (or, where every map has its own, another run's) were imported from."""
     names = {digest: name for name, digest in sources.items()}
@@ -178,8 +174,7 @@ def _refuse_used(folder: StudyFolder, target: Target, sources: Mapping[str, str]
             continue
         earlier = read_json(sidecar_path(path)).get("Sources", {})
         for other, digest in earlier.items():
-            # tables may be one for all subjects
-            if digest in names and not other.endswith((".tsv", ".json", ".txt")):
+            if digest in names:
                 raise FoolscanError(
                     f"{names[digest]}: found the same content as {other}, which the betas of {stem} were imported from; "
                     "each run has its own. Was one subject's file given for another?"
