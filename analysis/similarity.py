@@ -26,7 +26,7 @@ NAMES = {
     "whitened_pearson": "whitened Pearson's correlation",
     "whitened_cosine": "whitened cosine similarity",
 }
-RANKED = ("spearman", "rho_a")
+RANKED = ("spearman", "rho_a", "kendall_tau_a")
 CORRELATIONS = ("pearson", "spearman", "whitened_pearson")
 """Measures that are 1 for any RDM that rises with the other in a straight line (of values or ranks)."""
 

@@ -56,7 +56,7 @@ def split_half(first: Floats, second: Floats, measure: str) -> tuple[float, floa
 
 def _alike(rdms: Floats, measure: str) -> Doubles:
     """RDMs on one scale, so that their mean is the RDM most similar to them all by this measure."""
-    if measure in RANKED or measure == "kendall_tau_a":
+    if measure in RANKED:
         return np.asarray(prepared(rdms, "spearman"), dtype=np.float64)
     values = np.asarray(rdms, dtype=np.float64)
     if measure in ("pearson", "whitened_pearson"):

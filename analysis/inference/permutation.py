@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.similarity import Doubles, Floats, n_images_of, of_prepared, prepared, units
+from analysis.inference.ordering import concordances
+from analysis.similarity import Doubles, Floats, n_images_of, prepared, units
 
 CELLS = 2**22  # dissimilarities at a time: 32 MB of float64
 SLACK = 1e-12  # rounding does not make a rearrangement that gives the same value a smaller one
@@ -157,5 +158,6 @@ def _parts(rows: NDArray[np.intp], n_all: int) -> Iterator[tuple[slice, NDArray[
 def _similarities(ready: Floats, fixed: Floats, measure: str) -> Doubles:
     """(m, n_pairs), (n_fixed, n_pairs) -> (m, n_fixed), both from `prepared`."""
     if measure == "kendall_tau_a":
-        return np.stack([of_prepared(ready, other, measure) for other in fixed], axis=1)
+        n = fixed.shape[1]
+        return concordances(ready, fixed) / (n * (n - 1) / 2)
     return np.asarray(np.clip(units(ready, measure) @ units(fixed, measure).T, -1.0, 1.0))

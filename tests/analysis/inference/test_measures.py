@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from analysis.inference.ordering import concordance, weighted_ranks
+from analysis.inference.ordering import concordance, concordances, weighted_ranks
 from analysis.similarity import NAMES, SIMILARITIES, correlation, n_images_of
 
 RSATOOLBOX = {
@@ -118,3 +118,11 @@ def test_an_rdm_has_a_triangular_number_of_pairs() -> None:
     assert [n_images_of(n) for n in (1, 780, 4186)] == [2, 40, 92]
     with pytest.raises(ValueError, match="779"):
         n_images_of(779)
+
+
+def test_many_against_few_are_each_against_each() -> None:
+    ranks = np.random.default_rng(6).integers(-20, 20, (9, 60)).astype(float)
+    many, few = ranks[:7], ranks[7:]
+    assert np.array_equal(concordances(many, few), concordance(many[:, None], few[None])[0])
+    with_gap = np.vstack([many, np.full(60, np.nan)])
+    assert np.isnan(concordances(with_gap, few)[-1]).all()
