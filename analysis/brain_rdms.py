@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from analysis.category_rows import rows_by_category
 from analysis.dissimilarities import Measurements, rdm_of, rdm_of_measurements
-from analysis.patterns import Patterns, mean_over_runs, scaled, scaling_warnings
+from analysis.patterns import Patterns, level_and_scale, mean_over_runs, scaled, scaling_warnings
 from analysis.rdm import Rdm
 from analysis.selection import CIRCULAR_NOTE, Selection, halves, selections
 from analysis.stored_betas import load_patterns
@@ -171,8 +171,7 @@ def pooled(samples: Sequence[RoiSample], pooling: Pooling = "z_within_subject") 
 
 def _z_scored(choice: VoxelChoice) -> VoxelChoice:
     """One subject's patterns at mean 0 and SD 1 over images and voxels; halves by the mean and SD of the whole."""
-    values = np.concatenate([pattern.ravel() for pattern in choice.whole.values()])
-    mean, sd = float(values.mean()), float(values.std()) or 1.0
+    mean, sd = level_and_scale(choice.whole.values())
     whole, *parts = [
         {name: (pattern - mean) / sd for name, pattern in part.items()} for part in (choice.whole, *choice.halves)
     ]

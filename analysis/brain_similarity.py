@@ -210,7 +210,7 @@ def load_truths(study: Study, folder: StudyFolder, roi: str) -> Truths | None:
             once = [Selection((), (0,), found.voxels, found.reliability, found.n_unusable) for found in measured]
             samples.append(sample_of(noiseless, once, study.tasks[plan.task].sets))
         # what has no noise has no units of it
-        rdms = rdms_of(pooled(samples), measure_of(study))
+        rdms = rdms_of(pooled(samples, plan.pooling), measure_of(study))
         chosen = {pair_name((a, b)): similarity(rdms[a], rdms[b], plan.similarity) for a, b in plan.pairs}
     return Truths(read_json(stated).get("rois", {}).get(roi, {}), chosen)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import get_args
 
@@ -77,6 +78,15 @@ def scaling_warnings(presentation: str, scaling: Scaling) -> list[str]:
         "half has its own mean (and spread), so that dissimilarities between categories of different halves are not on one "
         "scale with those within a half"
     ]
+
+
+def level_and_scale(patterns: Iterable[NDArray[np.float64]]) -> tuple[float, float]:
+    """Mean and SD (1 where there is none) of one subject's patterns, over all images and voxels.
+
+    patterns : (n_images, n_voxels) each.
+    """
+    values = np.concatenate([pattern.ravel() for pattern in patterns])
+    return float(values.mean()), float(values.std()) or 1.0
 
 
 def mean_over_runs(betas: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -194,6 +194,7 @@ def _write_truth(
         "rois": rois,
         "measure": {
             "pattern_scaling": plan.pattern_scaling,
+            "pooling": plan.pooling,
             "dissimilarity": plan.dissimilarity,
             "similarity": plan.similarity,
             "voxels": "all informative voxels of all subjects, pooled",

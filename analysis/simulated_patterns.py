@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from analysis.category_rows import rows_by_category
 from analysis.dissimilarities import rdm_of
 from analysis.network_rdms import WITHOUT_NOISE
-from analysis.patterns import Patterns, scaled
+from analysis.patterns import Patterns, level_and_scale, scaled
 from analysis.similarity import similarity
 from protocols.analysis_plan import AnalysisPlan
 from protocols.manifest import Stimulus
@@ -171,7 +171,9 @@ def true_similarity(
             betas=truth.amplitudes_pct[None, :, truth.informative],
             voxels=np.zeros((int(truth.informative.sum()), 3), dtype=np.intp),
         )
-        pooled.append(scaled(patterns, plan.pattern_scaling).betas[0])
+        own = scaled(patterns, plan.pattern_scaling).betas[0]
+        mean, sd = level_and_scale([own]) if plan.pooling == "z_within_subject" else (0.0, 1.0)
+        pooled.append((own - mean) / sd)
     together = np.hstack(pooled)
     rdms = {}
     wanted = list(dict.fromkeys(name for pair in plan.pairs for name in pair))
