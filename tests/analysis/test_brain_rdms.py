@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,7 +14,9 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
+from analysis.betas import estimate_betas
 from analysis.brain_rdms import SubjectRoi, choose, half_rdms_of, missing_runs, pooled, rdms_of, sample_of, samples_of
+from analysis.glm.noise_normalisation import noise_covariance
 from analysis.patterns import Patterns, scaled
 from analysis.rdm import condensed
 from analysis.rdm_files import find_rdms, read_rdms
@@ -21,6 +24,7 @@ from analysis.rdms import brain_path, rdms, scaling_path
 from analysis.reliability_maps import COLUMNS, chosen_path, map_path
 from analysis.scaling_dependence import scaling_rows
 from analysis.selection import selections
+from analysis.simulate_bold import simulate_bold
 from analysis.stored_betas import load_patterns
 from analysis.tables import read_table
 from protocols.analysis_plan import AnalysisPlan
@@ -270,3 +274,25 @@ def test_a_run_without_betas_is_named(made: tuple[Study, StudyFolder]) -> None:
     lost.unlink()
     with pytest.raises(NotReady, match=rf"{lost.name}: no betas of this run yet"):
         rdms(study, folder)
+
+
+def test_crossnobis_of_a_study_folder_is_in_units_of_the_noise_that_betas_wrote(
+    tmp_path: Path, fake: SimpleNamespace
+) -> None:
+    study = fake.study(analysis__dissimilarity="crossnobis", analysis__pattern_scaling="none", analysis__rois=("V1",))
+    folder = fake.folder(tmp_path, study, n_categories=4)
+    simulate_bold(study, folder)
+    estimate_betas(study, folder)
+    rdms(study, folder)
+    (stored,) = find_rdms(read_rdms(brain_path(folder)), roi="V1", subject="pooled", set="AN", part="all")
+    loaded = load_patterns(study, folder, "01", "V1")
+    covariance, dof = noise_covariance(study, folder, "01", "V1")
+    noise = np.average(covariance, axis=0, weights=dof)
+    images = [row for row, name in enumerate(loaded.sets) if name == "AN"]
+    expected = []
+    for selection in selections(loaded, study.analysis.voxels):
+        one, other = loaded.betas[list(selection.analyse_runs)][:, images][:, :, selection.voxels]
+        precision = np.linalg.inv(noise[np.ix_(selection.voxels, selection.voxels)])
+        pairs = list(combinations(range(4), 2))
+        expected.append([(one[a] - one[b]) @ precision @ (other[a] - other[b]) / 20 for a, b in pairs])
+    np.testing.assert_allclose(stored.values, np.mean(expected, axis=0), rtol=1e-8)
