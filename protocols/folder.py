@@ -26,7 +26,7 @@ BIDSIGNORE = "derivatives/\n*.lock\n"
 
 
 # The same for the derived files, a dataset of their own: folders by what they hold, files named after what they are.
-DERIVATIVES_BIDSIGNORE = "*/\n"
+DERIVATIVES_BIDSIGNORE = "*\n!dataset_description.json\n!README\n"
 DERIVATIVES_README = (
     "Derived by foolscan from the study folder around it: see docs/analysis.md of foolscan. Every file has a JSON sidecar with\n"
     "its inputs, parameters, versions and hashes; `foolscan analysis trace FILE` prints the chain behind it. All of it is\n"

@@ -132,7 +132,7 @@ def recorded_sha256(path: Path, record: Mapping[str, Any]) -> str | None:
     beside = record.get("beside")
     if isinstance(beside, dict) and path.name in beside:
         return str(beside[path.name])
-    return str(record["sha256"]) if record.get("file", path.name) == path.name else None
+    return str(record["sha256"]) if record.get("file") == path.name else None
 
 
 def is_simulated(path: Path) -> bool:

@@ -77,6 +77,7 @@ def test_the_thinnest_thread_interrupted_in_three_rooms_and_run_again(tmp_path: 
     assert "imulated" in page
     assert 'src="http' not in page
     assert validate(folder.root).errors == ()
+    assert validate(folder.derivatives).errors == ()
     assert unmarked(folder.root) == []  # nothing in it could be mistaken for a participant's data
 
     uninterrupted = tmp_path / "again"

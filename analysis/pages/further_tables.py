@@ -7,8 +7,10 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from analysis.behaviour import POOLED
+from analysis.inference_figures import models_figure
 from analysis.pages.blocks import Block
 from analysis.pages.contents import Contents
+from analysis.pages.figures import FigureFolder
 from analysis.pages.shown_tables import MOST_ROWS, Source, read_source, shown_table
 from protocols.folder import StudyFolder
 
@@ -97,6 +99,36 @@ def as_block(
         links=(("TSV", relative_link(contents, source.path)),),
         folded=folded,
     )
+
+
+def models_blocks(contents: Contents, figures: FigureFolder, path: Path, places: list[str]) -> list[Block]:
+    """The similarity with every model RDM as a figure, and the table on demand; nothing where there is none.
+
+    places : ROIs or layers, in order.
+    """
+    source = read_source(path)
+    if source is None or not {"model", "set", "place", "similarity"} <= set(source.columns):
+        return []
+    rows = [row for row in source.rows if row.get("subject", POOLED) in TOGETHER and row["place"] in places]
+    rows = [row for row in rows if row.get("measure") == rows[0].get("measure")]
+    if not rows:
+        return []
+    figure = figures.keep(
+        path.stem,
+        models_figure(rows, places),
+        "Similarity of every set's RDM with the model RDMs",
+        source.columns,
+        rows,
+        source.meanings,
+        simulated="brain" in path.stem,
+        wide=True,
+        title="Similarity with models.",
+        caption=f"{rows[0].get('measure', 'correlation').replace('_', ' ').capitalize()}; n = {rows[0].get('n_pairs', '–')} pairs. "
+        "Filled: p below 0.05 by permuting images, corrected as the study file asks; no intervals.",
+        inputs=[path],
+    )
+    table = as_block(contents, source, folded=True, caption="Models, every place and subject")
+    return [figure, *([table] if table else [])]
 
 
 def relative_link(contents: Contents, path: Path) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from analysis.pages.blocks import Block, Page, Words, section
 from analysis.pages.contents import Contents
 from analysis.pages.figures import FigureFolder
-from analysis.pages.further_tables import relative_link, table_blocks, tables_for
+from analysis.pages.further_tables import models_blocks, relative_link, table_blocks, tables_for
 from analysis.pages.shown_tables import read_source, shown_table
 
 NAME, TITLE = "network", "Network"
@@ -44,5 +44,8 @@ def page(contents: Contents, figures: FigureFolder) -> Page:
             ]
             links = (("TSV", relative_link(contents, path)),)
             blocks.append(shown_table(source, caption, columns=names, key=key, links=links))
-    more = table_blocks(contents, NAME, (similarity.name, difference.name))
-    return Page(NAME, TITLE, SUMMARY, (section(TITLE, "layers", [*blocks, *more]),))
+    models = similarity.with_name("models_network.tsv")
+    drawn = models_blocks(contents, figures, models, contents.network.places)
+    shown = (similarity.name, difference.name, *((models.name,) if drawn else ()))
+    more = table_blocks(contents, NAME, shown)
+    return Page(NAME, TITLE, SUMMARY, (section(TITLE, "layers", [*blocks, *drawn, *more]),))

@@ -105,9 +105,13 @@ def shown_table(
     notes: dict[str, str] = {}
     cells = []
     for row in chosen[:most]:
+        remark = _footnote(row.get("note", "n/a"), notes) if columns is None and "note" not in names else ""
         made = any(_cell(row, name, "").text != "–" for name in names if name.endswith("_low"))
         mark = _mark(row, notes) if made else ""
-        cells.append(tuple(_cell(row, name, mark) for name in names))
+        shown_cells = [_cell(row, name, mark) for name in names]
+        if remark:
+            shown_cells[0] = Cell(shown_cells[0].text, remark)
+        cells.append(tuple(shown_cells))
     shown = tuple(
         Column(
             headings.get(name, heading_of(name, chosen[0])),
@@ -129,7 +133,7 @@ def _names(rows: Sequence[Row], columns: Mapping[str, str] | Sequence[str] | Non
     for name in wanted:
         if name in HOW or (name.endswith("_high") and f"{name.removesuffix('_high')}_low" in there):
             continue
-        if columns is None and all(row.get(name, "n/a") in ("n/a", "") for row in rows):
+        if columns is None and (name == "note" or all(row.get(name, "n/a") in ("n/a", "") for row in rows)):
             continue  # nothing to see
         kept.append(name)
     return kept
@@ -153,7 +157,12 @@ def _mark(row: Row, notes: dict[str, str]) -> str:
         told += f"; descriptive, an interval of nothing ({estimand.removeprefix('none: ')})"
     elif estimand:
         told += f"; of: {estimand}" if told else f"of: {estimand}"
-    if not told:
+    return _footnote(f"Interval: {told}", notes) if told else ""
+
+
+def _footnote(told: str, notes: dict[str, str]) -> str:
+    """The letter of a footnote, a new one where it is not there yet."""
+    if told in ("n/a", ""):
         return ""
     return notes.setdefault(told, ascii_lowercase[len(notes)] if len(notes) < 26 else f"{len(notes) + 1}")
 

@@ -11,7 +11,7 @@ from analysis.behaviour import POOLED
 from analysis.pages.blocks import Block, Page, Words, section
 from analysis.pages.contents import Contents
 from analysis.pages.figures import FigureFolder
-from analysis.pages.further_tables import relative_link, table_blocks, tables_for
+from analysis.pages.further_tables import models_blocks, relative_link, table_blocks, tables_for
 from analysis.pages.shown_tables import read_source, shown_table
 from analysis.similarity_figures import truth_figure
 from analysis.similarity_table import COLUMNS, SimilarityRow
@@ -57,7 +57,12 @@ def page(contents: Contents, figures: FigureFolder) -> Page:
     if contents.has_truth:
         sections.append(section("Estimated and true similarity", "truth", _truth(contents, figures)))
     sections.append(section("Differences of similarity", "differences", _differences(contents, difference)))
-    more = table_blocks(contents, NAME, (similarity.name, difference.name))
+    models = similarity.with_name("models_brain.tsv")
+    drawn = models_blocks(contents, figures, models, contents.brain.places)
+    if drawn:
+        sections.append(section("Models", "models", drawn))
+    shown = (similarity.name, difference.name, *((models.name,) if drawn else ()))
+    more = table_blocks(contents, NAME, shown)
     if more:
         sections.append(section("Tests and further measures", "tests", more))
     return Page(NAME, TITLE, SUMMARY, tuple(sections))
