@@ -214,8 +214,13 @@ def jeffreys(successes: int, of: int, coverage: float) -> tuple[float, float]:
 
     if not of:
         return math.nan, math.nan
-    low, high = beta.ppf([(1 - coverage) / 2, (1 + coverage) / 2], successes + 0.5, of - successes + 0.5)
-    return (0.0 if successes == 0 else float(low)), (1.0 if successes == of else float(high))
+    low, high = (float(beta.ppf(tail, successes + 0.5, of - successes + 0.5)) for tail in tails_of(coverage))
+    return (0.0 if successes == 0 else low), (1.0 if successes == of else high)
+
+
+def tails_of(coverage: float) -> tuple[float, float]:
+    """The shares below the two bounds of an interval: 0.025 and 0.975 for 0.95."""
+    return (1 - coverage) / 2, (1 + coverage) / 2
 
 
 def percentile_bounds(values: Floats, coverage: float) -> tuple[float, float]:

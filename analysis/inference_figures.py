@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Row = Mapping[str, str]
+LINES: tuple[tuple[float, Sequence[float]], ...] = ((0, ()), (0, (3, 1.5)), (0, (1, 1)))
 SCALINGS = {
     "none": "none",
     "z_voxel_run": "z per voxel\nand run",
@@ -75,7 +76,7 @@ def scaling_figure(rows: Sequence[Row]) -> Figure:
     shades = _shades(len(rois))
     for axes, pair in zip(panels, pairs, strict=True):
         for roi, shade in zip(rois, shades, strict=True):
-            for pooling, style in zip(poolings, ("-", (0, (3, 1.5)), ":"), strict=False):
+            for pooling, style in zip(poolings, LINES, strict=False):
                 mine = [row for row in rows if (row["pair"], row["roi"], row["pooling"]) == (pair, roi, pooling)]
                 x = [scalings.index(row["pattern_scaling"]) for row in mine]
                 y = [number(row["similarity"]) for row in mine]
@@ -108,7 +109,7 @@ def _line_legend(figure: Figure, rois: Sequence[str], shades: Sequence[str], poo
     handles = [Line2D([], [], color=shade, linewidth=2) for shade in shades]
     labels = list(rois)
     if len(poolings) > 1:
-        for pooling, style in zip(poolings, ("-", (0, (3, 1.5)), ":"), strict=False):
+        for pooling, style in zip(poolings, LINES, strict=False):
             handles.append(Line2D([], [], color=SOFT, linestyle=style, linewidth=1.1))
             labels.append(
                 {"raw": "subjects side by side", "concatenated": "subjects side by side"}.get(
@@ -152,7 +153,7 @@ def correspondence_figure(rows: Sequence[Row]) -> Figure:
         for i, j in np.ndindex(*grid.shape):
             if math.isfinite(grid[i, j]):
                 light = abs(grid[i, j]) > 0.72 * most
-                text = f"{round(grid[i, j], 2) + 0.0:.2f}".replace("-", "\u2212").replace("0.", ".", 1)
+                text = f"{round(float(grid[i, j]), 2) + 0.0:.2f}".replace("-", "\u2212").replace("0.", ".", 1)
                 axes.text(j, i + 0.08, text, ha="center", va="center", fontsize=6.5, color=PAPER if light else INK)
         axes.set_xticks(range(len(rois)), rois)
         axes.set_yticks(range(len(layers)), layers)

@@ -114,7 +114,7 @@ ENTRIES: tuple[Entry, ...] = (
     _module(similarity, "Similarity"),
     _module(trends, "Trends"),
     _module(network, "Network"),
-    _module(correspondence, "Layers × regions"),
+    _module(correspondence, "Layers"),
     _module(scaling, "Scaling"),
     _module(intervals, "Intervals"),
     Entry(METHODS.name, "Methods", METHODS.title, METHODS.summary, METHODS),

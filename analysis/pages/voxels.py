@@ -19,6 +19,8 @@ WORDS = (
     "“Circular” or “published”: chosen on the runs that were analysed."
 )
 
+SHOWN: tuple[str, ...] = ("subject", "roi", "chosen_on", "rank", "reliability")
+
 
 def sources(contents: Contents) -> list[Path]:
     """The tables of chosen voxels, of ceilings and reliabilities."""
@@ -31,10 +33,8 @@ def page(contents: Contents, figures: FigureFolder) -> Page:
     blocks: list[Block | None] = [Words(WORDS)]
     if found and {"roi", "subject", "reliability"} <= set(found[0].columns):
         blocks += [Words(text, "warning") for text in _circular(found)]
-        rows = [
-            {name: row[name] for name in ("subject", "roi", "chosen_on", "rank", "reliability") if name in row}
-            for source in found
-            for row in source.rows
+        rows: list[dict[str, str]] = [
+            {name: row[name] for name in SHOWN if name in row} for source in found for row in source.rows
         ]
         blocks.append(
             figures.keep(
