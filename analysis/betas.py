@@ -190,7 +190,7 @@ class _Person:
         refuse_imported(self.folder, unit)
         designs = self._designs(runs, chosen)
         fitted = _fit(self, runs, designs, chosen, where)
-        make_room(self.folder, unit)
+        make_room(self.folder, unit, self.plan, with_noise=needs_noise(self.study))
         self._write(unit, runs, designs, fitted, where, inputs, parameters)
         return True
 

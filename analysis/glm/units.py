@@ -51,12 +51,33 @@ def refuse_imported(folder: StudyFolder, unit: Unit) -> None:
             )
 
 
-def make_room(folder: StudyFolder, unit: Unit) -> None:
-    """Remove foolscan's own betas that this unit's replace: of single runs where a session is fitted, and the reverse."""
-    for path in _replaced(folder, unit):
-        noise = path.with_name(path.name.replace("_betas.nii.gz", "_noise.h5"))
-        for old in (path, table_path(path), sidecar_path(path), noise, sidecar_path(noise)):
-            old.unlink(missing_ok=True)
+def make_room(folder: StudyFolder, unit: Unit, plan: GlmPlan, *, with_noise: bool) -> None:
+    """Remove foolscan's own files that are of another model than the unit's: nobody shall take them for this one's.
+
+    Betas of single runs where a session is fitted, and the reverse; noise, noise components and choices of responses that
+    the model does not have.
+
+    with_noise : whether the unit has a noise covariance.
+    """
+    replaced = _replaced(folder, unit)
+    stale = [file for path in replaced for file in (path, table_path(path))]
+    stale += [_with_suffix(path, "noise.h5") for path in ([] if with_noise else [unit.path]) + replaced]
+    run = unit.runs[0]
+    subject = unit.path.parent.parent / f"sub-{run.sub}_task-{run.task}_betas.nii.gz"
+    if plan.noise_components == 0:
+        stale += [
+            _with_suffix(path, "noisecomponents.tsv")
+            for path in (subject, *(betas_path(folder, one) for one in unit.runs))
+        ]
+    if plan.hrf != "library":
+        stale += [_with_suffix(subject, "hrf.nii.gz"), _with_suffix(subject, "hrf.tsv")]
+    for path in stale:
+        path.unlink(missing_ok=True)
+        sidecar_path(path).unlink(missing_ok=True)
+
+
+def _with_suffix(betas: Path, suffix: str) -> Path:
+    return betas.with_name(betas.name.removesuffix("betas.nii.gz") + suffix)
 
 
 def _replaced(folder: StudyFolder, unit: Unit) -> list[Path]:

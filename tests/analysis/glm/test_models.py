@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -37,6 +38,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, fake: SimpleNamespace) -> tup
 
 @pytest.fixture(autouse=True)
 def as_before(runs: tuple[Study, StudyFolder]) -> Iterator[None]:
+    shutil.rmtree(runs[1].derived("betas"), ignore_errors=True)
     yield
     pulses_path(runs[1], runs[1].runs("animals")[0]).unlink(missing_ok=True)
 
@@ -127,6 +129,7 @@ def test_each_voxel_has_a_response_of_the_library_and_it_is_saved(
     assert estimate_betas(study, runs[1]) == []
     study, _ = estimated(fake, runs)
     assert np.corrcoef(found.ravel(), load_patterns(study, runs[1], "01", "V1").betas.ravel())[0, 1] > 0.9
+    assert not path.exists()  # no other model's choice stays behind
 
 
 @pytest.mark.parametrize("asked", [2, "auto"])
@@ -144,6 +147,8 @@ def test_noise_components_are_confounds_of_every_run(
     table = written[1].with_name(written[1].name.replace("_betas.nii.gz", "_noisecomponents.tsv"))
     assert runs[1].relative(table) in record["foolscan"]["inputs"]
     assert estimate_betas(study, runs[1]) == []
+    estimated(fake, runs)
+    assert not list(runs[1].derived("betas").rglob("*noisecomponents*"))
 
 
 def test_the_whole_brain_has_betas_if_asked(fake: SimpleNamespace, runs: tuple[Study, StudyFolder]) -> None:
@@ -195,6 +200,8 @@ def test_patterns_are_loaded_in_units_of_their_noise(
     np.testing.assert_allclose(found, normalised(plain, covariance, dof, kind), rtol=1e-5)
     noise_path(written[0]).unlink()
     assert estimate_betas(study, runs[1]) == [written[0]]
+    estimated(fake, runs)
+    assert not list(runs[1].derived("betas").rglob("*noise*"))
 
 
 def test_a_dissimilarity_that_needs_noise_has_it(fake: SimpleNamespace, runs: tuple[Study, StudyFolder]) -> None:
@@ -238,4 +245,3 @@ def test_imported_betas_are_not_replaced(fake: SimpleNamespace, runs: tuple[Stud
     write_json(sidecar_path(written[0]), record | {"ImportedFrom": "spm"})
     with pytest.raises(FoolscanError, match=r"found imported betas \(spm\); move them elsewhere"):
         estimated(fake, runs, hrf="glover")
-    sidecar_path(written[0]).unlink()
