@@ -50,8 +50,10 @@ def read_nilearn(
     mine = [item for item in every if _is_of(item.name, entities)]
     kept: list[tuple[Path, str]] = []
     left_out = [item.name for item in every if item not in mine]
+    # what save_glm_to_bids writes of the whole model (mask, errors, R²) has no contrast in its name
+    saved = any("contrast-" in item.name for item in mine)
     for item in mine:
-        name = _condition(item.name)
+        name = _condition(item.name) if not saved or "contrast-" in item.name else None
         if name is None:
             left_out.append(item.name)
         else:

@@ -86,6 +86,16 @@ def test_betas_of_all_runs_come_back_as_they_were(lab: Any, write: SimpleNamespa
     lab.expect_trials()
 
 
+def test_an_image_of_the_grid_may_be_one_for_all_subjects(lab: Any, write: SimpleNamespace) -> None:
+    request = fit(lab, write)
+    import_betas(lab.study, lab.folder, request)
+    save_npy(request.source / STEM, {"betasmd": betas(lab, "02")})
+    save_npy(request.source / "DESIGNINFO", {"stimorder": np.array(conditions(lab, "02"))})
+    import_betas(lab.study, lab.folder, Request(**{**request.__dict__, "sub": "02"}))
+    lab.expect_trials("01")
+    lab.expect_trials("02")
+
+
 def test_betas_alone_as_nifti_come_back_with_a_table_of_trials(lab: Any, write: SimpleNamespace) -> None:
     path = write.nifti(lab.root / "betas.nii.gz", betas(lab))
     rows = [[name, run.ses, run.run] for run in lab.runs() for name in lab.order(run)]

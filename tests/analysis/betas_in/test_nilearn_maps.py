@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from analysis.betas_in.importing import Request, import_betas
+from analysis.rois import roi_path
 from analysis.stored_betas import betas_path, load_patterns, session_betas_path
 from protocols.folder import read_json
 from protocols.problems import FoolscanError
@@ -136,3 +137,35 @@ def test_units_are_stated_and_numbers_are_scaled(lab: Any, write: SimpleNamespac
     stored = np.asarray(nibabel.load(done.files[0]).dataobj)
     np.testing.assert_array_equal(stored[..., 0], 0.25 * lab.images(lab.run())[lab.stim_ids[0]])
     assert read_json(sidecar_path(done.files[0]))["Scale"] == 0.25
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::RuntimeWarning")  # nilearn's, of maps of noise
+def test_maps_that_nilearn_saved_itself_come_back_as_they_were(lab: Any, write: SimpleNamespace) -> None:
+    """The real thing: a model that nilearn fitted, and the folder that `save_glm_to_bids` writes of it."""
+    import pandas as pd
+    from nilearn.glm import save_glm_to_bids
+    from nilearn.glm.first_level import FirstLevelModel
+
+    run = lab.run()
+    series = 100 + np.random.default_rng(0).normal(size=(5, 4, 3, 60))
+    events = pd.DataFrame(
+        {
+            "onset": lab.onsets_s(run),
+            "duration": 1.0,
+            "trial_type": [name.replace("-", "_") for name in lab.order(run)],
+        }
+    )
+    mask = nibabel.Nifti1Image(np.ones((5, 4, 3), dtype=np.int8), np.diag([2.0, 2.0, 2.5, 1.0]))
+    model = FirstLevelModel(t_r=2.0, mask_img=mask, minimize_memory=False, signal_scaling=0)
+    model.fit(nibabel.Nifti1Image(series, mask.affine), events)
+    names = [name.replace("-", "_") for name in lab.stim_ids]
+    save_glm_to_bids(model, names, out_dir=lab.root / "saved", prefix=run.stem)
+    for roi in ("V1", "LO"):
+        roi_path(lab.folder, "01", roi).unlink()
+    (folder,) = {path.parent for path in (lab.root / "saved").rglob("*_stat-effect_statmap.nii.gz")}
+    (done,) = import_betas(lab.study, lab.folder, Request(folder, "nilearn", UNITS, sub="01", ses="01", run="1"))
+    stored = np.asarray(nibabel.load(done.files[0]).dataobj)
+    for row, name in enumerate(names):
+        expected = model.compute_contrast(name, output_type="effect_size").get_fdata()
+        np.testing.assert_array_equal(stored[..., row], expected.astype(np.float32))
+    assert any("stat-t" in name for name in done.left_out)

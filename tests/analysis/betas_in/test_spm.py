@@ -276,6 +276,45 @@ def test_single_trials_are_numbered_in_the_table(lab: Any, write: SimpleNamespac
         import_betas(lab.study, lab.folder, request(lab, place, names=table))
 
 
+def test_runs_end_to_end_are_one_session_with_one_clock(lab: Any, write: SimpleNamespace) -> None:
+    """As spm_fmri_concatenate leaves them: one session, one regressor per trial, onsets that go on from run to run."""
+    run_s = lab.study.scan.volumes * lab.study.scan.tr_s
+    for single in (False, True):
+        place = lab.root / f"spm-{single}"
+        runs = [run for run in lab.runs() if run.ses == "01"]
+        order = [name for run in runs for name in lab.order(run)]
+        onsets_s = [number * run_s + onset for number, run in enumerate(runs) for onset in lab.onsets_s(run)]
+        values = np.concatenate([lab.trials(run) for run in runs], axis=3)
+        conditions: list[Condition] = []
+        rows = []
+        if single:
+            for place_of, (name, onset) in enumerate(zip(order, onsets_s, strict=True)):
+                conditions.append((f"t{place_of}", [onset]))
+                rows.append([f"t{place_of}", name, 1 + order[:place_of].count(name)])
+                write.nifti(place / f"beta_{place_of + 1:04d}.nii", values[..., place_of])
+        else:
+            for number, name in enumerate(lab.stim_ids, start=1):
+                conditions.append(
+                    (name, [onset for onset, other in zip(onsets_s, order, strict=True) if other == name])
+                )
+                write.nifti(place / f"beta_{number:04d}.nii", values[..., order.index(name)])
+        told = {
+            "names": [f"Sn(1) {name}*bf(1)" for name, _ in conditions],
+            "files": [f"beta_{number:04d}.nii" for number in range(1, len(conditions) + 1)],
+            "sessions": [conditions],
+            "basis": "hrf",
+            "units": "secs",
+        }
+        save_5(place / "SPM.mat", told)
+        names = write.tsv(lab.root / "names.tsv", ("name", "stim_id", "trial"), rows) if single else None
+        (done,) = import_betas(lab.study, lab.folder, request(lab, place, ses="01", run="all", names=names))
+        assert done.stem == "sub-01_ses-01_task-animals_run-all"
+        assert done.warnings == ()
+        stored = np.asarray(nibabel.load(done.files[0]).dataobj)
+        expected = values if single else np.stack([values[..., order.index(name)] for name in lab.stim_ids], axis=3)
+        np.testing.assert_array_equal(stored, expected)
+
+
 def test_sessions_in_another_order_are_recognised_by_their_onsets(lab: Any, write: SimpleNamespace) -> None:
     runs = lab.runs()
     place = first_level(lab, write, [runs[1], runs[0], *runs[2:]])
