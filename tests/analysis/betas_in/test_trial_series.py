@@ -13,11 +13,16 @@ import pytest
 from nibabel import gifti
 
 from analysis.betas_in.importing import Request, import_betas
-from analysis.rois import roi_path
+from analysis.compare import compare
+from analysis.events import read_events, shown_images
+from analysis.rdms import rdms
+from analysis.report import report
+from analysis.rois import check_rois, roi_path
 from analysis.rois.regions import vertices_path
 from analysis.stored_betas import betas_path, load_patterns, table_path
 from analysis.surfaces import write_vertices
 from protocols.folder import RunId, read_json
+from protocols.manifest import read_manifest
 from protocols.problems import FoolscanError
 from protocols.provenance import sidecar_path
 
@@ -292,3 +297,31 @@ def test_hemispheres_with_other_numbers_of_maps_are_refused_and_one_alone_is_tol
     right.unlink()
     (done,) = import_betas(lab.study, lab.folder, request)
     assert read_json(sidecar_path(done.files[0]))["Notes"] == ["no betas of hemisphere R"]
+
+
+def test_surfaces_go_all_the_way_to_the_report(tmp_path: Path, fake: SimpleNamespace, write: SimpleNamespace) -> None:
+    study = fake.study(analysis__bootstrap__resamples=20, analysis__tests__permutations=99)
+    folder = fake.folder(tmp_path / "study", study, n_categories=4)
+    truth = np.random.default_rng(0).normal(size=(12, 100))
+    stim_ids = [stimulus.stim_id for stimulus in read_manifest(folder)]
+    for number, run in enumerate(folder.runs("animals")):
+        shown = [str(event.stim_id) for event in shown_images(read_events(folder.events(run)))]
+        noise = np.random.default_rng(number + 1).normal(size=(12, 100))
+        maps = (truth[[stim_ids.index(name) for name in shown]] + noise).T
+        gifti_file(tmp_path / "maps" / f"{run.stem}_hemi-L.func.gii", maps[:60].astype(np.float32))
+        gifti_file(tmp_path / "maps" / f"{run.stem}_hemi-R.func.gii", maps[60:].astype(np.float32))
+        table = write.tsv(tmp_path / "maps" / f"{run.stem}.tsv", ("stim_id",), [[name] for name in shown])
+        labels = {"sub": "01", "ses": run.ses, "run": str(run.run)}
+        import_betas(study, folder, Request(table.parent, "gifti", UNITS, trials=table, **labels))
+    for roi in study.analysis.rois:
+        for name, n_vertices in (("L", 60), ("R", 40)):
+            write_vertices(vertices_path(folder, "01", roi, name), np.arange(n_vertices) % 2 == (roi == "V1"), name)
+    assert [(item.voxels, item.problem, item.notes) for item in check_rois(study, folder, ["01"])] == [(50, "", ())] * 2
+    assert rdms(study, folder)
+    assert compare(study, folder)
+    report(study, folder)
+    text = " ".join(path.read_text(encoding="utf-8") for path in folder.derived("report").rglob("*.html"))
+    assert (
+        f"the betas of 4 runs (or sessions) were estimated elsewhere and imported from gifti, in {UNITS}"
+        in " ".join(text.split()).lower()
+    )
