@@ -86,6 +86,11 @@ class Table:
     block: str = "table"
 
     @property
+    def marked(self) -> bool:
+        """Whether footnotes need their letters: one that all intervals share needs none."""
+        return len(self.footnotes) > 1 or any(not text.startswith("Interval") for _, text in self.footnotes)
+
+    @property
     def marked_rows(self) -> list[tuple[tuple[Cell, ...], bool]]:
         """Rows, and whether each is of all subjects together."""
         totals = self.totals or (False,) * len(self.rows)

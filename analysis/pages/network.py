@@ -40,7 +40,7 @@ def page(contents: Contents, figures: FigureFolder) -> Page:
             names = [
                 name
                 for name in source.columns
-                if name != "subject" and any(row[name] not in ("n/a", "") for row in source.rows)
+                if name != "subject" and any(row[name] not in ("n/a", "", "none") for row in source.rows)
             ]
             links = (("TSV", relative_link(contents, path)),)
             blocks.append(shown_table(source, caption, columns=names, key=key, links=links))
