@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy.linalg import cholesky, solve_triangular
 
 from analysis.glm.lss import Separate, check_pattern, patterns_of, separate
-from analysis.glm.solve import Factors, Fit, Floats, check_data, factorise, spans
+from analysis.glm.solve import Factors, Fit, Floats, check_data, factorise, over_blocks, spans
 from protocols.problems import FoolscanError
 
 BINS = 100  # nilearn's: steps of ρ per unit
@@ -167,6 +167,7 @@ def ar1(
     *,
     bins: int = BINS,
     starts: Sequence[int] = (0,),
+    threads: int = 1,
 ) -> Fit:
     """Betas under AR(1) noise, one ρ per voxel in steps of 1/bins.
 
@@ -176,6 +177,7 @@ def ar1(
     names  : of the design's columns, for messages.
     bins   : steps of ρ per unit, > 0.
     starts : the first volume of each run, where runs are fitted end to end.
+    threads: on which blocks of voxels are worked on beside one another; the numbers do not depend on it.
 
     Returns the fit; its `autocorrelation` is the ρ used (NaN for a voxel with NaN, 0 for one without residuals).
     Raises FoolscanError with the names of columns that are not independent, or when there are too few volumes.
@@ -188,13 +190,16 @@ def ar1(
     p, n_voxels = factors.matrix.shape[1], data.shape[1]
     betas, variance = np.empty((p, n_voxels)), np.empty(n_voxels)
     rho, step = np.empty(n_voxels), np.empty(n_voxels, dtype=np.intp)
-    for voxels in spans(n_voxels, BLOCK):
+
+    def work(voxels: slice) -> None:
         left = residuals(np.asarray(data[:, voxels], dtype=np.float64))
         rho[voxels] = residuals.autocorrelation(left)
         step[voxels] = steps_of(rho[voxels], bins)
         correction, square = _by_step(steps, left, step[voxels])
         np.add(left.betas.T, correction.T, out=betas[:, voxels])
         variance[voxels] = square / factors.dof
+
+    over_blocks(work, n_voxels, BLOCK, threads)
     used, group = np.unique(step, return_inverse=True)
     to_betas = np.array([steps.at(int(one)).to_betas for one in used]).reshape(-1, p, p)
     unscaled = np.swapaxes(to_betas, 1, 2) @ to_betas

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.glm.solve import BLOCK, DEPENDENT, Floats, check_data, factorise, spans
+from analysis.glm.banded import Banded, taken_apart
+from analysis.glm.solve import BLOCK, DEPENDENT, Floats, check_data, factorise, over_blocks
 from protocols.problems import FoolscanError
 
 
@@ -27,6 +28,7 @@ class Separate:
               rows of zeros fill up.
     nuisance: (n_volumes, q) orthonormal.
     dof     : (n_trials,) degrees of freedom of each model's residuals.
+    banded  : the weights taken apart, where that makes them quicker to apply.
     """
 
     weights: Floats
@@ -34,6 +36,7 @@ class Separate:
     others: Floats
     nuisance: Floats
     dof: NDArray[np.intp]
+    banded: Banded | None
 
 
 def lss(
@@ -44,6 +47,7 @@ def lss(
     conditions: Sequence[object] | None = None,
     pattern: str = "beta",
     names: Sequence[str] = (),
+    threads: int = 1,
 ) -> Floats:
     """Single-trial patterns by least squares separate (Mumford et al. 2012, model LS-S).
 
@@ -54,6 +58,7 @@ def lss(
     conditions : of each trial; the other trials are then one regressor per condition (Turner et al. 2012) rather than one.
     pattern    : ``"beta"``, or ``"t"`` for Student's t of the beta; t is NaN where there is no residual variance.
     names      : of trials and nuisance columns, for messages.
+    threads    : on which blocks of voxels are worked on beside one another; the numbers do not depend on it.
 
     Returns (n_trials, n_voxels).
     Raises FoolscanError for a trial that its model cannot tell from the rest, for dependent nuisance columns, and for too
@@ -63,8 +68,11 @@ def lss(
     models = separate(trials, nuisance, conditions, names)
     check_data(models.nuisance, data)
     found = np.empty((len(models.weights), data.shape[1]))
-    for voxels in spans(data.shape[1], BLOCK):
+
+    def work(voxels: slice) -> None:
         patterns_of(models, np.asarray(data[:, voxels], dtype=np.float64), pattern, found[:, voxels])
+
+    over_blocks(work, data.shape[1], BLOCK, threads)
     return found
 
 
@@ -111,7 +119,9 @@ def separate(
         raise FoolscanError(
             f"design: found {n_volumes - dof.min()} regressors for {n_volumes} volumes; expected fewer regressors than volumes"
         )
-    return Separate(own / length[:, None] ** 2, length, others, basis, dof)
+    weights = own / length[:, None] ** 2
+    common = np.linalg.qr(np.column_stack([basis, sums.T]))[0]
+    return Separate(weights, length, others, basis, dof, taken_apart(weights, trials.T, common))
 
 
 def _membership(conditions: Sequence[object] | None, n_trials: int) -> Floats:
@@ -145,7 +155,11 @@ def check_pattern(pattern: str) -> None:
 
 def patterns_of(models: Separate, block: Floats, pattern: str, found: Floats) -> None:
     """The betas, or t values, of all trials, into `found` (n_trials, n_voxels), from a block (n_volumes, n_voxels)."""
-    betas = np.matmul(models.weights, block, out=found)
+    betas = found
+    if models.banded is None:
+        np.matmul(models.weights, block, out=found)
+    else:
+        models.banded.apply(block, found)
     if pattern == "beta":
         return
     left = block - models.nuisance @ (models.nuisance.T @ block)

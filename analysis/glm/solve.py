@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
+from threadpoolctl import threadpool_limits
 
 from protocols.problems import FoolscanError
 
@@ -176,6 +178,19 @@ def spans(n_voxels: int, block: int) -> Iterator[slice]:
     """Consecutive slices of at most `block` voxels."""
     for first in range(0, n_voxels, block):
         yield slice(first, min(first + block, n_voxels))
+
+
+def over_blocks(work: Callable[[slice], None], n_voxels: int, block: int, threads: int) -> None:
+    """Do a piece of work for every block of voxels; with several threads, blocks beside one another and each on one of them.
+
+    Blocks share nothing, so numbers are the same whatever the threads.
+    """
+    if threads <= 1:
+        for voxels in spans(n_voxels, block):
+            work(voxels)
+        return
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
+        list(pool.map(work, spans(n_voxels, block)))  # so that what a thread raises is raised
 
 
 def listed(names: Sequence[str], most: int = 8) -> str:

@@ -56,7 +56,7 @@ def ours_by_image(trials: Floats, nuisance: Floats, image: Any, mask: Any) -> An
     # volumes one after the other, x fastest, as files have them
     places = np.flatnonzero(np.asarray(mask.dataobj).ravel(order="F"))
     volumes = np.asarray(image.dataobj).reshape(-1, image.shape[3], order="F").T
-    found = lss(trials, nuisance, volumes if places.size == volumes.shape[1] else volumes[:, places])
+    found = lss(trials, nuisance, volumes if places.size == volumes.shape[1] else volumes[:, places], threads=THREADS)
     maps = np.zeros((trials.shape[1], volumes.shape[1]), dtype=np.float32)
     maps[:, places] = found
     return nibabel.Nifti1Image(maps.T.reshape(*mask.shape, -1, order="F"), image.affine)
@@ -94,7 +94,7 @@ def measure(shape: tuple[int, int, int] = SHAPE) -> dict[str, float]:
 def by_series(trials: Floats, nuisance: Floats, matrices: Sequence[Floats], data: Floats) -> dict[str, float]:
     """Ours and `run_glm` on series that are laid out as it takes them."""
     lss(trials, nuisance, data[:, :8192])  # whatever the first pass alone has to do is nobody's
-    own = [timed_s(partial(lss, trials, nuisance, data)) for _ in range(REPEATS)]
+    own = [timed_s(partial(lss, trials, nuisance, data, threads=THREADS)) for _ in range(REPEATS)]
     theirs = [timed_s(partial(run_glm, data, matrix, noise_model="ols")) for matrix in matrices]
     betas, ts = own[-1][1], lss(trials, nuisance, data, pattern="t")
     of_betas, of_ts = [], []
@@ -134,7 +134,7 @@ if __name__ == "__main__":
         raise SystemExit(0)
     if asked.alone:
         regressors = design()
-        lss(*regressors, series(*regressors))
+        lss(*regressors, series(*regressors), threads=THREADS)
         print(json.dumps({"peak_bytes": peak_bytes()}))
         raise SystemExit(0)
     what = f"least squares separate, {TRIALS} trials on {SHAPE[0]} x {SHAPE[1]} x {SHAPE[2]} x {VOLUMES}, against nilearn's refitting"

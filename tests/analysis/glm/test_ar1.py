@@ -110,6 +110,14 @@ def test_results_do_not_depend_on_blocks_or_the_order_of_voxels(monkeypatch: pyt
     np.testing.assert_array_equal(small.autocorrelation, whole.autocorrelation)
 
 
+def test_results_do_not_depend_on_threads(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(analysis.glm.ar1, "BLOCK", 32)
+    matrix, data = problem(4, 60, 30, 301)
+    alone, together = (ar1(matrix, data, threads=threads) for threads in (1, 3))
+    np.testing.assert_array_equal(together.betas, alone.betas)
+    np.testing.assert_array_equal(together.residual_variance, alone.residual_variance)
+
+
 @pytest.mark.parametrize("p", [6, 30])
 def test_a_voxel_of_nan_stays_alone_and_a_constant_one_has_no_t(p: int):
     matrix, data = problem(5, 60, p, 40)

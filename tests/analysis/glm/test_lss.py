@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from nilearn.glm.first_level import run_glm
 
 import analysis.glm.lss
-from analysis.glm.lss import lss
+from analysis.glm.lss import lss, separate
 from protocols.problems import FoolscanError
 
 
@@ -82,6 +82,23 @@ def test_overlapping_responses_do_not_upset_it():
     np.testing.assert_allclose(lss(trials, drift, data, pattern="t"), ts, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize("conditions", [None, [trial % 3 for trial in range(60)]])
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_responses_that_end_are_quicker_and_the_same(conditions: list[int] | None, shuffled: bool):
+    rng = np.random.default_rng(0)
+    since = 2 * np.arange(300)[:, None] - 9.4 * np.arange(60)
+    trials = np.where((since > 0) & (since < 30), np.maximum(since, 0) ** 5 * np.exp(-np.maximum(since, 0)), 0)
+    trials = trials[:, rng.permutation(60)] if shuffled else trials
+    nuisance = np.vander(np.linspace(-1, 1, 300), 4)
+    data = 1000 + rng.standard_normal((300, 9)).cumsum(axis=0)
+    assert separate(trials, nuisance, conditions).banded is not None
+    betas, ts = refitted(trials, nuisance, data, conditions)
+    np.testing.assert_allclose(lss(trials, nuisance, data, conditions=conditions), betas, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(
+        lss(trials, nuisance, data, conditions=conditions, pattern="t"), ts, rtol=1e-6, atol=1e-9
+    )
+
+
 def test_one_trial_alone_is_a_plain_model():
     trials, nuisance, data = problem(1, 1, 3, 20, 4)
     plain = run_glm(data, np.column_stack([trials, nuisance]), noise_model="ols")[1][0.0].theta[:1]
@@ -99,6 +116,14 @@ def test_results_do_not_depend_on_blocks_or_the_order_of_voxels(monkeypatch: pyt
         with monkeypatch.context() as patched:
             patched.setattr(analysis.glm.lss, "BLOCK", 7)
             np.testing.assert_allclose(lss(trials, nuisance, data, pattern=pattern), whole, rtol=1e-12, atol=1e-13)
+
+
+def test_results_do_not_depend_on_threads(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(analysis.glm.lss, "BLOCK", 16)
+    trials, nuisance, data = problem(2, 12, 4, 40, 101)
+    for pattern in ("beta", "t"):
+        alone, together = (lss(trials, nuisance, data, pattern=pattern, threads=threads) for threads in (1, 3))
+        np.testing.assert_array_equal(together, alone)
 
 
 def test_a_voxel_of_nan_stays_alone_and_a_constant_one_has_no_t():
