@@ -86,32 +86,36 @@ def _spearman(patterns: Floats, weights: NDArray[Any]) -> NDArray[np.float64]:
     running = np.tril(np.ones((size, size), precision))
     upper = _upper(n_images)
     result = np.empty((len(weights), upper.size))
+    # made once: fresh memory for every batch costs as much as filling it
+    most = min(BATCH, len(weights))
+    all_ranks, all_weighted = np.empty((2, most, n_images, n_voxels), precision)
+    all_products = np.empty((most, n_images, n_images), precision)
     for start in range(0, len(weights), BATCH):
         batch = weights[start : start + BATCH].astype(precision)
         n = len(batch)
+        ranks, weighted, products = all_ranks[:n], all_weighted[:n], all_products[:n]
         of_voxel = np.zeros((n_voxels + 1, n), precision)  # the last row is that of no voxel
         of_voxel[:-1] = batch.T
         half = batch.sum(axis=1) / 2
         below = np.empty((1 + size * n_blocks, n), precision)
-        drawn = np.empty((size, n_blocks, n), precision)
-        one, other = np.empty((2, n_voxels, n), precision)
-        ranks = np.empty((n, n_images, n_voxels), precision)
-        offset = np.empty((n_blocks, n), precision)
+        below[0] = -half
         sums = below[1:].reshape(size, n_blocks, n)
+        drawn, offset = np.empty((size, n_blocks, n), precision), np.empty((n_blocks, n), precision)
+        one, other = np.empty((2, n_voxels, n), precision)
         for image, where in enumerate(places):
             np.take(of_voxel, where.order, axis=0, out=drawn, mode="clip")
             np.matmul(running, drawn.reshape(size, -1), out=sums.reshape(size, -1))
-            np.cumsum(sums[-1, :-1], axis=0, out=offset[1:])
-            offset[0] = 0.0
             # half of all weight taken off twice centres the ranks: voxels below minus voxels above
-            offset -= half
+            offset[0] = -half
+            offset[1:] = sums[-1, :-1]
+            np.cumsum(offset, axis=0, out=offset)
             sums += offset
-            below[0] = -half
             np.take(below, where.first, axis=0, out=one, mode="clip")
             np.take(below, where.after, axis=0, out=other, mode="clip")
-            one += other
+            np.add(one, other, out=one)
             ranks[:, image, :] = one.T
-        products = (ranks * batch[:, None, :]) @ ranks.transpose(0, 2, 1)
+        np.multiply(ranks, batch[:, None, :], out=weighted)
+        np.matmul(weighted, ranks.transpose(0, 2, 1), out=products)
         result[start : start + BATCH] = _one_minus_correlation(products.astype(np.float64), upper)
     return result
 
@@ -158,6 +162,10 @@ def _one_minus_correlation(products: NDArray[np.float64], upper: NDArray[np.intp
     power = np.where(power > 0, power, np.nan)
     rows, columns = np.divmod(upper, n_images)
     # the root of a product, as the RDM itself takes it: the same bits
-    norm = np.sqrt(power[:, rows] * power[:, columns])
+    norm = power.take(rows, axis=1)
+    norm *= power.take(columns, axis=1)
+    np.sqrt(norm, out=norm)
     flat = products.reshape(len(products), -1).take(upper, axis=1)
-    return np.asarray(1.0 - np.clip(flat / norm, -1.0, 1.0))
+    flat /= norm
+    np.clip(flat, -1.0, 1.0, out=flat)
+    return np.asarray(np.subtract(1.0, flat, out=flat))
