@@ -251,10 +251,11 @@ def describe_derivatives(folder: StudyFolder, version: str) -> None:
     }
     if "Simulated" in source:
         facts["Simulated"] = source["Simulated"]
-    description = folder.derivatives / "dataset_description.json"
-    if not description.exists() or read_json(description) != facts:
-        write_text(folder.derivatives / ".bidsignore", DERIVATIVES_BIDSIGNORE)
+    description, ignored = folder.derivatives / "dataset_description.json", folder.derivatives / ".bidsignore"
+    if not ignored.exists() or ignored.read_text(encoding="utf-8") != DERIVATIVES_BIDSIGNORE:
+        write_text(ignored, DERIVATIVES_BIDSIGNORE)
         write_text(folder.derivatives / "README", DERIVATIVES_README)
+    if not description.exists() or read_json(description) != facts:
         write_json(description, facts)
 
 
