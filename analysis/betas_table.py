@@ -66,11 +66,11 @@ def read_betas_table(path: Path, n_volumes: int, known: Mapping[str, int]) -> li
             )
         numbers = {name: _whole(path, line, name, row.get(name)) for name in ("presentations", "trial", "run")}
         found.append(BetasRow(line, stim_id, numbers["presentations"] or 1, numbers["trial"], numbers["run"]))
-    keys = Counter((row.stim_id, row.trial, row.run) for row in found)
-    for row in found:
-        if keys[row.stim_id, row.trial, row.run] > 1:
-            which = "" if row.trial is None else f", trial {row.trial}"
-            raise FoolscanError(f"{path}:{row.line}: stim_id: found {row.stim_id!r}{which} a second time; {again}")
+    keys = Counter((read.stim_id, read.trial, read.run) for read in found)
+    for read in found:
+        if keys[read.stim_id, read.trial, read.run] > 1:
+            which = "" if read.trial is None else f", trial {read.trial}"
+            raise FoolscanError(f"{path}:{read.line}: stim_id: found {read.stim_id!r}{which} a second time; {again}")
     return found
 
 

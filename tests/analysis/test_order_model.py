@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.order_model import OrderModel, design_paths, order_model, read_design
 from analysis.dissimilarities import rdm_of
+from analysis.order_model import OrderModel, design_paths, order_model, read_design
 from analysis.similarity import correlation, partial_correlation
 from protocols.folder import RunId, StudyFolder, write_json, write_text
 from protocols.formats import DESIGN
