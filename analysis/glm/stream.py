@@ -10,7 +10,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, IO, NamedTuple
 
 import numpy as np
 from nibabel.openers import ImageOpener
@@ -125,7 +125,7 @@ def _pass_over(path: Path, content: Any, n_bytes: int) -> None:
         n_bytes -= found
 
 
-def _columns(waiting: BinaryIO, voxels: slice, n_volumes: int, n_voxels: int, stored: np.dtype[Any]) -> NDArray[Any]:
+def _columns(waiting: IO[bytes], voxels: slice, n_volumes: int, n_voxels: int, stored: np.dtype[Any]) -> NDArray[Any]:
     series = np.empty((n_volumes, voxels.stop - voxels.start), dtype=stored)
     for row in range(n_volumes):
         waiting.seek((row * n_voxels + voxels.start) * stored.itemsize)
