@@ -44,13 +44,12 @@ class _Places:
     """Where the voxels of one image stand in its sorted order, cut into blocks of equal size for the cumulative sum.
 
     order : (size, n_blocks) voxel at each place, block after block down the columns; n_voxels where there is none.
-    first : (n_voxels,) how many voxels lie below, the first row of `order`'s running sums being 0.
-    after : (n_voxels,) how many lie below or are tied.
+    sums  : (2, n_voxels) row of the running sums, 0 before the first, that holds what lies below each voxel, and what lies
+            below or is tied.
     """
 
     order: NDArray[np.intp]
-    first: NDArray[np.intp]
-    after: NDArray[np.intp]
+    sums: NDArray[np.intp]
 
 
 def place(pattern: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
@@ -74,7 +73,7 @@ def _places(pattern: Floats) -> _Places:
     padded[:n] = order
     # the k-th running sum stands in row (k − 1) % size, column (k − 1) // size, after a row of its own for k = 0
     stands = np.concatenate([[0], 1 + np.arange(n) % size * n_blocks + np.arange(n) // size])
-    return _Places(np.ascontiguousarray(padded.reshape(n_blocks, size).T), stands[first], stands[after])
+    return _Places(np.ascontiguousarray(padded.reshape(n_blocks, size).T), stands[np.stack([first, after])])
 
 
 def _spearman(patterns: Floats, weights: NDArray[Any]) -> NDArray[np.float64]:
@@ -101,19 +100,18 @@ def _spearman(patterns: Floats, weights: NDArray[Any]) -> NDArray[np.float64]:
         below[0] = -half
         sums = below[1:].reshape(size, n_blocks, n)
         drawn, offset = np.empty((size, n_blocks, n), precision), np.empty((n_blocks, n), precision)
-        one, other = np.empty((2, n_voxels, n), precision)
+        both = np.empty((2, n_voxels, n), precision)
         for image, where in enumerate(places):
-            np.take(of_voxel, where.order, axis=0, out=drawn, mode="clip")
+            of_voxel.take(where.order, axis=0, out=drawn, mode="clip")
             np.matmul(running, drawn.reshape(size, -1), out=sums.reshape(size, -1))
             # half of all weight taken off twice centres the ranks: voxels below minus voxels above
             offset[0] = -half
             offset[1:] = sums[-1, :-1]
-            np.cumsum(offset, axis=0, out=offset)
+            offset.cumsum(axis=0, out=offset)
             sums += offset
-            np.take(below, where.first, axis=0, out=one, mode="clip")
-            np.take(below, where.after, axis=0, out=other, mode="clip")
-            np.add(one, other, out=one)
-            ranks[:, image, :] = one.T
+            below.take(where.sums, axis=0, out=both, mode="clip")
+            both[0] += both[1]
+            ranks[:, image, :] = both[0].T
         np.multiply(ranks, batch[:, None, :], out=weighted)
         np.matmul(weighted, ranks.transpose(0, 2, 1), out=products)
         result[start : start + BATCH] = _one_minus_correlation(products.astype(np.float64), upper)
