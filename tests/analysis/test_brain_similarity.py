@@ -96,3 +96,28 @@ def test_subjects_who_saw_other_images_are_not_pooled() -> None:
     )
     with pytest.raises(FoolscanError, match="sub-1 and sub-2 were shown different images"):
         pooled([first, other])
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        BootstrapPlan(kind="bootstrap", over="voxels", resamples=100),
+        BootstrapPlan(kind="bootstrap", over="blocks", resamples=100),
+        BootstrapPlan(kind="bootstrap", over="images", resamples=100),
+        BootstrapPlan(kind="bootstrap", over="both", resamples=100),
+        BootstrapPlan(kind="subsample", resamples=100),
+        BootstrapPlan(kind="subsample", rescaled=False, resamples=100),
+    ],
+)
+def test_every_way_of_resampling_has_intervals(fake: SimpleNamespace, plan: BootstrapPlan) -> None:
+    row = rows_of(fake, pooled([sample("1", noise=1.0, shared=0.5), sample("2", noise=1.0, shared=0.5)]), plan)["RE-AN"]
+    assert -1 < row.ci_low < row.ci_high < 1
+    assert row.corrected_low < row.corrected_high
+    assert row.estimand
+    assert row.resampled in row.ci_method
+
+
+def test_few_subjects_cannot_be_resampled(fake: SimpleNamespace) -> None:
+    both = pooled([sample("1", noise=1.0, shared=0.5), sample("2", noise=1.0, shared=0.5)])
+    with pytest.raises(FoolscanError, match="found 2; expected at least 8"):
+        rows_of(fake, both, BootstrapPlan(kind="bootstrap", over="subjects", resamples=100))
