@@ -18,6 +18,9 @@ NOT_FROM_PEOPLE = (
     "derivatives/foolscan/rdms/network",
     "derivatives/foolscan/rdms/similarity_network",
     "derivatives/foolscan/rdms/difference_network",
+    "derivatives/foolscan/rdms/models_network",
+    "derivatives/foolscan/rdms/tests_network",
+    "derivatives/foolscan/rdms/trends_network",
     "derivatives/foolscan/report/figures/rdms_network",
     "derivatives/foolscan/report/figures/stimuli",
     "participants.json",  # says what the columns mean, one of which is the mark

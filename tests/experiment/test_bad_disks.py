@@ -94,6 +94,7 @@ class FillsTheDisk(NullStage):
     def flip(self) -> None:
         self.flips += 1
         if self.flips == self.at_flip:
+            time.sleep(0.5)  # what came before is written by now, also on a busy machine
             with self.glutton.open("wb", buffering=0) as file:
                 try:
                     while True:
