@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 
@@ -46,9 +46,11 @@ def covered(intervals: Floats, truth: Floats) -> Floats:
     return np.asarray(inside.sum(axis=0) / np.maximum(np.isfinite(intervals[..., 0]).sum(axis=0), 1))
 
 
-def measure() -> dict[str, float]:
-    """Coverage of the default interval and of the published one, by scenario and quantity."""
-    figures: dict[str, float] = {}
+def measure(by_scenario: dict[str, dict[str, float]]) -> dict[str, float]:
+    """The extremes of coverage of the default interval and of the published one.
+
+    by_scenario : receives the coverage of every quantity, by scenario.
+    """
     with ProcessPoolExecutor(min(2, os.cpu_count() or 1)) as pool:
         for name in SCENARIOS:
             values = np.array(list(pool.map(partial(one_value, name, False), TRUTH_SEEDS, chunksize=100)))
@@ -60,27 +62,53 @@ def measure() -> dict[str, float]:
             published = np.array(
                 list(pool.map(partial(one_interval, name, PUBLISHED), range(PUBLISHED_STUDIES), chunksize=25))
             )
-            figures |= {f"{name}: true {what}": float(t) for what, t in zip(QUANTITIES, truth, strict=True)}
+            figures = {f"true {what}": float(t) for what, t in zip(QUANTITIES, truth, strict=True)}
             for how, intervals in (("default", found), ("published", published)):
                 shares = covered(intervals, truth)
-                figures |= {f"{name}: {how}, {what}": float(c) for what, c in zip(QUANTITIES, shares, strict=True)}
-            figures[f"{name}: published, RE-AN noiseless"] = float(covered(published[:, :2], noiseless[:2])[0])
-            missing = 1.0 - np.isfinite(found[..., 0]).mean(axis=0)
-            figures[f"{name}: default, corrected not defined"] = float(missing[3:].max())
-            print({key: round(figure, 3) for key, figure in figures.items() if key.startswith(name)}, flush=True)
-    return figures
+                figures |= {f"{how}, {what}": float(c) for what, c in zip(QUANTITIES, shares, strict=True)}
+            figures["published, RE-AN noiseless"] = float(covered(published[:, :2], noiseless[:2])[0])
+            figures["default, corrected not defined"] = float(1.0 - np.isfinite(found[:, 3:, 0]).mean(axis=0).min())
+            by_scenario[name] = figures
+            print(name, {key: round(figure, 3) for key, figure in figures.items()}, flush=True)
+    return extremes(by_scenario)
+
+
+def extremes(by_scenario: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """The least and the most coverage over all scenarios."""
+
+    def over(how: str, whats: Sequence[str]) -> list[float]:
+        return [figures[f"{how}, {what}"] for figures in by_scenario.values() for what in whats]
+
+    return {
+        "least_coverage_of_the_default": min(over("default", PLAIN)),
+        "most_coverage_of_the_default": max(over("default", PLAIN)),
+        "least_coverage_of_the_default_corrected": min(over("default", CORRECTED)),
+        "most_coverage_of_the_default_corrected": max(over("default", CORRECTED)),
+        "least_coverage_of_the_published": min(over("published", PLAIN)),
+        "most_coverage_of_the_published": max(over("published", PLAIN)),
+    }
 
 
 def met(figures: Mapping[str, float]) -> bool:
     """Whether the default interval covers 93 to 97 % for both similarities and their difference, in every scenario."""
-    return all(LOW <= figures[f"{name}: default, {what}"] <= HIGH for name in SCENARIOS for what in PLAIN)
+    return figures["least_coverage_of_the_default"] >= LOW and figures["most_coverage_of_the_default"] <= HIGH
 
 
-TARGETS = {f"{name}: default, {what}": f"{LOW} to {HIGH}" for name in SCENARIOS for what in PLAIN}
+TARGETS = {
+    "least_coverage_of_the_default": f">= {LOW}",
+    "most_coverage_of_the_default": f"<= {HIGH}",
+    "least_coverage_of_the_default_corrected": "reported, no target",
+    "most_coverage_of_the_default_corrected": "reported, no target",
+    "least_coverage_of_the_published": "reported, no target",
+    "most_coverage_of_the_published": "reported, no target",
+}
 
 if __name__ == "__main__":
-    what = f"Coverage of 95 % intervals over {STUDIES} simulated studies, seeds 0 to {STUDIES - 1}"
+    what = f"Coverage of 95 % intervals over {STUDIES} simulated studies in each of {len(SCENARIOS)} scenarios"
+    details: dict[str, dict[str, float]] = {}
     facts = {
+        "by_scenario": details,
+        "seeds": f"0 to {STUDIES - 1}",
         "studies": STUDIES,
         "studies_published": PUBLISHED_STUDIES,
         "resamples_published": RESAMPLES,
@@ -89,4 +117,4 @@ if __name__ == "__main__":
         "estimand": "of a similarity and the difference: their expected value over voxels and noise, at the same noise and number "
         "of voxels and runs; of the corrected similarity: the similarity without noise",
     }
-    raise SystemExit(measure_once(__file__, what, TARGETS, measure, met, facts))
+    raise SystemExit(measure_once(__file__, what, TARGETS, partial(measure, details), met, facts))
