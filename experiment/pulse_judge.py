@@ -136,9 +136,10 @@ class PulseJudge:
             before_s, self._stray_s = self._stray_s, t_s
             if before_s is None or abs(t_s - before_s - self._interval_s) > self._tolerance_s:
                 return self._off_grid(max(number, 0), error_s)
-            self._tell(t_s, "shifted", shift_s=round(error_s, 6))
+            if max(number, self._last_n + 1) < self.expected:
+                self._tell(t_s, "shifted", shift_s=round(error_s, 6))
             return self._accepted(max(number, self._last_n + 1), t_s, error_s, restart=True)
-        if number <= self._last_n or number >= self.expected:
+        if number <= self._last_n:
             return self._extra(number, error_s)
         return self._accepted(number, t_s, error_s)
 
@@ -174,6 +175,8 @@ class PulseJudge:
         return number, t_s - self._line.at(number, slope_s)
 
     def _accepted(self, number: int, t_s: float, error_s: float, *, restart: bool = False) -> dict[str, Any]:
+        if number >= self.expected:  # after the last one that the plan expects
+            return self._extra(number, error_s)
         missed = max(0, number - self._last_n - 1 - self._strays)
         if self._stopped:
             self._tell(t_s, "resumed", missed=missed)

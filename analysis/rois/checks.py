@@ -58,7 +58,7 @@ def _check_subject(study: Study, folder: StudyFolder, sub: str) -> list[RoiCheck
             path = found.files[0]
             checks.append(RoiCheck(sub, roi, path, found.size, ""))
             if first is not None:
-                _check_space(found, first)
+                check_same_space(first, found)
             first = first or found
             regions[roi] = found
             unit = "vertices" if found.on_surface else "voxels"
@@ -84,21 +84,6 @@ def _stored(study: Study, folder: StudyFolder, sub: str, roi: str) -> Region:
         return Region({VOLUME: read_mask(files[0])}, files[0], tuple(files))
     without = study.analysis.model_copy(update={"roi_sources": {}})
     return region(study.model_copy(update={"analysis": without}), folder, sub, roi)
-
-
-def _check_space(found: Region, first: Region) -> None:
-    if found.on_surface != first.on_surface:
-        raise FoolscanError(
-            f"{found.files[0]}: voxels and vertices; {first.files[0]} is of the other kind. ROIs of a study are of one"
-        )
-    if found.grid is not None and first.grid is not None:
-        check_same_grid(found.grid, open_nifti(found.grid), first.grid, open_nifti(first.grid))
-    for key in set(found.inside) & set(first.inside):
-        if found.inside[key].shape != first.inside[key].shape:
-            raise FoolscanError(
-                f"{found.files[0]}: hemisphere {key}: found {len(found.inside[key])} vertices; {first.files[0]} has "
-                f"{len(first.inside[key])}. Both must be of the same surface"
-            )
 
 
 def _notes(study: Study, folder: StudyFolder, sub: str, roi: str, regions: dict[str, Region]) -> tuple[str, ...]:

@@ -83,7 +83,7 @@ def combined(kind: Literal["union", "intersection", "difference"], regions: list
     """
     first = regions[0]
     for region, name in zip(regions[1:], names[1:], strict=True):
-        _check_together(first, names[0], region, name)
+        check_same_space(first, region)
     keys = list(dict.fromkeys(key for region in regions for key in region.inside))
     inside = {}
     for key in keys:
@@ -103,10 +103,15 @@ def combined(kind: Literal["union", "intersection", "difference"], regions: list
     return region
 
 
-def _check_together(first: Region, first_name: str, other: Region, name: str) -> None:
+def check_same_space(first: Region, other: Region) -> None:
+    """Refuse two regions that are not of one space: voxels of one grid, or vertices of one surface.
+
+    Raises FoolscanError naming a file of each.
+    """
     if first.on_surface != other.on_surface:
         raise FoolscanError(
-            f"regions {first_name} and {name}: found one of voxels and one of vertices; bring both into one space"
+            f"{other.files[0]}: voxels and vertices; {first.files[0]} is of the other kind. Bring both into one space: "
+            "ROIs of a study are of one"
         )
     if first.grid is not None and other.grid is not None:
         check_same_grid(other.grid, open_nifti(other.grid), first.grid, open_nifti(first.grid))

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from experiment.journal import Journal
@@ -246,6 +246,7 @@ def test_a_pulse_between_two_that_are_there_stands_for_no_volume():
 
 @settings(max_examples=60, deadline=None)
 @given(jitter_s=st.floats(0.0, 0.6), missed=st.sets(st.integers(1, 58), max_size=6), seed=st.integers(0, 1000))
+@example(jitter_s=0.59375, missed=set(), seed=55)
 def test_however_much_they_jitter_each_pulse_and_each_volume_is_counted_once(
     jitter_s: float, missed: set[int], seed: int
 ):
@@ -256,3 +257,12 @@ def test_however_much_they_jitter_each_pulse_and_each_volume_is_counted_once(
     report = report_of([times_s[k] for k in range(60) if k not in missed], scan=scan, end_s=130.0)
     assert report.seen + report.extra == 60 - len(missed)
     assert report.seen + report.missed + report.lacking == 60
+
+
+def test_a_pulse_after_the_last_volume_is_extra_also_when_it_comes_at_a_time_of_its_own():
+    pause = [*(2.0 * k for k in range(15)), 47.3, 49.3]
+    report = report_of(pause, end_s=60.0)
+    assert (report.seen, report.extra, report.missed, report.lacking) == (15, 2, 0, 5)
+    shifted = [*(2.0 * k for k in range(18)), 40.8, 42.8]
+    report = report_of(shifted, end_s=60.0)
+    assert (report.seen, report.extra, report.missed, report.lacking) == (18, 2, 0, 2)
