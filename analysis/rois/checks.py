@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from analysis.fmriprep import find_brain_mask
 from analysis.nifti import check_same_grid, open_nifti
 from analysis.rois.masks import read_mask, roi_path
-from analysis.rois.regions import VOLUME, Region, region_files
+from analysis.rois.regions import VOLUME, Region, check_same_space, region_files
 from analysis.rois.sources import is_simulated_mask, make_rois, region
 from protocols.folder import StudyFolder
 from protocols.problems import FoolscanError, NotReady

@@ -82,8 +82,8 @@ def combined(kind: Literal["union", "intersection", "difference"], regions: list
     Raises FoolscanError when they are not on one grid or surface, or nothing is left.
     """
     first = regions[0]
-    for region, name in zip(regions[1:], names[1:], strict=True):
-        check_same_space(first, region)
+    for other in regions[1:]:
+        check_same_space(first, other)
     keys = list(dict.fromkeys(key for region in regions for key in region.inside))
     inside = {}
     for key in keys:
@@ -110,8 +110,8 @@ def check_same_space(first: Region, other: Region) -> None:
     """
     if first.on_surface != other.on_surface:
         raise FoolscanError(
-            f"{other.files[0]}: voxels and vertices; {first.files[0]} is of the other kind. Bring both into one space: "
-            "ROIs of a study are of one"
+            f"{other.files[0]}: found {_units(other)}; {first.files[0]} has {_units(first)}. All ROIs of a study are in one "
+            "space: bring both there"
         )
     if first.grid is not None and other.grid is not None:
         check_same_grid(other.grid, open_nifti(other.grid), first.grid, open_nifti(first.grid))
@@ -121,3 +121,7 @@ def check_same_space(first: Region, other: Region) -> None:
                 f"{other.files[0]}: hemisphere {key}: found {len(other.inside[key])} vertices; {first.files[0]} has "
                 f"{len(first.inside[key])}. Both must be of the same surface"
             )
+
+
+def _units(region: Region) -> str:
+    return "vertices of a surface" if region.on_surface else "voxels of a volume"
