@@ -145,6 +145,10 @@ class StudyFolder:
         """The activations of a network for the reference images, which nobody is shown."""
         return self.derived("activations") / f"{network}_references.h5"
 
+    def fragile(self, network: str) -> Path:
+        """What a network makes of the windows of pictures: a Zarr store, by the network's name in the study file."""
+        return self.derived("fragile") / f"{network}.zarr"
+
     @property
     def attacks(self) -> Path:
         """Which image comes from which source and guide, at which layer of which network."""

@@ -10,6 +10,7 @@ from pydantic import Field, PrivateAttr
 
 from protocols.analysis_plan import AnalysisPlan
 from protocols.folder import MOST_RUNS
+from protocols.fragile_plan import FragilePlan
 from protocols.image_sets import ControlRecipe, Recipe, StimulusPlan
 from protocols.problems import Problem, ProtocolError
 from protocols.provenance import sha256_of_bytes
@@ -199,6 +200,9 @@ class Study(Plan):
     tasks: Annotated[dict[Label, ImagesTask], Field(min_length=1)]
     analysis: AnalysisPlan
     rehearsal: RehearsalPlan
+    fragile: Annotated[
+        FragilePlan | None, Field(description="nothing: no windows of pictures are mapped (Srivastava 2019)")
+    ] = None
     basis: dict[str, Basis] = Field(default_factory=dict)
 
     _document: Document | None = PrivateAttr(default=None)

@@ -160,7 +160,7 @@ class FolderPictures:
             )
         categories: dict[str, PictureCategory] = {}
         paths: dict[str, tuple[Path, ...]] = {}
-        for line, row in _rows(labels):
+        for line, row in labelled_rows(labels):
             category = PictureCategory(
                 row["category"], row["supercategory"], _truth(row["animal"], labels, line), row["network_class"]
             )
@@ -260,7 +260,13 @@ def _named(path: Path, folder: Path) -> str:
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
 
 
-def _rows(labels: Path) -> list[tuple[int, dict[str, str]]]:
+def labelled_rows(labels: Path, further: Sequence[str] = ()) -> list[tuple[int, dict[str, str]]]:
+    """The rows of a table of labels, each with its line.
+
+    further : columns that need not be there, nor have anything in a row.
+
+    Raises FoolscanError with line and column for what is lacking.
+    """
     try:
         with labels.open(encoding="utf-8-sig", newline="") as lines:
             table = csv.DictReader(lines, delimiter="\t")
@@ -272,13 +278,13 @@ def _rows(labels: Path) -> list[tuple[int, dict[str, str]]]:
                     f"{labels}:1: found columns {', '.join(found) or 'none'}; lacking: {', '.join(lacking)}{hints} (tab-separated)"
                 )
             rows = [
-                (line, {column: (row[column] or "").strip() for column in LABEL_COLUMNS})
+                (line, {column: (row.get(column) or "").strip() for column in (*LABEL_COLUMNS, *further)})
                 for line, row in enumerate(table, 2)
             ]
     except UnicodeDecodeError as error:
         raise FoolscanError(f"{labels}: a byte that is not UTF-8 at {error.start}; save it as UTF-8 text") from error
     for line, row in rows:
-        empty = [column for column, cell in row.items() if not cell]
+        empty = [column for column in LABEL_COLUMNS if not row[column]]
         if empty:
             raise FoolscanError(f"{labels}:{line}: nothing in column {', '.join(empty)}")
     return rows

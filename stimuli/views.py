@@ -50,13 +50,21 @@ def views(plan: StimulusPlan) -> tuple[View, ...]:
     plans = [plan.network]
     for recipe in plan.sets.values():
         plans += [network for network in attacked_by(recipe, plan.network) if network not in plans]
-    names: list[str] = []
-    for network in plans:
-        names.append(_free(_name(network, plan.network), names))
     return tuple(
         View(network, name, *_sets_and_layers(plan, network), own=network == plan.network)
-        for network, name in zip(plans, names, strict=True)
+        for network, name in zip(plans, file_names(plans, plan.network), strict=True)
     )
+
+
+def file_names(plans: Sequence[NetworkPlan], own: NetworkPlan) -> list[str]:
+    """What the files of networks are called, each differently.
+
+    own : the study's network, which is called by its bare name.
+    """
+    names: list[str] = []
+    for network in plans:
+        names.append(_free(_name(network, own), names))
+    return names
 
 
 def attacked_by(recipe: Recipe, own: NetworkPlan) -> tuple[NetworkPlan, ...]:

@@ -1,0 +1,183 @@
+"""What has been read of a network's windows, on disk: Zarr, a chunk at a time, so that nothing finished is done again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
+
+from protocols.problems import FoolscanError
+from stimuli.fragile.reading import CHANNELS, Readings
+from stimuli.fragile.windows import Grid
+
+STORE_FORMAT = 1
+CHUNK = 64
+"""Cells of a map along either side of a chunk: what one chunk holds is lost at most when the work is cut off."""
+CHUNK_CELLS = 128
+"""Sampled windows a chunk."""
+PARTIAL = "*.partial"
+"""What zarr calls a chunk that is being written."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """The readings of one network.
+
+    path       : its folder, ``<network>.zarr``.
+    group      : open in it.
+    """
+
+    path: Path
+    group: zarr.Group
+
+    def map_of(self, picture_id: str, grid: Grid) -> zarr.Array:
+        """The readings of all windows of one side: (rows, columns, 3), float32; made anew when there is none yet."""
+        return self._array(
+            map_name(picture_id, grid), (*grid.shape, len(CHANNELS)), (CHUNK, CHUNK, len(CHANNELS)), np.float32, np.nan
+        )
+
+    def refuse_other(self, picture_id: str, identity: str) -> None:
+        """Note what tells that a picture is the same one, or raise FoolscanError when the store has another one of its name."""
+        group = self.group.require_group(picture_id)
+        found = group.attrs.get("identity")
+        if found is None:
+            group.attrs["identity"] = identity
+        elif found != identity:
+            raise FoolscanError(
+                f"{self.path / picture_id}: holds readings of another picture of that name (found {_shown(found)}, expected "
+                f"{_shown(identity)}); put the picture back, or delete that folder to have it mapped anew"
+            )
+
+    def is_mapped(self, picture_id: str, grid: Grid) -> bool:
+        """Whether all windows of one side have been read."""
+        name = map_name(picture_id, grid)
+        return name in self.group and is_complete(self.map_of(picture_id, grid))
+
+    def sample_of(self, picture_id: str, grid: Grid, seed: int, n_cells: int, n_windows: int) -> zarr.Array:
+        """The readings of sampled cells: (n_cells, n_windows, 3), float32: of each the window and all it is compared with.
+
+        seed : the study's, which says with the number of cells which ones they are.
+        """
+        name = f"{picture_id}/sample-{n_cells}-of-seed-{seed}/side-{grid.side:04d}"
+        shape = (n_cells, n_windows, len(CHANNELS))
+        return self._array(name, shape, (CHUNK_CELLS, *shape[1:]), np.float32, np.nan)
+
+    def fragile_of(self, picture_id: str, grid: Grid, n_types: int) -> zarr.Array:
+        """The fragile recognition maps of one side: (n_types, rows, columns), int8."""
+        shape = (n_types, *grid.shape)
+        return self._array(f"{picture_id}/fragile/side-{grid.side:04d}", shape, shape, np.int8, 0)
+
+    def _array(self, name: str, shape: tuple[int, ...], chunk: tuple[int, ...], kind: type, fill: float) -> zarr.Array:
+        if name in self.group:
+            found = self.group[name]
+            if isinstance(found, zarr.Array) and found.shape == shape:
+                return found
+            raise FoolscanError(
+                f"{self.path / name}: found {getattr(found, 'shape', 'a group')}, expected {shape}: its picture has changed; delete "
+                f"{self.path / name.split('/')[0]} to have it mapped anew"
+            )
+        return self.group.create_array(
+            name,
+            shape=shape,
+            chunks=tuple(min(part, side) for part, side in zip(chunk, shape, strict=True)),
+            dtype=kind,
+            fill_value=fill,
+            serializer=BytesCodec(),
+            compressors=[ZstdCodec(level=3), Crc32cCodec()],
+            config={"write_empty_chunks": True},
+        )
+
+
+def map_name(picture_id: str, grid: Grid) -> str:
+    """Where the readings of one side of a picture stand in a store."""
+    return f"{picture_id}/side-{grid.side:04d}"
+
+
+def open_store(path: Path, parameters: Mapping[str, Any]) -> Store:
+    """The store at a path, made if there is none.
+
+    parameters : of everything that decides what is read; they stand in its attributes.
+
+    Raises FoolscanError, naming the first difference, for a store of another format or other parameters.
+    """
+    expected = {"format": STORE_FORMAT, "channels": list(CHANNELS), **parameters}
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return Store(path, zarr.create_group(path, attributes=expected))
+    try:
+        group = zarr.open_group(path, mode="r+")
+        found = dict(group.attrs)
+    except Exception as error:
+        # whatever zarr meets in a folder that is none of its own: each release has another class for it
+        raise FoolscanError(
+            f"{path}: not readable as a Zarr group ({error}); delete it to have it made anew"
+        ) from error
+    refuse_other(path, found, expected)
+    for left in path.rglob(PARTIAL):
+        left.unlink(missing_ok=True)  # of a process that was killed while it wrote
+    return Store(path, group)
+
+
+def refuse_other(path: Path, found: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+    """Raise FoolscanError with every key in which two stores' parameters differ: what was found and what is expected."""
+    told = [
+        f"{key}: found {_shown(found.get(key))}, expected {_shown(expected.get(key))}"
+        for key in [*expected, *(key for key in found if key not in expected)]
+        if found.get(key) != expected.get(key)
+    ]
+    if told:
+        raise FoolscanError(
+            f"{path}: holds readings of other parameters. {'; '.join(told)}. Map into another folder (--to), put the study back "
+            "as it was, or delete this store to have it made anew"
+        )
+
+
+def _shown(value: Any) -> str:
+    text = "nothing" if value is None else str(value)
+    return text if len(text) <= 80 else f"{text[:77]}…"
+
+
+def chunks_of(array: zarr.Array) -> Iterator[tuple[int, ...]]:
+    """The chunks of an array along its first two axes, or its first where chunks span the others."""
+    counts = [-(-side // part) for side, part in zip(array.shape, array.chunks, strict=True)]
+    yield from np.ndindex(*counts)
+
+
+def slices(array: zarr.Array, chunk: tuple[int, ...]) -> tuple[slice, ...]:
+    """Where a chunk lies in its array."""
+    return tuple(
+        slice(place * part, min(side, (place + 1) * part))
+        for place, part, side in zip(chunk, array.chunks, array.shape, strict=True)
+    )
+
+
+def is_there(array: zarr.Array, chunk: tuple[int, ...]) -> bool:
+    """Whether a chunk has been written, whole: its checksum is looked at, and one that is damaged is done again."""
+    try:
+        found: Readings = np.asarray(array[slices(array, chunk)])
+    except Exception:
+        # a checksum that does not fit, a file cut short, bytes that cannot be unpacked: all mean that it is not there
+        return False
+    return not _is_filler(found)
+
+
+def _is_filler(found: NDArray[np.float32]) -> bool:
+    """Whether a chunk holds nothing but what stands for 'not written': ranks are never NaN."""
+    return bool(np.isnan(found[..., 0]).all())
+
+
+def mark_complete(array: zarr.Array) -> None:
+    """Note that all of an array has been read: later calls need not look."""
+    if not is_complete(array):
+        array.attrs["complete"] = True
+
+
+def is_complete(array: zarr.Array) -> bool:
+    """Whether all of an array has been read."""
+    return bool(array.attrs.get("complete", False))
