@@ -10,7 +10,7 @@ import numpy as np
 
 from analysis.behaviour import POOLED
 from analysis.figure_style import FAINT, INK, PAPER, SOFT, new_figure, quiet_grid, set_colour
-from analysis.tables import number
+from protocols.tables import number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -21,13 +21,13 @@ from analysis.behaviour_intervals import (
     over_subjects,
     over_trials,
 )
-from analysis.tables import write_table
 from protocols.folder import Modality, StudyFolder
 from protocols.manifest import Stimulus, read_manifest
 from protocols.problems import NotReady
 from protocols.provenance import is_current, write_sidecar
 from protocols.seeds import generator_for
 from protocols.study import Study
+from protocols.tables import write_table
 
 PACKAGES = ("numpy", "scipy")
 AT = "func: in a scanner; beh: at a desk."

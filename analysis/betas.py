@@ -28,7 +28,6 @@ from analysis.glm.units import Unit, make_room, refuse_imported, units_of
 from analysis.nifti import check_same_grid, open_nifti, write_nifti
 from analysis.rois import load_rois, read_mask, roi_path
 from analysis.stored_betas import table_path
-from analysis.tables import write_table
 from protocols.dissimilarity_names import NOISE_NORMALISED
 from protocols.folder import RunId, StudyFolder
 from protocols.locks import exclusive
@@ -36,6 +35,7 @@ from protocols.manifest import Stimulus, read_manifest
 from protocols.problems import FoolscanError, NotReady
 from protocols.provenance import is_current, write_sidecar
 from protocols.study import Study
+from protocols.tables import write_table
 
 PACKAGES = ("numpy", "scipy", "nibabel", "nilearn")
 MEMORY_BYTES = 2**30

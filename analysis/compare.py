@@ -42,7 +42,6 @@ from analysis.rdms import (
 )
 from analysis.similarity import similarity
 from analysis.similarity_table import COLUMNS, DIFFERENCE_COLUMNS, DifferenceRow, Pair, SimilarityRow, pair_name
-from analysis.tables import write_table
 from analysis.truth_files import truth_inputs
 from protocols.analysis_plan import AnalysisPlan
 from protocols.folder import StudyFolder
@@ -50,6 +49,7 @@ from protocols.manifest import Stimulus
 from protocols.problems import FoolscanError
 from protocols.provenance import is_current, write_sidecar
 from protocols.study import Study
+from protocols.tables import write_table
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis.figure_style import FAINT, INK, PAPER, SOFT, new_figure, pair_colour, quiet_grid, set_colour
-from analysis.tables import number
+from protocols.tables import number
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

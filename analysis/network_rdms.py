@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from analysis.category_rows import rows_by_category
 from analysis.dissimilarities import rdm_of
 from analysis.rdm import Rdm
-from analysis.tables import read_table
 from protocols.folder import StudyFolder
 from protocols.formats import ACTIVATIONS
 from protocols.manifest import Stimulus
 from protocols.problems import FoolscanError, NotReady, near
 from protocols.study import Study
+from protocols.tables import read_table
 
 WITHOUT_NOISE = {
     "mahalanobis": "euclidean",

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from analysis.rdm import Rdm
-from analysis.tables import write_table
 from protocols.dissimilarity_names import in_words
 from protocols.folder import atomic_path
 from protocols.problems import FoolscanError, NotReady
+from protocols.tables import write_table
 
 RDMS_FORMAT = 1
 _STIM_ID = "stim_id_"

@@ -16,7 +16,6 @@ from analysis.scaling_dependence import COLUMNS as SCALING_COLUMNS
 from analysis.scaling_dependence import scaling_rows
 from analysis.selection import CIRCULAR_NOTE
 from analysis.stored_betas import all_betas
-from analysis.tables import write_table
 from protocols.dissimilarity_names import in_words
 from protocols.folder import StudyFolder
 from protocols.locks import exclusive
@@ -24,6 +23,7 @@ from protocols.manifest import Stimulus, read_manifest
 from protocols.problems import NotReady
 from protocols.provenance import is_current, write_sidecar
 from protocols.study import Study
+from protocols.tables import write_table
 
 Progress = Callable[[str, int, int], None]
 Step = Callable[[Sequence[Stimulus]], list[Path]]

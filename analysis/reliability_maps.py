@@ -12,9 +12,9 @@ from analysis.nifti import open_nifti, write_nifti
 from analysis.patterns import Patterns
 from analysis.rois import roi_path
 from analysis.selection import CIRCULAR_NOTE, Selection
-from analysis.tables import write_table
 from protocols.folder import StudyFolder
 from protocols.provenance import write_sidecar
+from protocols.tables import write_table
 
 PACKAGES = ("numpy", "nibabel")
 

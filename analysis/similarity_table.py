@@ -7,8 +7,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from analysis.tables import number, read_table
 from protocols.problems import FoolscanError
+from protocols.tables import number, read_table
 
 Pair = tuple[str, str]
 

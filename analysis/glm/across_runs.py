@@ -17,10 +17,10 @@ from analysis.glm.noise_components import NoiseComponents, noise_components
 from analysis.glm.run_model import RunModel
 from analysis.glm.run_series import RunBlock, run_blocks
 from analysis.nifti import open_nifti, read_all, write_nifti
-from analysis.tables import number, read_table, write_table
 from protocols.folder import StudyFolder
 from protocols.glm_plan import GlmPlan
 from protocols.provenance import is_current, write_sidecar
+from protocols.tables import number, read_table, write_table
 
 PACKAGES = ("numpy", "scipy", "nibabel", "nilearn")
 

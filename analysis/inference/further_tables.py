@@ -16,11 +16,11 @@ from analysis.inference.rows import CeilingRow, CorrespondenceRow, ModelRow, Row
 from analysis.rdm import Rdm
 from analysis.rdm_files import read_rdms
 from analysis.rdms import PACKAGES, brain_path, network_path, parameters_of, warnings_for_sidecar
-from analysis.tables import write_table
 from protocols.folder import StudyFolder
 from protocols.manifest import Stimulus
 from protocols.provenance import is_current, write_sidecar
 from protocols.study import Study
+from protocols.tables import write_table
 
 Content = tuple[dict[str, str], list[dict[str, Any]]]  # columns with their meanings, rows
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from analysis.inference.correction import benjamini_hochberg, holm
-from analysis.tables import write_table
+from protocols.tables import write_table
 
 
 def _column(description: str, **more: Any) -> Any:

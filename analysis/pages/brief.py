@@ -11,7 +11,7 @@ import numpy as np
 from analysis.behaviour import POOLED
 from analysis.pages.contents import Contents
 from analysis.similarity_table import DifferenceRow, SimilarityRow
-from analysis.tables import number
+from protocols.tables import number
 
 MINUS = "\u2212"
 

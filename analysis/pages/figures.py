@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.figure_style import save
 from analysis.pages.blocks import Link, Shown
-from analysis.tables import write_table
 from protocols.folder import StudyFolder
 from protocols.provenance import write_sidecar
+from protocols.tables import write_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -10,9 +10,9 @@ from pathlib import Path
 from string import ascii_lowercase
 
 from analysis.pages.blocks import Cell, Column, Link, Table
-from analysis.tables import read_table
 from protocols.folder import read_json
 from protocols.provenance import sidecar_path
+from protocols.tables import read_table
 
 MINUS = "\u2212"
 HOW = ("ci_method", "estimand", "resampled")

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from protocols.tables import write_table
-
 from stimuli.fragile.estimates import Counted, MeanShare, mean_share
 from stimuli.fragile.mapping import Finding
 

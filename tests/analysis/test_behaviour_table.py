@@ -15,11 +15,11 @@ from scipy.stats import norm, spearmanr
 from analysis.behaviour import POOLED, Response, behaviour
 from analysis.behaviour_images import rank_correlation
 from analysis.behaviour_table import TABLES, behaviour_path, tables_of, write_behaviour
-from analysis.tables import read_table
 from analysis.trace import trace_file
 from protocols.folder import RunId, read_json
 from protocols.problems import NotReady
 from protocols.provenance import sidecar_path
+from protocols.tables import read_table
 
 # One subject, two runs, four images of each set: two animals (00, 01), two others (04, 05). "a" animal, "n" not, "-" missed.
 KNOWN = {

@@ -26,12 +26,12 @@ from analysis.scaling_dependence import scaling_rows
 from analysis.selection import selections
 from analysis.simulate_bold import simulate_bold
 from analysis.stored_betas import load_patterns
-from analysis.tables import read_table
 from protocols.analysis_plan import AnalysisPlan
 from protocols.folder import StudyFolder, read_json
 from protocols.problems import FoolscanError, NotReady
 from protocols.provenance import sidecar_path
 from protocols.study import Study
+from protocols.tables import read_table
 from protocols.voxel_plan import VoxelSelection
 
 Doubles = NDArray[np.float64]

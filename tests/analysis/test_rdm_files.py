@@ -10,8 +10,8 @@ import pytest
 
 from analysis.rdm import Rdm
 from analysis.rdm_files import described_columns, find_rdms, read_rdms, write_dissimilarities, write_rdms
-from analysis.tables import read_table
 from protocols.problems import FoolscanError, NotReady
+from protocols.tables import read_table
 
 CATEGORIES = {"category": ["owl", "shark", "bed"], "supercategory": ["birds", "fish", "furniture"]}
 

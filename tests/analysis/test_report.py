@@ -27,13 +27,13 @@ from analysis.rdms import brain_path, network_path, rdms
 from analysis.report import report, report_path
 from analysis.selection import CIRCULAR_NOTE
 from analysis.similarity_table import DifferenceRow, SimilarityRow, read_rows
-from analysis.tables import read_table
 from analysis.trace import as_text, trace_file
 from protocols.folder import StudyFolder, read_json, write_json
 from protocols.manifest import read_manifest
 from protocols.problems import FoolscanError, NotReady
 from protocols.provenance import sidecar_path
 from protocols.study import Study
+from protocols.tables import read_table
 
 Ready = tuple[Study, StudyFolder]
 

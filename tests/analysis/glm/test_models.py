@@ -19,12 +19,12 @@ from analysis.nifti import open_nifti
 from analysis.rois import load_rois
 from analysis.simulate_bold import simulate_bold
 from analysis.stored_betas import betas_path, load_patterns, session_betas_path, table_path
-from analysis.tables import read_table
 from analysis.truth_files import amplitudes_path
 from protocols.folder import StudyFolder, read_json, write_json, write_text
 from protocols.problems import FoolscanError
 from protocols.provenance import sidecar_path
 from protocols.study import Study
+from protocols.tables import read_table
 
 
 @pytest.fixture(scope="module")

@@ -27,13 +27,13 @@ from analysis.network_rdms import activations_path
 from analysis.rdm import condensed
 from analysis.rdms import rdms
 from analysis.similarity_table import DifferenceRow, SimilarityRow, read_rows
-from analysis.tables import number, read_table
 from protocols.folder import StudyFolder
 from protocols.formats import ACTIVATIONS
 from protocols.manifest import read_manifest
 from protocols.problems import FoolscanError
 from protocols.provenance import sidecar_path
 from protocols.study import Study
+from protocols.tables import number, read_table
 
 Ready = tuple[Study, StudyFolder]
 LAYERS = ("conv1", "conv2", "fc")
