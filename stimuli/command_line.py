@@ -165,6 +165,46 @@ def judge_export(
 
 
 @app.command()
+def fragile(
+    study: StudyArgument,
+    to: FolderOption,
+    device: DeviceOption = "auto",
+    sample: Annotated[
+        int | None, typer.Option(min=2, help="windows drawn of each map, for an estimate; else as the study says")
+    ] = None,
+    full: Annotated[
+        bool | None,
+        typer.Option("--full/--estimate", help="look at every window, or estimate; else: on a GPU every window"),
+    ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            help="who computes: local, local:4 (workers), tcp://host:8786 (a Dask scheduler), slurm; else this process"
+        ),
+    ] = None,
+) -> None:
+    """Map which windows of pictures networks recognise, and which no longer when they shift or shrink by a pixel or two.
+
+    Example: foolscan stimuli fragile srivastava2019 --to fragile-study
+    """
+    from rich.console import Console
+
+    from protocols.study import load_study
+    from stimuli.fragile.cluster import executor_of
+    from stimuli.fragile.progress import shown
+    from stimuli.fragile.run import fragile as map_fragility
+    from stimuli.fragile.summary import lines
+
+    console = Console(stderr=True)
+    with executor_of(cluster, device, say=console.print) as executor, shown(console) as tell:
+        result = map_fragility(load_study(study), to, device, sample=sample, full=full, executor=executor, told=tell)
+    for path in result.written:
+        typer.echo(path)
+    for line in lines(result):
+        typer.echo(line)
+
+
+@app.command()
 def train(
     out: Annotated[Path, typer.Option(help="weights file to write, …/name.safetensors; its card stands beside it")],
     seed: Annotated[int, typer.Option(min=0, help="of the first weights, the order and the changes of pictures")] = 0,

@@ -160,7 +160,8 @@ class Mapper:
             told(tally.told(total))
         for _, work in works:
             mark_complete(work.array)
-        told(tally.told(total))
+        if tally.found == total:
+            told(tally.told(total))
         return tally.read_again
 
     def findings(self, pictures: Iterable[PictureToMap]) -> Iterator[Finding]:

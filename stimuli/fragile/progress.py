@@ -56,7 +56,9 @@ def _in_lines(console: Console, clock: Clock, begun: dict[str, float]) -> Tell:
         begun.setdefault(network, now)
         if now - latest_s >= LINE_EVERY_S or (told.done >= told.total and not first):
             latest_s = now
-            console.print(f"{network}: {line(told, now - begun[network])}", markup=False, highlight=False, soft_wrap=True)
+            console.print(
+                f"{network}: {line(told, now - begun[network])}", markup=False, highlight=False, soft_wrap=True
+            )
 
     return tell
 
@@ -68,7 +70,9 @@ def line(told: Told, elapsed_s: float) -> str:
     if made > 0 and elapsed_s > 0:
         rate = made / elapsed_s
         parts.append(f"{per_s(rate)}/s")
-        parts.append(f"{duration((told.total - told.done) / rate)} left" if told.done < told.total else duration(elapsed_s))
+        parts.append(
+            f"{duration((told.total - told.done) / rate)} left" if told.done < told.total else duration(elapsed_s)
+        )
     if told.fragile is not None:
         parts.append(f"{100 * told.fragile:.1f} % fragile so far")
     return ", ".join(parts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +33,12 @@ class FragileResult:
 
     written    : tables, their sidecars, and the stores.
     means      : for each network, side and type.
-    read_again : share of the windows that were read in single precision after half precision left a doubt; by network.
+    read_again : windows that were read in single precision after half precision left a doubt; by network.
     """
 
     written: tuple[Path, ...]
     means: tuple[MeanRate, ...]
-    read_again: Mapping[str, float]
+    read_again: Mapping[str, int]
 
 
 def fragile(
@@ -74,11 +75,11 @@ def fragile(
     rows: list[dict[str, Any]] = []
     means: list[MeanRate] = []
     stores: list[Path] = []
-    again: dict[str, float] = {}
+    again: dict[str, int] = {}
     with exclusive(opened.derived("fragile"), f"fragile recognition in {opened.root}"):
         for name, network_plan in networks_of(study, plan).items():
             mapper = mapper_of(study, opened, name, network_plan, device, sample, full, chunks_a_tile)
-            read_again = mapper.read(pictures, executor or Here(), lambda progress, at=name: told(at, progress))
+            read_again = mapper.read(pictures, executor or Here(), partial(told, name))
             found = [*mapper.findings(pictures)]
             rows += rate_rows(name, found)
             means += mean_rates(name, found)
