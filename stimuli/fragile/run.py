@@ -12,7 +12,7 @@ from protocols.folder import StudyFolder, exclusive, open_folder
 from protocols.fragile_plan import FragilePlan
 from protocols.image_sets import NetworkPlan
 from protocols.problems import FoolscanError
-from protocols.provenance import sha256_of_bytes, write_sidecar
+from protocols.provenance import write_sidecar
 from protocols.study import Study
 from stimuli.fragile.mapping import Executor, Here, Mapper, Told
 from stimuli.fragile.rates import COLUMNS, MEAN_COLUMNS, MeanRate, mean_rates, rate_rows, write_rates
@@ -75,6 +75,7 @@ def fragile(
     rows: list[dict[str, Any]] = []
     means: list[MeanRate] = []
     stores: list[Path] = []
+    looked: dict[str, dict[str, Any]] = {}
     again: dict[str, int] = {}
     with exclusive(opened.derived("fragile"), f"fragile recognition in {opened.root}"):
         for name, network_plan in networks_of(study, plan).items():
@@ -84,10 +85,15 @@ def fragile(
             rows += rate_rows(name, found)
             means += mean_rates(name, found)
             stores.append(mapper.store.path)
+            looked[name] = {key: value for key, value in mapper.store.group.attrs.items() if key != "classes"}
             if mapper.looking.precision != "fp32":
                 again[name] = read_again
         tables = write_rates(opened.derived("fragile"), rows, means)
-        facts = {"fragile": plan.model_dump(mode="json"), "pictures": {p.picture_id: p.identity for p in pictures}}
+        facts = {
+            "fragile": plan.model_dump(mode="json"),
+            "networks": looked,
+            "pictures": {picture.picture_id: picture.identity for picture in pictures},
+        }
         sidecars = [
             write_sidecar(
                 opened, table, inputs=(), parameters=facts, packages=PACKAGES, seed=study.seed, more=_described(columns)
@@ -143,7 +149,7 @@ def parameters_of(network: Network, looking: Looking) -> dict[str, Any]:
     return {
         "network": network.name,
         "network_sha256": network.weights_sha256,
-        "classes_sha256": sha256_of_bytes("\n".join(network.labels).encode()),
+        "classes": list(network.labels),
         "input_px": network.input_px,
         "device": network.device.type,
         "crops": looking.how,
