@@ -108,6 +108,7 @@ def brain_rows(
                 note="; ".join(notes),
                 estimand=raw.estimand,
                 resampled=raw.resampled,
+                selection=sample.selection or "n/a",
             )
         )
     differences = []
@@ -130,6 +131,7 @@ def brain_rows(
                 drawn.method,
                 drawn.estimand.replace("similarity", "difference of similarities", 1),
                 drawn.resampled,
+                sample.selection or "n/a",
             )
         )
     return rows, differences

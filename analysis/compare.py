@@ -16,7 +16,7 @@ from analysis.brain_similarity import brain_rows, load_truths
 from analysis.inference.further_tables import brain_tables, correspondence_tables, network_tables, significance_path
 from analysis.inference.places import Doubles, brain_places, network_places, united_of_layer, united_of_roi
 from analysis.inference.published_t import bootstrap_t_rows
-from analysis.inference.rows import TestRow, columns_of
+from analysis.inference.rows import TestRow, columns_of, selection_of, with_selection
 from analysis.inference.similarity_tests import (
     contrast_name,
     contrasts_of,
@@ -151,6 +151,7 @@ def _brain(study: Study, folder: StudyFolder, progress: Progress | None) -> list
         places = [replace(place, united=found.united[subject]) for place, found in zip(places, results, strict=True)]
         tests += label_rows(plan, study.seed, places) + swap_rows(plan, study.seed, places)
     tests += _over_subjects(study, results) + [row for found in results for row in found.published]
+    tests = with_selection(tests, selection_of(stored))
     return _write(folder, paths, results, tests, inputs, parameters, study.seed, warnings_for_sidecar(study))
 
 

@@ -56,11 +56,14 @@ def report(study: Study, folder: StudyFolder, progress: Progress | None = None) 
                 "page": entry.name,
                 "pages": [item.name for item in entries],
                 "simulated": contents.simulated,
+                "warnings": contents.warnings,
             }
             written.append(page)
             if is_current(folder, page, inputs, parameters):
                 continue
-            figures = FigureFolder(folder, page, sources[entry.name], simulated=contents.simulated)
+            figures = FigureFolder(
+                folder, page, sources[entry.name], simulated=contents.simulated, warnings=contents.warnings
+            )
             write_text(page, render(contents, entry, figures, list(sources), PACKAGES))
             simulated = {"Simulated": True} if contents.simulated else None
             write_sidecar(

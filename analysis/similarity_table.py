@@ -39,6 +39,7 @@ class SimilarityRow:
     note: str = ""
     estimand: str = ""
     resampled: str = ""
+    selection: str = "n/a"
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,12 @@ class DifferenceRow:
     ci_method: str
     estimand: str = ""
     resampled: str = ""
+    selection: str = "n/a"
 
 
 RowType = TypeVar("RowType", SimilarityRow, DifferenceRow)
+LATER = ("selection",)
+"""Columns that tables of earlier versions lack."""
 
 COLUMNS: dict[str, str] = {
     "pair": "The two stimulus sets whose RDMs are correlated.",
@@ -84,6 +88,7 @@ COLUMNS: dict[str, str] = {
     "note": "What to know before quoting the number.",
     "estimand": "What the intervals are intervals of: the similarity at this noise and number of voxels or units, or another.",
     "resampled": "What was drawn again for the intervals: what else the data could have been, and nothing more.",
+    "selection": "How voxels were chosen; a circular choice says so. n/a: a network.",
 }
 DIFFERENCE_COLUMNS: dict[str, str] = {
     "contrast": "The pair whose similarity is expected to be larger, minus the first pair.",
@@ -95,6 +100,7 @@ DIFFERENCE_COLUMNS: dict[str, str] = {
     "ci_method": COLUMNS["ci_method"],
     "estimand": COLUMNS["estimand"],
     "resampled": COLUMNS["resampled"],
+    "selection": COLUMNS["selection"],
 }
 
 
@@ -114,7 +120,7 @@ def read_rows(path: Path, kind: type[RowType]) -> list[RowType]:
     types = {field.name: field.type for field in fields(kind)}
     found = []
     for line, row in enumerate(read_table(path), start=2):
-        if list(row) != names:
+        if list(row) != [name for name in names if name in row or name not in LATER]:
             raise FoolscanError(
                 f"{path}: found other columns than {', '.join(names)}; run foolscan analysis compare again"
             )

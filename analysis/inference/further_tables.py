@@ -12,7 +12,17 @@ from analysis import network_rdms
 from analysis.inference.further_rows import ceiling_rows, correspondence_rows, model_rows, trend_rows
 from analysis.inference.models import Model, models_of_images, pixel_dissimilarities
 from analysis.inference.places import Place, brain_places, network_places
-from analysis.inference.rows import CeilingRow, CorrespondenceRow, ModelRow, Row, TrendRow, columns_of
+from analysis.inference.rows import (
+    SELECTION,
+    CeilingRow,
+    CorrespondenceRow,
+    ModelRow,
+    Row,
+    TrendRow,
+    columns_of,
+    selection_of,
+    with_selection,
+)
 from analysis.rdm import Rdm
 from analysis.rdm_files import read_rdms
 from analysis.rdms import PACKAGES, brain_path, network_path, parameters_of, warnings_for_sidecar
@@ -68,15 +78,16 @@ def brain_tables(study: Study, folder: StudyFolder, stimuli: Sequence[Stimulus],
     inputs = [brain_path(folder), folder.manifest, *_images(study, folder, stimuli), *from_layers]
 
     def make() -> list[Content]:
-        places_of = brain_places(read_rdms(brain_path(folder)), plan.rois, sets)
+        stored = read_rdms(brain_path(folder))
+        places_of, chosen = brain_places(stored, plan.rois, sets), selection_of(stored)
         layers = _by_layer(read_rdms(network_path(folder))) if from_layers else {}
         models = _models(study, folder, stimuli)
         rows = [row for places in places_of.values() for row in model_rows(plan, seed, places, models, layers)]
         trends = [row for places in places_of.values() for row in trend_rows(plan, places, "ROIs")]
         return [
-            _content(ModelRow, rows),
-            _content(TrendRow, trends),
-            _content(CeilingRow, ceiling_rows(plan, places_of, sets)),
+            _content(ModelRow, with_selection(rows, chosen)),
+            _content(TrendRow, with_selection(trends, chosen)),
+            _content(CeilingRow, with_selection(ceiling_rows(plan, places_of, sets), chosen)),
         ]
 
     paths = [models_path(folder, "brain"), trends_path(folder, "brain"), ceilings_path(folder)]
@@ -106,8 +117,9 @@ def correspondence_tables(study: Study, folder: StudyFolder) -> list[Path]:
 
     def make() -> list[Content]:
         of_layers = network_places(read_rdms(network_path(folder)), layers, sets)
-        places_of = brain_places(read_rdms(brain_path(folder)), plan.rois, sets)
-        rows = correspondence_rows(plan, study.seed, of_layers, places_of, sets)
+        stored = read_rdms(brain_path(folder))
+        places_of = brain_places(stored, plan.rois, sets)
+        rows = with_selection(correspondence_rows(plan, study.seed, of_layers, places_of, sets), selection_of(stored))
         return [_content(CorrespondenceRow, rows), _matrix(rows, of_layers, plan.rois, plan.similarity)]
 
     paths = [correspondence_path(folder), correspondence_matrix_path(folder)]
@@ -152,10 +164,12 @@ def _content(kind: type[Row], rows: Sequence[Row]) -> Content:
 def _matrix(rows: Sequence[CorrespondenceRow], layers: Sequence[Place], rois: Sequence[str], measure: str) -> Content:
     columns = {"set": "Stimulus set.", "subject": columns_of(CorrespondenceRow)["subject"], "layer": "Network layer."}
     columns |= {roi: f"Similarity ({measure}) of the layer's RDM with that of {roi}." for roi in rois}
+    columns["selection"] = SELECTION
     of_cell = {(row.set, row.subject, row.layer, row.roi): row.similarity for row in rows if row.measure == measure}
     wide = [
         {"set": name, "subject": subject, "layer": layer.name}
         | {roi: of_cell[name, subject, layer.name, roi] for roi in rois}
+        | {"selection": rows[0].selection}
         for name, subject in dict.fromkeys((row.set, row.subject) for row in rows)
         for layer in layers
     ]

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from analysis.inference.correction import benjamini_hochberg, holm
+from analysis.rdm import Rdm
 from protocols.tables import write_table
 
 
@@ -32,6 +33,7 @@ _P_FDR = "The same, corrected after Benjamini and Hochberg (1995): the share of 
 _P_CORRECTED = "The one of these that the study file asks for (analysis.tests.correction); n/a where it does not apply."
 _ALTERNATIVE = "two_sided, or greater."
 _NOTE = "What to know before quoting the number."
+SELECTION = "How voxels were chosen; a circular choice says so. n/a: a network."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +50,7 @@ class Tested:
         "Rearrangements, signs or permutations that the p-value is counted over; 0: a formula.", default=0
     )
     exact: bool = _column("Whether these are all there are; else they were drawn at random.", default=False)
+    selection: str = _column(SELECTION, default="n/a")
     note: str = _column(_NOTE, default="")
 
 
@@ -116,6 +119,7 @@ class TrendRow:
     rho: float = _column("Spearman's correlation of value and place.")
     p_rho: float = _column("Its p-value, two-sided, exact, over all orders; n/a for more than 9 places.")
     p_least: float = _column("The smallest p that so many places can give: with five, 2/120.")
+    selection: str = _column(SELECTION, default="n/a")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,11 +138,13 @@ class CeilingRow:
     lower: float = _column("Lower bound; of split_half: the split-half reliability.")
     upper: float = _column("Upper bound; n/a where it is not defined.")
     n_subjects: int = _column("Subjects that it rests on.")
+    selection: str = _column(SELECTION, default="n/a")
     note: str = _column(_NOTE, default="")
 
 
 Row = TestRow | ModelRow | CorrespondenceRow | TrendRow | CeilingRow
 TestedType = TypeVar("TestedType", TestRow, ModelRow, CorrespondenceRow)
+RowType = TypeVar("RowType", TestRow, ModelRow, CorrespondenceRow, TrendRow, CeilingRow)
 
 
 def columns_of(kind: type[Row]) -> dict[str, str]:
@@ -147,6 +153,16 @@ def columns_of(kind: type[Row]) -> dict[str, str]:
     found = {item.name: str(item.metadata["Description"]) for item in fields(kind)}
     first = [name for name in found if name not in later]
     return {name: found[name] for name in [*first, *later]}
+
+
+def selection_of(rdms: Sequence[Rdm]) -> str:
+    """How the voxels of a file of brain RDMs were chosen, in words."""
+    return "; ".join(dict.fromkeys(rdm.descriptors.get("selection", "n/a") for rdm in rdms)) or "n/a"
+
+
+def with_selection(rows: Sequence[RowType], selection: str) -> list[RowType]:
+    """The rows of a brain's table, saying how voxels were chosen."""
+    return [replace(row, selection=selection) for row in rows]
 
 
 def write_rows(path: Path, kind: type[Row], rows: Sequence[Row]) -> Path:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from analysis import brain_rdms
 from analysis.behaviour import POOLED
 from analysis.behaviour_table import TABLES, behaviour_path
 from analysis.compare import difference_path, similarity_path
@@ -19,6 +18,7 @@ from analysis.similarity_table import DifferenceRow, SimilarityRow, read_rows
 from protocols.folder import Modality, StudyFolder, read_json
 from protocols.manifest import Stimulus, read_manifest
 from protocols.problems import NotReady
+from protocols.provenance import sidecar_path
 from protocols.study import Study
 
 MODALITIES: tuple[Modality, ...] = get_args(Modality)
@@ -108,8 +108,10 @@ class Contents:
 
     @property
     def warnings(self) -> list[str]:
-        """What to know before quoting a number of the brain."""
-        return brain_rdms.warnings_of(self.study) if self.brain else []
+        """What to know before quoting a number of the brain, as told when its tables were made."""
+        records = [sidecar_path(path) for path in (self.brain.files if self.brain else ())]
+        told = [text for record in records if record.is_file() for text in read_json(record).get("Warnings", ())]
+        return list(dict.fromkeys(told))
 
     @property
     def brain_name(self) -> str:

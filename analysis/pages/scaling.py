@@ -34,12 +34,6 @@ def page(contents: Contents, figures: FigureFolder) -> Page:
         if source is None or not set(source.columns) >= DRAWN:
             continue
         drawn.append(path.name)
-        rules = dict.fromkeys(row.get("selection", "") for row in source.rows)
-        blocks += [
-            Words(f"{rule[0].upper()}{rule[1:]}.", "warning")
-            for rule in rules
-            if "circular" in rule or "published" in rule
-        ]
         blocks.append(
             figures.keep(
                 "scaling_dependence" if len(drawn) == 1 else path.stem,
@@ -49,6 +43,7 @@ def page(contents: Contents, figures: FigureFolder) -> Page:
                 source.rows,
                 source.meanings,
                 simulated=True,
+                of_voxels=True,
                 wide=True,
                 title="Similarity under every scaling.",
                 caption="A line per region, voxels of all subjects pooled. Large and filled: what this study uses.",

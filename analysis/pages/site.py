@@ -97,6 +97,8 @@ class MethodsPage:
 
 
 METHODS = MethodsPage()
+OF_VOXELS = (voxels.NAME, rdms.NAME, similarity.NAME, trends.NAME, correspondence.NAME, scaling.NAME)
+"""Pages of what comes of the chosen voxels: they begin with the brain's warnings, as the first page does."""
 
 
 def _module(module: Any, short: str) -> Entry:
@@ -160,7 +162,9 @@ def render(
         }
         return _html("report.html.j2", values | more)
     page = entry.maker.page(contents, figures)
+    warnings = [Words(f"{text.removesuffix('.')}.", "warning") for text in contents.warnings]
     values["page"] = Page(page.name, page.title, page.summary, tuple(_shown(page)))
+    values["warnings"] = warnings if entry.name in OF_VOXELS else []
     if entry.name == METHODS.name:
         imported, estimated = imports_in_words(contents.folder)
         values["methods"] = methods_paragraph(

@@ -9,7 +9,7 @@ from analysis.pages.blocks import Block, Page, Words, section
 from analysis.pages.contents import Contents
 from analysis.pages.figures import FigureFolder
 from analysis.pages.further_tables import table_blocks, tables_for
-from analysis.pages.shown_tables import Source, read_source
+from analysis.pages.shown_tables import read_source
 
 NAME, TITLE = "voxels", "Voxels and reliability"
 SUMMARY = "Which voxels were chosen, how reliably they answer, and how alike the RDMs of independent halves are."
@@ -32,7 +32,6 @@ def page(contents: Contents, figures: FigureFolder) -> Page:
     found = [source for path in _chosen(contents) if (source := read_source(path))]
     blocks: list[Block | None] = [Words(WORDS)]
     if found and {"roi", "subject", "reliability"} <= set(found[0].columns):
-        blocks += [Words(text, "warning") for text in _circular(found)]
         rows: list[dict[str, str]] = [
             {name: row[name] for name in SHOWN if name in row} for source in found for row in source.rows
         ]
@@ -47,6 +46,7 @@ def page(contents: Contents, figures: FigureFolder) -> Page:
                 rows,
                 found[0].meanings,
                 simulated=True,
+                of_voxels=True,
                 wide=True,
                 title="Reliability of the chosen voxels.",
                 caption=f"A dot per chosen voxel ({len(rows)} in all, each half’s choice apart); lines are medians. "
@@ -63,8 +63,3 @@ def page(contents: Contents, figures: FigureFolder) -> Page:
 
 def _chosen(contents: Contents) -> list[Path]:
     return sorted(contents.folder.derived("voxels").rglob("*_voxels.tsv"))
-
-
-def _circular(found: list[Source]) -> list[str]:
-    rules = dict.fromkeys(row.get("selection", "") for source in found for row in source.rows)
-    return [f"{rule[0].upper()}{rule[1:]}." for rule in rules if "circular" in rule or "published" in rule]

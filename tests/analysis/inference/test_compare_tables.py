@@ -236,7 +236,7 @@ def test_correspondence_is_told_tidily_and_as_a_matrix(compared: Ready) -> None:
     tidy = rows(correspondence_path(folder), measure="pearson")
     assert len(tidy) == 3 * len(LAYERS) * 2 * 3  # sets, layers, ROIs, subjects and pooled
     matrix = read_table(correspondence_matrix_path(folder))
-    assert list(matrix[0]) == ["set", "subject", "layer", *study.analysis.rois]
+    assert list(matrix[0]) == ["set", "subject", "layer", *study.analysis.rois, "selection"]
     wide = {(row["set"], row["subject"], row["layer"], roi): row[roi] for row in matrix for roi in study.analysis.rois}
     assert wide == {(row["set"], row["subject"], row["layer"], row["roi"]): row["similarity"] for row in tidy}
 
