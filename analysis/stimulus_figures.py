@@ -116,6 +116,8 @@ def _strips(axes: Axes, stimuli: Sequence[Stimulus], sets: Sequence[str], name: 
 
 
 def _changes(axes: Axes, stimuli: Sequence[Stimulus], sets: Sequence[str], limits: dict[str, tuple[int, int]]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     largest = max(limit for _, limit in limits.values())
     edges = np.arange(-0.5, largest + 1.5).tolist()
     for name, (preferred, limit) in limits.items():
@@ -123,6 +125,7 @@ def _changes(axes: Axes, stimuli: Sequence[Stimulus], sets: Sequence[str], limit
         axes.hist(values, edges, color=set_colour(name, list(sets).index(name)), edgecolor=PAPER, linewidth=0.5)
         for at in (preferred, limit):
             axes.axvline(at + 0.5, color=SOFT, linewidth=0.8, linestyle=(0, (3, 2)))
+    axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.set_xlabel("grey levels of 255")
     axes.set_ylabel("images")
     axes.set_title(f"largest change, {', '.join(limits)}", fontsize=8)

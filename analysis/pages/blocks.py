@@ -45,6 +45,14 @@ class Shown:
 
 
 @dataclass(frozen=True)
+class Gallery:
+    """Small pictures side by side, as many as there is room for."""
+
+    pictures: tuple[Shown, ...]
+    block: str = "gallery"
+
+
+@dataclass(frozen=True)
 class Column:
     """A column of a table: its heading, what it means, and whether it is text (set to the left)."""
 
@@ -97,7 +105,7 @@ class Table:
         return list(zip(self.rows, totals, strict=True))
 
 
-Block = Words | Shown | Table
+Block = Words | Shown | Gallery | Table
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from analysis.pages.blocks import Block, Cell, Column, Page, Shown, Table, Words, section
+from analysis.pages.blocks import Block, Cell, Column, Gallery, Page, Shown, Table, Words, section
 from analysis.pages.brief import timing_brief
 from analysis.pages.contents import Contents
 from analysis.pages.figures import FigureFolder, data_address
@@ -37,11 +37,12 @@ def page(contents: Contents, figures: FigureFolder) -> Page:
         Words("\n".join(timing_brief(contents.certificates)), "list"),
         Table(f"Certificates of {len(rows)} runs", columns, rows),
     ]
-    blocks += [
+    pictures = tuple(
         Shown(path.stem, data_address(path), "The participant's window", (), 0, 420, path.stem.replace("_", " "), "")
         for path in contents.screenshots
-    ]
-    if contents.screenshots:
+    )
+    if pictures:
+        blocks.append(Gallery(pictures))
         blocks.append(Words("The participant’s window, as captured from the display during the runs.", "note"))
     return Page(NAME, TITLE, SUMMARY, (section("Timing", "timing", blocks),))
 

@@ -17,7 +17,7 @@ from protocols.tables import read_table
 MINUS = "\u2212"
 HOW = ("ci_method", "estimand", "resampled")
 TEXTS = ("note", "method", "warning", "warnings", "description")
-P_WORDS = ("value", "sided", "corrected", "adjusted", "fdr", "holm", "max", "perm", "uncorrected")
+P_WORDS = ("value", "sided", "corrected", "adjusted", "fdr", "holm", "max", "perm", "uncorrected", "rho", "least")
 SETTINGS = (
     "measure",
     "alternative",
