@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis.behaviour import POOLED
-from analysis.figure_style import FAINT, INK, PAPER, SOFT, new_figure, quiet_grid, set_colour
+from analysis.figure_style import FAINT, INK, PAPER, SOFT, handle, legend_below, new_figure, quiet_grid, set_colour
 from protocols.tables import number
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 Row = Mapping[str, str]
+CHANCE = (0, (3, 2))  # dashes of the line at chance
 SETTLED = ("images, each with all its trials", "trials, as independent")
 """Which interval is drawn: over images, else (all images answered alike) over trials."""
 
@@ -87,26 +89,29 @@ def times_figure(trials: Sequence[Row]) -> Figure:
 
 
 def runs_figure(runs: Sequence[Row]) -> Figure:
-    """Over the runs of every subject: accuracy (or the difference of P(animal)), median reaction time, missed trials.
+    """Over the runs of every subject: accuracy, the difference of P(animal), median reaction time, missed trials.
 
     runs : of ``behaviour_runs.tsv``.
+
+    Sets with a correct answer have an accuracy, the others a difference of P(animal): each has a panel of its own.
     """
     sets = list(dict.fromkeys(row["set"] for row in runs))
-    without = [name for name in sets if all(row["accuracy"] == "n/a" for row in runs if row["set"] == name)]
-    unscored = f" ({', '.join(without)}: P difference)" if without else ""
+    unscored = [name for name in sets if all(row["accuracy"] == "n/a" for row in runs if row["set"] == name)]
+    scored = [name for name in sets if name not in unscored]
+    wanted: list[tuple[str, list[str], Callable[[Row], float]]] = [
+        ("accuracy", scored, lambda row: number(row["accuracy"])),
+        ("P(animal) difference", unscored, lambda row: number(row["p_difference"])),
+        ("median reaction time (s)", sets, lambda row: number(row["rt_median_s"])),
+        ("missed trials (%)", sets, lambda row: 100 * number(row["missed"]) / number(row["trials"])),
+    ]
+    wanted = [item for item in wanted if item[1]]
     figure = new_figure(8.6, 2.7)
-    panels = figure.subplots(1, 3)
-    wanted: tuple[tuple[str, Callable[[Row], float]], ...] = (
-        (
-            f"accuracy{unscored}",
-            lambda row: number(row["p_difference" if row["accuracy"] == "n/a" else "accuracy"]),
-        ),
-        ("median reaction time (s)", lambda row: number(row["rt_median_s"])),
-        ("missed trials (%)", lambda row: 100 * number(row["missed"]) / number(row["trials"])),
-    )
-    for axes, (title, value) in zip(panels, wanted, strict=True):
-        most = 0
+    panels = dict(zip([title for title, *_ in wanted], figure.subplots(1, len(wanted)), strict=True))
+    for title, shown, value in wanted:
+        axes, most = panels[title], 0
         for place, name in enumerate(sets):
+            if name not in shown:
+                continue
             of_subjects = []
             for subject in dict.fromkeys(row["subject"] for row in runs):
                 mine = [value(row) for row in runs if (row["subject"], row["set"]) == (subject, name)]
@@ -130,11 +135,25 @@ def runs_figure(runs: Sequence[Row]) -> Figure:
         axes.set_xticks(range(1, most + 1) if most <= 12 else range(1, most + 1, 2))
         axes.set_xlim(0.6, most + 0.4)
         axes.grid(axis="y", color=FAINT, linewidth=0.5)
-    low, high = panels[0].get_ylim()
-    panels[0].set_ylim(min(low, 0.45) if low > 0 else low - 0.05, max(high, 1.02))
-    panels[1].set_ylim(bottom=0)
-    panels[2].set_ylim(bottom=0, top=max(5.0, panels[2].get_ylim()[1]))
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(sets))
+    if scored:
+        panels["accuracy"].set_ylim(min(panels["accuracy"].get_ylim()[0], 0.45), 1.02)
+        panels["accuracy"].axhline(0.5, color=SOFT, linewidth=0.7, linestyle=CHANCE)
+    if unscored:
+        apart = panels["P(animal) difference"]
+        most_apart = min(1.0, max(0.5, *map(abs, apart.get_ylim())))
+        apart.set_ylim(-most_apart, most_apart)
+        apart.axhline(0, color=SOFT, linewidth=0.7, linestyle=CHANCE)
+    times, missed = panels["median reaction time (s)"], panels["missed trials (%)"]
+    low, high = times.get_ylim()
+    times.set_ylim(max(0.0, min(low, (low + high) / 2 - 0.15)), max(high, (low + high) / 2 + 0.15))
+    missed.set_ylim(bottom=0, top=max(5.0, missed.get_ylim()[1]))
+    handles: dict[str, Artist] = {
+        name: handle(set_colour(name, place), marker="o", markersize=4, markeredgecolor=PAPER)
+        for place, name in enumerate(sets)
+    }
+    handles["single subject"] = handle(SOFT, alpha=0.6, linewidth=0.8)
+    handles["chance"] = handle(SOFT, linewidth=0.7, linestyle=CHANCE)
+    legend_below(figure, handles)
     return figure
 
 
@@ -164,12 +183,12 @@ def consistency_figure(rows: Sequence[Row]) -> Figure | None:
 
 
 def images_figure(images: Sequence[Row]) -> Figure:
-    """Every image's P(animal) with its interval, in order; filled where it is an animal, ringed where the network says so.
+    """Every image's P(animal) with its interval, in order; filled: an animal (source or target); triangle: the network says so.
 
     images : of ``behaviour_images.tsv``.
     """
     sets = list(dict.fromkeys(row["set"] for row in images))
-    figure = new_figure(8.6, 3.0)
+    figure = new_figure(8.6, 3.2)
     panels = figure.subplots(1, len(sets), sharey=True, squeeze=False)[0]
     for place, (axes, name) in enumerate(zip(panels, sets, strict=True)):
         colour = set_colour(name, place)
@@ -193,7 +212,7 @@ def images_figure(images: Sequence[Row]) -> Figure:
             )
             if row["network_animal"] == "true":
                 axes.plot([x], [1.055], marker="v", markersize=3, color=INK, clip_on=False)
-        axes.axhline(0.5, color=SOFT, linewidth=0.7, linestyle=(0, (3, 2)))
+        axes.axhline(0.5, color=SOFT, linewidth=0.7, linestyle=CHANCE)
         axes.set_xticks([])
         axes.set_xlim(-1, max(len(rows), 1))
         axes.set_ylim(-0.03, 1.09)
@@ -201,6 +220,16 @@ def images_figure(images: Sequence[Row]) -> Figure:
         axes.set_xlabel(f"{len(rows)} images, ordered")
         axes.grid(axis="y", color=FAINT, linewidth=0.5)
     panels[0].set_ylabel("share of “animal” answers")
+    legend_below(
+        figure,
+        {
+            "animal": handle(SOFT, marker="o", markersize=4.2, linewidth=0),
+            "not an animal": handle(SOFT, marker="o", markersize=4.2, markerfacecolor=PAPER, linewidth=0),
+            "the network says animal": handle(INK, marker="v", markersize=4, linewidth=0),
+            "interval over trials": handle(SOFT, linewidth=0.8),
+            "chance": handle(SOFT, linewidth=0.7, linestyle=CHANCE),
+        },
+    )
     return figure
 
 

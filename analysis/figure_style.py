@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 from protocols.folder import write_bytes
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 INK, SOFT, FAINT, PAPER = "#22252b", "#6b7078", "#d9dbdf", "#ffffff"
 # Blue and vermilion stay apart for every common colour deficiency, and in grey (dark and mid).
@@ -121,6 +123,21 @@ def quiet_grid(axes: Axes) -> None:
     """Faint horizontal lines, and one at zero that is a little stronger."""
     axes.grid(axis="y", color=FAINT, linewidth=0.5)
     axes.axhline(0, color=SOFT, linewidth=0.7)
+
+
+def handle(colour: str, **more: Any) -> Line2D:
+    """A line, a marker or both for a legend."""
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], color=colour, **more)
+
+
+def legend_below(figure: Figure, handles: Mapping[str, Artist]) -> None:
+    """A legend in one row below all panels.
+
+    handles : text -> what it is of.
+    """
+    figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=len(handles))
 
 
 def panel_letter(axes: Axes, letter: str) -> None:

@@ -8,14 +8,28 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.figure_style import FAINT, INK, PAPER, SOFT, new_figure, pair_colour, quiet_grid, set_colour
+from analysis.figure_style import (
+    FAINT,
+    INK,
+    PAPER,
+    SOFT,
+    handle,
+    legend_below,
+    new_figure,
+    pair_colour,
+    quiet_grid,
+    set_colour,
+)
 from protocols.tables import number
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 Row = Mapping[str, str]
 LINES: tuple[tuple[float, Sequence[float]], ...] = ((0, ()), (0, (3, 1.5)), (0, (1, 1)))
+LEAST_SPAN = 0.2  # of the colours of similarities, either way
 SCALINGS = {
     "none": "none",
     "z_voxel_run": "z per voxel\nand run",
@@ -130,16 +144,21 @@ def _shades(count: int) -> list[str]:
 
 
 def correspondence_figure(rows: Sequence[Row]) -> Figure:
-    """Layer × ROI, a matrix per stimulus set; dots where the corrected p-value is below 0.05.
+    """Layer × ROI, a matrix per stimulus set; outlined where the corrected p-value is below 0.05.
 
     rows : of one subject (or the pooled voxels) and one measure.
+
+    Colours span at least ±0.2, so that noise does not look like structure.
     """
+    from matplotlib.patches import Patch, Rectangle
+
     sets = list(dict.fromkeys(row["set"] for row in rows))
     layers, rois = (list(dict.fromkeys(row[name] for row in rows)) for name in ("layer", "roi"))
-    figure = new_figure(8.6, 0.95 + 0.3 * len(layers) + 0.6)
+    figure = new_figure(8.6, 1.15 + 0.3 * len(layers) + 0.6)
     panels = figure.subplots(1, len(sets), sharey=True, squeeze=False)[0]
     values = [number(row["similarity"]) for row in rows]
-    most = max((abs(value) for value in values if math.isfinite(value)), default=1.0)
+    most = max(LEAST_SPAN, *(abs(value) for value in values if math.isfinite(value)))
+    sure = 0
     image = None
     for axes, name in zip(panels, sets, strict=True):
         grid = np.full((len(layers), len(rois)), np.nan)
@@ -148,13 +167,16 @@ def correspondence_figure(rows: Sequence[Row]) -> Figure:
                 i, j = layers.index(row["layer"]), rois.index(row["roi"])
                 grid[i, j] = number(row["similarity"])
                 if number(row.get("p_corrected", "n/a")) < 0.05:
-                    axes.plot([j], [i - 0.33], marker="o", markersize=2.4, color=INK)
+                    sure += 1
+                    axes.add_patch(
+                        Rectangle((j - 0.44, i - 0.42), 0.88, 0.84, fill=False, edgecolor=INK, linewidth=1.1)
+                    )
         image = axes.imshow(grid, cmap="PuOr_r", vmin=-most, vmax=most, aspect="auto")
         for i, j in np.ndindex(*grid.shape):
             if math.isfinite(grid[i, j]):
                 light = abs(grid[i, j]) > 0.72 * most
                 text = f"{round(float(grid[i, j]), 2) + 0.0:.2f}".replace("-", "\u2212").replace("0.", ".", 1)
-                axes.text(j, i + 0.08, text, ha="center", va="center", fontsize=6.5, color=PAPER if light else INK)
+                axes.text(j, i, text, ha="center", va="center", fontsize=6.5, color=PAPER if light else INK)
         axes.set_xticks(range(len(rois)), rois)
         axes.set_yticks(range(len(layers)), layers)
         axes.tick_params(length=0)
@@ -165,15 +187,21 @@ def correspondence_figure(rows: Sequence[Row]) -> Figure:
         bar = figure.colorbar(image, ax=panels, fraction=0.03, pad=0.015, aspect=22)
         bar.set_label("similarity of RDMs (r)", fontsize=8)
         bar.outline.set_visible(False)  # type: ignore[operator]  # its stubs call it a spine of many
+    outline = Patch(fill=False, edgecolor=INK, linewidth=1.1)
+    told = f"p < 0.05, corrected over layers and ROIs ({sure} of {len(rows)} cells)"
+    legend_below(figure, {told: outline})
     return figure
 
 
-def models_figure(rows: Sequence[Row], places: Sequence[str]) -> Figure:
+def models_figure(rows: Sequence[Row], places: Sequence[str], ceilings: Sequence[Row] = ()) -> Figure:
     """Similarity with every model at every place, a panel per model, a line per stimulus set; filled: corrected p below 0.05.
 
-    rows : of one subject (or the pooled voxels) and one measure.
+    rows     : of one subject (or the pooled voxels) and one measure.
+    ceilings : noise ceilings of the same subject and measure, drawn as a band per set; none: no bands.
     """
     models, sets = (list(dict.fromkeys(row[name] for row in rows)) for name in ("model", "set"))
+    from matplotlib.patches import Patch
+
     columns = min(4, len(models))
     lines = -(-len(models) // columns)
     figure = new_figure(8.6, 0.6 + 2.1 * lines)
@@ -184,7 +212,9 @@ def models_figure(rows: Sequence[Row], places: Sequence[str]) -> Figure:
             colour = set_colour(name, sets.index(name))
             x = [places.index(row["place"]) for row in mine]
             y = [number(row["similarity"]) for row in mine]
-            axes.plot(x, y, color=colour, linewidth=1, label=name)
+            beside = 0.26 * (sets.index(name) - (len(sets) - 1) / 2)
+            _ceiling(axes, [row for row in ceilings if row["set"] == name], places, beside, colour)
+            axes.plot(x, y, color=colour, linewidth=1)
             for at, value, row in zip(x, y, mine, strict=True):
                 sure = number(row.get("p_corrected", "n/a")) < 0.05
                 axes.plot(
@@ -197,6 +227,26 @@ def models_figure(rows: Sequence[Row], places: Sequence[str]) -> Figure:
         axes.axhline(0, color=SOFT, linewidth=0.7)
     for axes in panels[len(models) :]:
         axes.set_axis_off()
-    panels[0].set_ylabel("similarity (r)")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(sets))
+    for axes in panels[::columns]:
+        axes.set_ylabel("similarity (r)")
+    handles: dict[str, Artist] = {
+        name: handle(set_colour(name, place), linewidth=1.6) for place, name in enumerate(sets)
+    }
+    handles["p < 0.05, corrected"] = handle(SOFT, marker="o", markersize=4.5, linewidth=0)
+    handles["p ≥ 0.05"] = handle(SOFT, marker="o", markersize=4.5, linewidth=0, markerfacecolor=PAPER)
+    if ceilings:
+        handles["noise ceiling of the set"] = Patch(color=SOFT, alpha=0.25, linewidth=0)
+    legend_below(figure, handles)
     return figure
+
+
+def _ceiling(axes: Axes, rows: Sequence[Row], places: Sequence[str], beside: float, colour: str) -> None:
+    """The noise ceiling of one set as a narrow band at every place, from the lower to the upper bound.
+
+    beside : how far from the middle of the place, so that the bands of sets stand side by side.
+    """
+    for row in rows:
+        low, high = number(row["lower"]), number(row["upper"])
+        if row["place"] in places and math.isfinite(low) and math.isfinite(high):
+            at = places.index(row["place"]) + beside
+            axes.fill_between([at - 0.11, at + 0.11], low, high, color=colour, alpha=0.28, linewidth=0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from analysis.brain_rdms import POOLED
@@ -12,6 +12,7 @@ from analysis.figure_style import (
     MARKERS,
     PAPER,
     SOFT,
+    handle,
     new_figure,
     pair_colour,
     panel_letter,
@@ -22,25 +23,33 @@ from analysis.similarity_table import SimilarityRow
 DASHES = (0, (3, 1.5))
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
+    from matplotlib.container import Container
     from matplotlib.figure import Figure
 
 
-def layers_figure(rows: Sequence[SimilarityRow], title: str, letter: str = "") -> Figure:
-    """Similarity of every pair of sets along the network's layers, with intervals over units."""
-    figure = new_figure(4.6, 3.3)
-    draw_layers(figure.subplots(), rows, title, letter)
+def layers_figure(rows: Sequence[SimilarityRow], title: str, bars: str) -> Figure:
+    """Similarity of every pair of sets along the network's layers, with intervals over units.
+
+    bars : what the intervals are, in a word or two.
+    """
+    figure = new_figure(4.6, 3.5)
+    draw_layers(figure.subplots(), rows, title, bars)
     return figure
 
 
-def rois_figure(rows: Sequence[SimilarityRow], title: str, letter: str = "") -> Figure:
-    """Similarity of every pair of sets per ROI: pooled voxels with intervals, and every subject as a small dot."""
-    figure = new_figure(4.6, 3.3)
-    draw_rois(figure.subplots(), rows, title, letter)
+def rois_figure(rows: Sequence[SimilarityRow], title: str, bars: str) -> Figure:
+    """Similarity of every pair of sets per ROI: pooled voxels with intervals, and every subject as a ring.
+
+    bars : what the intervals are, in a word or two.
+    """
+    figure = new_figure(4.6, 3.5)
+    draw_rois(figure.subplots(), rows, title, bars)
     return figure
 
 
-def draw_layers(axes: Axes, rows: Sequence[SimilarityRow], title: str, letter: str = "") -> None:
+def draw_layers(axes: Axes, rows: Sequence[SimilarityRow], title: str, bars: str, letter: str = "") -> None:
     """`layers_figure` on given axes."""
     places = list(dict.fromkeys(row.place for row in rows))
     ends = []
@@ -56,9 +65,13 @@ def draw_layers(axes: Axes, rows: Sequence[SimilarityRow], title: str, letter: s
         ends.append((y[-1], pair, colour))
     _label_ends(axes, len(places) - 1, ends)
     _finish(axes, places, letter, title, rows)
+    if any(math.isfinite(row.ci_low) for row in rows):
+        from matplotlib.patches import Patch
+
+        _legend_below(axes, {f"all units, {bars}": Patch(color=SOFT, alpha=0.3, linewidth=0)})
 
 
-def draw_rois(axes: Axes, rows: Sequence[SimilarityRow], title: str, letter: str = "") -> None:
+def draw_rois(axes: Axes, rows: Sequence[SimilarityRow], title: str, bars: str, letter: str = "") -> None:
     """`rois_figure` on given axes."""
     places = list(dict.fromkeys(row.place for row in rows))
     pairs = list(dict.fromkeys(row.pair for row in rows))
@@ -83,6 +96,30 @@ def draw_rois(axes: Axes, rows: Sequence[SimilarityRow], title: str, letter: str
         ends.append((y[-1], pair, colour))
     _label_ends(axes, len(places) - 1 + 0.25, ends)
     _finish(axes, places, letter, title, rows)
+    drawn = any(math.isfinite(row.ci_low) for row in rows if row.subject == POOLED)
+    handles: dict[str, Artist | Container] = {}
+    if drawn:
+        handles[f"all subjects, {bars}"] = axes.errorbar(
+            [math.nan], [math.nan], yerr=[1], color=SOFT, fmt="o", markersize=5.5, markeredgecolor=PAPER, elinewidth=1.2
+        )
+    else:
+        handles["all subjects"] = handle(SOFT, marker="o", markersize=5.5, linewidth=0)
+    if any(row.subject != POOLED for row in rows):
+        handles["single subject"] = handle(
+            SOFT, marker="o", markerfacecolor="none", linewidth=0, markersize=3.5, markeredgewidth=0.6
+        )
+    _legend_below(axes, handles)
+
+
+def _legend_below(axes: Axes, handles: Mapping[str, Artist | Container]) -> None:
+    from matplotlib.container import ErrorbarContainer
+    from matplotlib.legend_handler import HandlerErrorbar
+
+    columns = 2 if max(map(len, handles)) < 36 else 1
+    axes.legend(
+        list(handles.values()), list(handles), loc="upper center", bbox_to_anchor=(0.5, -0.09), ncols=columns, fontsize=7.5,
+        handletextpad=0.5, columnspacing=1.4, handler_map={ErrorbarContainer: HandlerErrorbar(yerr_size=0.8)},
+    )  # fmt: skip
 
 
 def truth_figure(rows: Sequence[SimilarityRow]) -> Figure:
@@ -165,7 +202,7 @@ def _label_ends(axes: Axes, x: float, ends: Sequence[tuple[float, str, str]]) ->
 
 
 def _finish(axes: Axes, places: Sequence[str], letter: str, title: str, rows: Sequence[SimilarityRow]) -> None:
-    axes.set_xticks(range(len(places)), places)
+    axes.set_xticks(range(len(places)), places, fontsize=8 if len(places) < 7 else 7)
     axes.set_xlim(-0.5, len(places) - 0.25)
     finite = [value for row in rows for value in (row.similarity, row.ci_low) if math.isfinite(value)]
     axes.set_ylim(min(-0.08, min(finite) - 0.05), 1.05)

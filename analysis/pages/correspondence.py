@@ -45,6 +45,7 @@ def page(contents: Contents, figures: FigureFolder) -> Page:
                 rows,
                 source.meanings,
                 simulated=True,
+                of_voxels=True,
                 wide=True,
                 title="Layer × region.",
                 caption=_caption(rows[0]),
@@ -59,8 +60,8 @@ def _caption(row: dict[str, str]) -> str:
     whose = "all subjects pooled" if row.get("subject") == POOLED else f"subject {row.get('subject', '')}"
     measure = row.get("measure", "correlation").replace("_", " ").capitalize()
     return (
-        f"Similarity ({measure}) of RDMs; voxels of {whose}. Dots: p below 0.05 by permuting images, corrected "
-        "over all layers and regions of the set."
+        f"Similarity ({measure}) of RDMs; voxels of {whose}. Outlined: p below 0.05 by permuting images, "
+        "corrected over all layers and regions of the set. Colours span at least ±0.2."
     )
 
 

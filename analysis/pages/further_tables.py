@@ -11,7 +11,7 @@ from analysis.inference_figures import models_figure
 from analysis.pages.blocks import Block
 from analysis.pages.contents import Contents
 from analysis.pages.figures import FigureFolder
-from analysis.pages.shown_tables import MOST_ROWS, Source, read_source, shown_table
+from analysis.pages.shown_tables import MOST_ROWS, Row, Source, read_source, shown_table
 from protocols.folder import StudyFolder
 
 KINDS = ("betas", "rois", "rdms", "inference", "voxels")
@@ -113,22 +113,42 @@ def models_blocks(contents: Contents, figures: FigureFolder, path: Path, places:
     rows = [row for row in rows if row.get("measure") == rows[0].get("measure")]
     if not rows:
         return []
+    ceilings_file = path.with_name(path.name.replace("models", "ceilings"))
+    ceilings = _ceilings(ceilings_file, rows[0])
+    drawn = (
+        f" Bands: the set’s noise ceiling ({ceilings[0]['convention'].replace('_', ' ')}), what a perfect model could reach."
+        if ceilings
+        else ""
+    )
     figure = figures.keep(
         path.stem,
-        models_figure(rows, places),
+        models_figure(rows, places, ceilings),
         "Similarity of every set's RDM with the model RDMs",
         source.columns,
         rows,
         source.meanings,
         simulated="brain" in path.stem,
+        of_voxels="brain" in path.stem,
         wide=True,
         title="Similarity with models.",
         caption=f"{rows[0].get('measure', 'correlation').replace('_', ' ').capitalize()}; n = {rows[0].get('n_pairs', '–')} pairs. "
-        "Filled: p below 0.05 by permuting images, corrected as the study file asks; no intervals.",
-        inputs=[path],
+        f"Filled: p below 0.05 by permuting images, corrected as the study file asks; no intervals.{drawn}",
+        inputs=[path, *([ceilings_file] if ceilings else [])],
     )
     table = as_block(contents, source, folded=True, caption="Models, every place and subject")
     return [figure, *([table] if table else [])]
+
+
+def _ceilings(path: Path, of: Row) -> list[dict[str, str]]:
+    """The noise ceilings of one subject's (or the pooled voxels') RDMs, in the same measure; none where there are none.
+
+    of : a row of the models' table.
+    """
+    source = read_source(path)
+    if source is None or not {"convention", "set", "place", "lower", "upper"} <= set(source.columns):
+        return []
+    known = source.where(subject=of.get("subject", POOLED), measure=of.get("measure", "pearson"))
+    return [row for row in known if row["convention"] == known[0]["convention"]]
 
 
 def relative_link(contents: Contents, path: Path) -> str:

@@ -42,7 +42,7 @@ def figures_of(contents: Contents, figures: FigureFolder) -> dict[str, Shown]:
     if contents.network:
         found["similarity_layers"] = figures.keep(
             "similarity_layers",
-            layers_figure(contents.network.rows, "Network", letters_of(contents)["similarity_layers"]),
+            layers_figure(contents.network.rows, "Network", _bars(contents.network.rows, interval)),
             "Similarity of RDMs along the layers of the network",
             columns,
             [asdict(row) for row in contents.network.rows],
@@ -55,12 +55,13 @@ def figures_of(contents: Contents, figures: FigureFolder) -> dict[str, Shown]:
     if contents.brain:
         found["similarity_rois"] = figures.keep(
             "similarity_rois",
-            rois_figure(contents.brain.rows, contents.brain_name, letters_of(contents)["similarity_rois"]),
+            rois_figure(contents.brain.rows, contents.brain_name, _bars(contents.pooled, interval)),
             "Similarity of RDMs in every region of interest",
             columns,
             [asdict(row) for row in contents.brain.rows],
             COLUMNS,
             simulated=True,
+            of_voxels=True,
             title=f"{contents.brain_name}.",
             caption=_brain_caption(contents, interval),
             inputs=contents.brain.files[:1],
@@ -89,25 +90,39 @@ def _intervals(rows: Sequence[SimilarityRow], interval: str) -> str:
     if not known:
         return "none."
     methods = "; ".join(dict.fromkeys(row.ci_method for row in known))
+    if _descriptive(known):
+        return f"{interval} spread ({methods}). {DESCRIPTIVE}"
     of = [text for text in dict.fromkeys(row.estimand for row in known) if text]
-    descriptive = not of or any(text.startswith("none") for text in of) or "published" in methods
-    told = f"{interval} {'spread' if descriptive else 'intervals'} ({methods})"
-    return f"{told}. {DESCRIPTIVE}" if descriptive else f"{told}; of the {'; '.join(of)}."
+    return f"{interval} intervals ({methods}); of the {'; '.join(of)}."
+
+
+def _bars(rows: Sequence[SimilarityRow], interval: str) -> str:
+    """The same in a word, for the picture itself."""
+    known = [row for row in rows if math.isfinite(row.ci_low)]
+    return f"{interval} of resamples (no interval)" if _descriptive(known) else f"{interval} interval"
+
+
+def _descriptive(rows: Sequence[SimilarityRow]) -> bool:
+    """Whether the bars are the spread of resamples and intervals of nothing."""
+    of = {row.estimand for row in rows} - {""}
+    return not of or any(text.startswith("none") for text in of) or any("published" in row.ci_method for row in rows)
 
 
 def _figure_1(contents: Contents, figures: FigureFolder) -> Shown:
     panels = [part for part in (contents.network, contents.brain) if part]
-    figure = new_figure(7.6, 4.6 + (3.1 if panels else 0.0))
-    heights = (1.32, 1) if panels else (1,)
+    figure = new_figure(7.6, 4.6 + (3.3 if panels else 0.0))
+    heights = (1.28, 1) if panels else (1,)
     top, *below = figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
     draw_examples(top, contents.folder, contents.stimuli, contents.sets, EXAMPLES)
     top.text(0.004, 0.965, "A", fontsize=12, fontweight="bold")
     axes = list(below[0].subplots(1, len(panels), squeeze=False)[0]) if panels else []
-    letters = letters_of(contents)
+    letters, interval = letters_of(contents), f"{100 * contents.study.analysis.bootstrap.interval:g} %"
     if contents.network:
-        draw_layers(axes.pop(0), contents.network.rows, "Network", letters["similarity_layers"])
+        rows_of, letter = contents.network.rows, letters["similarity_layers"]
+        draw_layers(axes.pop(0), rows_of, "Network", _bars(rows_of, interval), letter)
     if contents.brain:
-        draw_rois(axes.pop(0), contents.brain.rows, contents.brain_name, letters["similarity_rois"])
+        rows_of, letter = contents.brain.rows, letters["similarity_rois"]
+        draw_rois(axes.pop(0), rows_of, contents.brain_name, _bars(contents.pooled, interval), letter)
     examples = set(example_categories(contents.stimuli, contents.sets, EXAMPLES))
     columns = ("stim_id", "stim_file", "set", "category", "target_class", "network_label", "confidence")
     rows = [asdict(image) for image in contents.stimuli if image.category in examples]
@@ -116,7 +131,10 @@ def _figure_1(contents: Contents, figures: FigureFolder) -> Shown:
         (contents.brain, "similarity per region of interest"),
     ]
     alt = ", ".join(["Example images", *(what for part, what in shown if part)])
-    return figures.keep("figure_1", figure, alt, columns, rows, MANIFEST_COLUMNS, simulated=contents.brain is not None)
+    of_brain = contents.brain is not None
+    return figures.keep(
+        "figure_1", figure, alt, columns, rows, MANIFEST_COLUMNS, simulated=of_brain, of_voxels=of_brain
+    )
 
 
 def triplets(contents: Contents) -> list[list[dict[str, Any]]]:

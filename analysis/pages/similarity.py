@@ -8,6 +8,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 
 from analysis.behaviour import POOLED
+from analysis.inference.further_tables import ceilings_path
 from analysis.pages.blocks import Block, Page, Words, section
 from analysis.pages.contents import Contents
 from analysis.pages.figures import FigureFolder
@@ -44,8 +45,10 @@ MEASURED = {
 
 
 def sources(contents: Contents) -> list[Path]:
-    """The tables of the brain's similarities, and of tests."""
-    return tables_for(contents.folder, NAME) if contents.brain else []
+    """The tables of the brain's similarities, and of tests; noise ceilings are drawn beside models."""
+    ceilings = ceilings_path(contents.folder)
+    found = tables_for(contents.folder, NAME) if contents.brain else []
+    return [*found, *([ceilings] if found and ceilings.is_file() else [])]
 
 
 def page(contents: Contents, figures: FigureFolder) -> Page:
@@ -104,7 +107,8 @@ def _measured(contents: Contents, path: Path) -> list[Block | None]:
             most=200,
         ),
     ]
-    notes = dict.fromkeys(row["note"] for row in source.rows if row.get("note") not in (None, "", "n/a"))
+    told = [text for row in source.rows for text in row.get("note", "").split("; ")]
+    notes = dict.fromkeys(text for text in told if text not in ("", "n/a") and "circular" not in text)
     return [*(Words(f"{text[0].upper()}{text[1:]}.", "warning") for text in notes), *blocks]
 
 
@@ -121,6 +125,7 @@ def _truth(contents: Contents, figures: FigureFolder) -> list[Block | None]:
             [asdict(row) for row in contents.pooled],
             COLUMNS,
             simulated=True,
+            of_voxels=True,
             wide=True,
             title="Recovery of the simulated truth.",
             caption=f"Rings: as measured. Discs: corrected for reliability. Lines: {interval} ({methods}; corrected: see table). n/a: a "
@@ -140,7 +145,7 @@ def _differences(contents: Contents, path: Path) -> list[Block | None]:
         "difference": "difference",
         "ci_low": "interval",
     }
-    known = set(columns) | {"ci_high"}
+    known = set(columns) | {"ci_high", "selection"}
     columns |= {name: name.replace("_", " ") for name in source.columns if name not in known}
     note = (
         "The two similarities of a difference rest on the same voxels, resampled together: the interval is that of the difference "
@@ -161,9 +166,11 @@ def _differences(contents: Contents, path: Path) -> list[Block | None]:
 
 
 def corrected_methods(rows: Sequence[SimilarityRow]) -> list[str]:
-    """How the intervals of corrected similarities were made, each way with the rows that it was for."""
+    """How the intervals of corrected similarities were made; where in several ways, each with the rows that it was for."""
     places: dict[str, list[str]] = {}
     for row in rows:
         if math.isfinite(row.corrected):
             places.setdefault(row.corrected_method, []).append(f"{row.place} {row.pair}")
+    if len(places) == 1:
+        return list(places)
     return [f"{method} ({', '.join(where)})" for method, where in places.items()]

@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from analysis.behaviour_table import write_behaviour
+from analysis.betas import estimate_betas
 from analysis.brain_rdms import POOLED, load_samples, rdms_of, warnings_of
 from analysis.compare import compare, difference_path, similarity_path
 from analysis.network_rdms import activations_path, layers_of, load_layer
@@ -348,15 +349,56 @@ def test_people_have_no_truth_panel(copy: Ready) -> None:
         assert 'id="truth"' not in text
 
 
+OF_VOXELS = ("voxels", "rdms", "similarity", "trends", "correspondence", "scaling")
+"""Pages that show what comes of the chosen voxels; so does the first."""
+BRAIN_FIGURES = {
+    "figure_1",
+    "similarity_rois",
+    "estimated_and_true",
+    "rdms_brain",
+    "models_brain",
+    "trends",
+    "correspondence",
+    "scaling_dependence",
+    "voxel_reliability",
+}
+
+
 def test_the_published_selection_is_marked_circular(copy: Ready, fake: SimpleNamespace) -> None:
     study, folder = copy
-    circular = fake.changed(study, analysis__voxels__by="published")
-    for step in (rdms, compare, report):
+    for mask in folder.derived("rois").rglob("*_roi-V1_mask.nii.gz"):
+        shutil.copy(mask, mask.with_name(mask.name.replace("V1", "V2")))  # three places can have a trend
+    assert all("circular" not in page_text(folder, page) for page in ("report", "rdms", "similarity"))
+    models = ("supercategory", "animacy")
+    rois = ("V1", "V2", "LO")
+    circular = fake.changed(study, analysis__voxels__by="published", analysis__models=models, analysis__rois=rois)
+    for step in (estimate_betas, rdms, compare, report):
         step(circular, folder)
     rows = read_rows(similarity_path(folder, "brain"), SimilarityRow)
     assert all("circular" in row.note for row in rows)
-    for page in ("report", "similarity"):
-        assert CIRCULAR_NOTE[1:] in page_text(folder, page)  # whether it begins a sentence or not
+    tables = {path for path in folder.derived("rdms").glob("*.tsv") if "network" not in path.name}
+    names = (
+        "brain_dissimilarities similarity_brain difference_brain tests_brain models_brain trends_brain ceilings_brain"
+    )
+    assert {path.stem for path in tables} == {
+        *names.split(),
+        "correspondence",
+        "correspondence_matrix",
+        "scaling_dependence",
+    }
+    for path in (*tables, *folder.derived("voxels").rglob("*.tsv")):
+        assert all("circular" in row["selection"] for row in read_table(path)), path.name
+        assert any("circular" in text for text in read_json(sidecar_path(path))["Warnings"]), path.name
+    for page in ("report", *OF_VOXELS):
+        assert CIRCULAR_NOTE in page_text(folder, page), page
+    figures = {path.stem: path for path in (report_path(folder).parent / "figures").glob("*.svg")}
+    assert figures.keys() > BRAIN_FIGURES
+    for name, path in figures.items():
+        told = "circular selection of voxels" in path.read_text(encoding="utf-8")
+        warned = any("circular" in text for text in read_json(path.with_suffix(".json")).get("Warnings", ()))
+        assert told == warned == (name in BRAIN_FIGURES), name
+    for path in folder.derived("rdms").glob("*network.tsv"):
+        assert all(row["selection"] == "n/a" for row in read_table(path))
     sample = load_samples(circular, folder, "V1")[1]
     assert [len(choice.halves) for choice in sample.choices] == [2]
     assert set(rdms_of(sample, "spearman")) == {"RE", "AN", "AI"}
