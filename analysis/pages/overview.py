@@ -42,7 +42,7 @@ def figures_of(contents: Contents, figures: FigureFolder) -> dict[str, Shown]:
     if contents.network:
         found["similarity_layers"] = figures.keep(
             "similarity_layers",
-            layers_figure(contents.network.rows, "Network", _bars(contents.network.rows, interval)),
+            layers_figure(contents.network.rows, "Network", bars_in_words(contents.network.rows, interval)),
             "Similarity of RDMs along the layers of the network",
             columns,
             [asdict(row) for row in contents.network.rows],
@@ -55,7 +55,7 @@ def figures_of(contents: Contents, figures: FigureFolder) -> dict[str, Shown]:
     if contents.brain:
         found["similarity_rois"] = figures.keep(
             "similarity_rois",
-            rois_figure(contents.brain.rows, contents.brain_name, _bars(contents.pooled, interval)),
+            rois_figure(contents.brain.rows, contents.brain_name, bars_in_words(contents.pooled, interval)),
             "Similarity of RDMs in every region of interest",
             columns,
             [asdict(row) for row in contents.brain.rows],
@@ -96,10 +96,10 @@ def _intervals(rows: Sequence[SimilarityRow], interval: str) -> str:
     return f"{interval} intervals ({methods}); of the {'; '.join(of)}."
 
 
-def _bars(rows: Sequence[SimilarityRow], interval: str) -> str:
+def bars_in_words(rows: Sequence[SimilarityRow], interval: str) -> str:
     """The same in a word, for the picture itself."""
     known = [row for row in rows if math.isfinite(row.ci_low)]
-    return f"{interval} of resamples (no interval)" if _descriptive(known) else f"{interval} interval"
+    return f"{interval} of resamples (biased, no interval)" if _descriptive(known) else f"{interval} interval"
 
 
 def _descriptive(rows: Sequence[SimilarityRow]) -> bool:
@@ -119,10 +119,10 @@ def _figure_1(contents: Contents, figures: FigureFolder) -> Shown:
     letters, interval = letters_of(contents), f"{100 * contents.study.analysis.bootstrap.interval:g} %"
     if contents.network:
         rows_of, letter = contents.network.rows, letters["similarity_layers"]
-        draw_layers(axes.pop(0), rows_of, "Network", _bars(rows_of, interval), letter)
+        draw_layers(axes.pop(0), rows_of, "Network", bars_in_words(rows_of, interval), letter)
     if contents.brain:
         rows_of, letter = contents.brain.rows, letters["similarity_rois"]
-        draw_rois(axes.pop(0), rows_of, contents.brain_name, _bars(contents.pooled, interval), letter)
+        draw_rois(axes.pop(0), rows_of, contents.brain_name, bars_in_words(contents.pooled, interval), letter)
     examples = set(example_categories(contents.stimuli, contents.sets, EXAMPLES))
     columns = ("stim_id", "stim_file", "set", "category", "target_class", "network_label", "confidence")
     rows = [asdict(image) for image in contents.stimuli if image.category in examples]

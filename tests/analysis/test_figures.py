@@ -11,6 +11,7 @@ import pytest
 
 from analysis.behaviour_figures import images_figure, runs_figure
 from analysis.inference_figures import correspondence_figure, models_figure
+from analysis.pages.overview import bars_in_words
 from analysis.pages.similarity import corrected_methods
 from analysis.rdm_figures import rank_shares
 from analysis.similarity_figures import layers_figure, rois_figure
@@ -44,11 +45,17 @@ def test_rings_and_bars_are_in_the_legend_and_a_lone_panel_has_no_letter() -> No
     figure = rois_figure(rows, "Brain", "95 % interval")
     assert words(figure) == ["all subjects, 95 % interval", "single subject"]
     assert [text.get_text() for axes in figure.axes for text in axes.texts] == ["RE-AN"]
-    assert words(layers_figure(rows, "Network", "95 % of resamples (no interval)")) == [
-        "all units, 95 % of resamples (no interval)"
+    assert words(layers_figure(rows, "Network", "95 % of resamples (biased, no interval)")) == [
+        "all units, 95 % of resamples (biased, no interval)"
     ]
     without = [similarity_row(place, ci_low=math.nan, ci_high=math.nan) for place in ("V1", "LO")]
     assert words(rois_figure(without, "Brain", "95 % interval")) == ["all subjects"]
+
+
+def test_bars_that_values_lie_outside_of_are_no_intervals() -> None:
+    published = [similarity_row("V1", ci_method="published: percentile bootstrap", estimand="none: descriptive")]
+    assert bars_in_words(published, "95 %") == "95 % of resamples (biased, no interval)"
+    assert bars_in_words([similarity_row("V1", estimand="similarity at this noise")], "95 %") == "95 % interval"
 
 
 def runs(name: str, accuracy: str, p_difference: str) -> list[Row]:
