@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from protocols.problems import FoolscanError
+from stimuli.fragile.on_processor import WindowByWindow
 from stimuli.fragile.resampling import BITS, taps
 from stimuli.fragile.windows import Grid, Places
 from stimuli.synthesis.starts import ByteImage
@@ -127,6 +128,20 @@ def _bands(places: Places, side: int) -> _Bands:
 
 def _as_pillow(picture: ByteImage, grid: Grid, size_px: int, device: torch.device) -> Cut:
     """Pillow resamples across, rounds to 8 bits, then resamples down; lines that windows share are done once."""
+    return (_one_by_one if device.type == "cpu" else _all_at_once)(picture, grid, size_px, device)
+
+
+def _one_by_one(picture: ByteImage, grid: Grid, size_px: int, _device: torch.device) -> Cut:
+    windows = WindowByWindow(picture, grid.side, size_px)
+
+    def cut(places: Places) -> Tensor:
+        bands = _bands(places, grid.side)
+        return windows.cut(places, bands.columns, bands.rows, bands.begins)
+
+    return cut
+
+
+def _all_at_once(picture: ByteImage, grid: Grid, size_px: int, device: torch.device) -> Cut:
     pixels = torch.from_numpy(np.ascontiguousarray(picture)).to(device)
     found = taps(grid.side, size_px)
     sources = torch.from_numpy(found.sources).to(device)
