@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import NormalDist
 
 import numpy as np
@@ -26,6 +27,7 @@ class Share:
     high: float
 
 
+@lru_cache(maxsize=1 << 16)
 def share_of(hits: int, looked_at: int, total: int, level: float = 0.95) -> Share:
     """The share of all cells that are hits, from cells drawn without replacement.
 
@@ -34,19 +36,44 @@ def share_of(hits: int, looked_at: int, total: int, level: float = 0.95) -> Shar
     total     : cells there are.
     level     : of the interval.
 
-    The share is unbiased. The interval is Wilson's (1927) with the number drawn replaced by n(N − 1)/(N − n), which has the
-    variance of a draw without replacement (Cochran 1977, eq. 3.8): it shrinks to the share itself when all are drawn.
+    The share is unbiased. The interval holds the numbers of hits in all that the hypergeometric distribution does not speak
+    against, what was found counting half (mid-P; Berry and Armitage 1995): it holds for rare hits, is never of no width where
+    cells were left out, and is the share itself when all are drawn.
     """
     if looked_at == 0:
         return Share(math.nan, math.nan, math.nan)
     share = hits / looked_at
     if looked_at >= total:
         return Share(share, share, share)
-    n = looked_at * (total - 1) / (total - looked_at)
-    z2 = NormalDist().inv_cdf((1 + level) / 2) ** 2
-    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = math.sqrt(z2 * (share * (1 - share) / n + z2 / (4 * n * n))) / (1 + z2 / n)
-    return Share(share, max(0.0, centre - half), min(1.0, centre + half))
+    low = _fewest(hits, looked_at, total, (1 - level) / 2) / total
+    high = 1 - _fewest(looked_at - hits, looked_at, total, (1 - level) / 2) / total
+    return Share(share, min(low, share), max(high, share))
+
+
+def _fewest(hits: int, looked_at: int, total: int, tail: float) -> int:
+    """The smallest number of hits in all with which so many among those drawn, or more, are likelier than `tail`."""
+    if hits == 0:
+        return 0
+    below, enough = hits - 1, min(math.ceil(hits * total / looked_at), total - looked_at + hits)
+    while enough - below > 1:
+        middle = (below + enough) // 2
+        if _mid_p(hits, looked_at, middle, total) > tail:
+            enough = middle
+        else:
+            below = middle
+    return enough
+
+
+def _mid_p(hits: int, looked_at: int, of: int, total: int) -> float:
+    """P(X > hits) + P(X = hits)/2 of a hypergeometric X: hits among `looked_at` of `total`, which hold `of`."""
+    here = math.exp(_log_ways(of, hits) + _log_ways(total - of, looked_at - hits) - _log_ways(total, looked_at))
+    k = np.arange(hits, min(of, looked_at))
+    steps = (of - k) * (looked_at - k) / ((k + 1) * (total - of - looked_at + k + 1))
+    return here * (0.5 + float(np.cumprod(steps).sum()))
+
+
+def _log_ways(of: int, chosen: int) -> float:
+    return math.lgamma(of + 1) - math.lgamma(chosen + 1) - math.lgamma(of - chosen + 1)
 
 
 @dataclass(frozen=True)
@@ -94,28 +121,43 @@ class MeanShare:
 def mean_share(counts: Sequence[Counted], level: float = 0.95) -> MeanShare:
     """The mean share over pictures, each counting the same, as the paper's percentages do.
 
-    Pictures are strata: the variance of their mean is the sum of those of their shares over n² (Cochran 1977, eq. 5.7). The
-    second interval is Student's t over pictures; the error within pictures is part of how they differ.
+    Pictures are strata: the variance of their mean is the sum of those of their shares over n² (Cochran 1977, eq. 5.7). Where
+    hits are rare this variance is small when few happened to be found, so it is taken to grow with the mean (a score interval,
+    as Wilson's 1927): pictures without a hit have an interval too. The second interval is Student's t over pictures; the
+    error within pictures is part of how they differ, and it is never narrower than the first.
     """
     shares = np.array([count.rate.share for count in counts])
     mean, n = float(shares.mean()), len(shares)
-    within = math.sqrt(sum(_variance(count) for count in counts)) / n
-    z = NormalDist().inv_cdf((1 + level) / 2)
-    of_these = (max(0.0, mean - z * within), min(1.0, mean + z * within))
     if n < 2:
-        return MeanShare(mean, of_these, (math.nan, math.nan))
+        rate = counts[0].rate
+        return MeanShare(mean, (rate.low, rate.high), (math.nan, math.nan))
+    low, high = _of_these(counts, shares, NormalDist().inv_cdf((1 + level) / 2))
     from scipy.stats import t
 
     between = float(t.ppf((1 + level) / 2, n - 1)) * float(shares.std(ddof=1)) / math.sqrt(n)
-    return MeanShare(mean, of_these, (max(0.0, mean - between), min(1.0, mean + between)))
+    return MeanShare(mean, (low, high), (max(0.0, min(low, mean - between)), min(1.0, max(high, mean + between))))
 
 
-def _variance(count: Counted) -> float:
-    """Of a share, as estimated without bias from cells drawn without replacement (Cochran 1977, eq. 3.8)."""
+def _of_these(counts: Sequence[Counted], shares: NDArray[np.float64], z: float) -> tuple[float, float]:
+    """The means θ with |mean − θ| ≤ z·√(V + slope·(θ − mean)), V the variance as it was estimated."""
+    mean, n = float(shares.mean()), len(shares)
+    units = np.array([_unit(count) for count in counts]) / n**2
+    sampled = max(1, int((units > 0).sum()))
+    variance = float((units * shares * (1 - shares)).sum())
+    slopes = n / sampled * units * (1 - 2 * shares)
+    if variance == 0:  # no picture has both: none had a hit, or all had nothing else
+        down, up = (z**2 * float(slopes[shares == all_of_it].sum()) for all_of_it in (1, 0))
+        return max(0.0, mean + down), min(1.0, mean + up)
+    bend = z**2 * float(slopes.sum()) / 2
+    half = math.sqrt(z**2 * variance + bend**2)
+    return max(0.0, mean + bend - half), min(1.0, mean + bend + half)
+
+
+def _unit(count: Counted) -> float:
+    """What share · (1 − share) is multiplied by in a share's variance (without replacement; Cochran 1977, eq. 3.8)."""
     if count.looked_at >= count.total:
         return 0.0
-    share = count.rate.share
-    return share * (1 - share) / max(1, count.looked_at - 1) * (1 - count.looked_at / count.total)
+    return (1 - count.looked_at / count.total) / max(1, count.looked_at - 1)
 
 
 Box = tuple[int, int, int, int]

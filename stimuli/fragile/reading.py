@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -25,7 +24,7 @@ CHANNELS = ("rank", "confidence", "label")
 PREFERRED_BATCH = {"cpu": 32, "cuda": 256}
 BATCH_ELSEWHERE = 64
 DOUBT = 4.0
-"""A class is beyond doubt in half precision when its margin is so many times the largest error seen on the trial windows."""
+"""A class is beyond doubt in half precision when its margin is so many times the largest error seen on windows of the same side."""
 
 
 def of_logits(logits: Tensor, true: int) -> Tensor:
@@ -70,34 +69,50 @@ class Reader:
     precision: Precision = "fp32"
     top_k: int = 1
     read_again: int = field(default=0, init=False)
-    _error: float | None = field(default=None, init=False)
 
-    def __call__(self, cut: Cut, places: Places) -> Readings:
-        """What the network makes of windows, (n_windows, 3)."""
+    def __call__(self, cut: Cut, places: Places, off_by: float = 0.0) -> Readings:
+        """What the network makes of windows, (n_windows, 3).
+
+        off_by : what half precision may be off by (see `off_by`); of no use in single precision.
+        """
         parts = [
-            self._batch(cut, places[start : start + self.batch_size])
+            self._batch(cut, places[start : start + self.batch_size], off_by)
             for start in range(0, len(places), self.batch_size)
         ]
         return np.concatenate(parts) if parts else np.zeros((0, 3), np.float32)
 
-    def _batch(self, cut: Cut, places: Places) -> Readings:
-        filled = np.concatenate([places, np.repeat(places[-1:], self.batch_size - len(places), axis=0)])
+    def off_by(self, cut: Cut, places: Places) -> float:
+        """By how much half precision changes a margin, at most, in windows that are read both ways."""
+        largest = 0.0
+        for start in range(0, len(places), self.batch_size):
+            with torch.inference_mode():
+                crops = cut(self._filled(places[start : start + self.batch_size]))
+                half, single = self._half(crops), self.network.logits(crops)
+                both = margin(half, self.true, self.top_k) - margin(single, self.true, self.top_k)
+                largest = max(largest, float(both.abs().nan_to_num(0.0).max()))
+        return largest
+
+    def _batch(self, cut: Cut, places: Places, off_by: float) -> Readings:
         with torch.inference_mode():
-            crops = cut(filled)
-            found = self._single(crops) if self.precision == "fp32" else self._checked(crops)
+            crops = cut(self._filled(places))
+            found = self._single(crops) if self.precision == "fp32" else self._checked(crops, off_by)
             return found[: len(places)].cpu().numpy()
+
+    def _filled(self, places: Places) -> Places:
+        return np.concatenate([places, np.repeat(places[-1:], self.batch_size - len(places), axis=0)])
 
     def _single(self, crops: Tensor) -> Tensor:
         return of_logits(self.network.logits(crops), self.true)
 
-    def _checked(self, crops: Tensor) -> Tensor:
+    def _half(self, crops: Tensor) -> Tensor:
         with torch.autocast(self.network.device.type, torch.bfloat16):
-            half = self.network.logits(crops).float()
-        found, by = of_logits(half, self.true), margin(half, self.true, self.top_k)
-        if self._error is None:  # the first batch is read both ways, and says what half precision may be off by
-            single = self.network.logits(crops)
-            self._error = float((by - margin(single, self.true, self.top_k)).abs().max())
-        doubtful = (by.abs() <= DOUBT * self._error).nonzero().squeeze(1)
+            return self.network.logits(crops).float()
+
+    def _checked(self, crops: Tensor, off_by: float) -> Tensor:
+        half = self._half(crops)
+        found = of_logits(half, self.true)
+        beyond = margin(half, self.true, self.top_k).abs() > DOUBT * off_by  # NaN is not
+        doubtful = (~beyond).nonzero().squeeze(1)
         for again in doubtful.split(self.batch_size):
             whole = torch.cat([again, again[-1:].expand(self.batch_size - len(again))])
             found[again] = self._single(crops[whole])[: len(again)]
@@ -108,6 +123,3 @@ class Reader:
 def preferred_batch(device: torch.device) -> int:
     """Windows a forward pass where the study does not say."""
     return PREFERRED_BATCH.get(device.type, BATCH_ELSEWHERE)
-
-
-ReadWindows = Callable[[Cut, Places], Readings]

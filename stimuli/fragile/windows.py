@@ -51,6 +51,12 @@ class Grid:
         across = self.shape[1]
         return np.stack(np.divmod(np.arange(first * across, last * across), across), axis=1)
 
+    def spread(self, n_windows: int) -> Places:
+        """So many windows at equal distances in the order of rows, or all where there are no more: (n_windows, 2)."""
+        total = self.shape[0] * self.shape[1]
+        chosen = np.arange(min(n_windows, total)) * total // min(n_windows, total)
+        return np.stack(np.divmod(chosen, self.shape[1]), axis=1)
+
 
 def side_of(proportion: float, height: int, width: int) -> int:
     """The side of a window, pixels: 2⌊P·min(h, w)/2⌋ + 1, always odd (Srivastava et al. 2019, authors' code).
