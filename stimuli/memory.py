@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 import weakref
 from collections.abc import Callable, Iterator
-from pathlib import Path, PurePosixPath
 from typing import Any
 
-import psutil
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-CGROUPS = Path("/sys/fs/cgroup")
-OWN_CGROUPS = Path("/proc/self/cgroup")
+from protocols.host_memory import host_free_bytes
 
 # A processor's convolutions take scratch space that no tensor shows: with it, AlexNet takes 1.5 times its tensors.
 SCRATCH = 2.0
@@ -32,10 +28,7 @@ def free_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         free, _total = torch.cuda.mem_get_info(device)
         return int(free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device))
-    limits = [int(psutil.virtual_memory().available), *_left_to_this_process()]
-    if sys.platform == "linux":
-        limits += _left_in_cgroups(CGROUPS, OWN_CGROUPS)
-    return max(0, min(limits))
+    return host_free_bytes()
 
 
 def peak_bytes(work: Callable[[], object], device: torch.device) -> int:
@@ -102,53 +95,3 @@ class _Tally(TorchDispatchMode):
 
 def _tensors(tree: Any) -> Iterator[torch.Tensor]:
     return (leaf for leaf in tree_leaves(tree) if isinstance(leaf, torch.Tensor) and leaf.layout == torch.strided)
-
-
-def _left_to_this_process() -> list[int]:
-    """What a limit on this process's addresses (`ulimit -v`) leaves, where there is one."""
-    process = psutil.Process()
-    if sys.platform != "linux":
-        return []
-    soft, _hard = process.rlimit(psutil.RLIMIT_AS)
-    return [] if soft == psutil.RLIM_INFINITY else [int(soft) - process.memory_info().vms]
-
-
-def _left_in_cgroups(root: Path, own: Path) -> list[int]:
-    """What the control groups of this process leave of their limits, files in the page cache not counted.
-
-    root : where control groups are mounted.
-    own  : the table of this process's groups.
-    """
-    try:
-        lines = own.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return []
-    left = []
-    for line in lines:
-        _number, kinds, path = line.split(":", 2)
-        if kinds == "":
-            top, limit, used, cached = root, "memory.max", "memory.current", "inactive_file"
-        elif "memory" in kinds.split(","):
-            top, limit, used, cached = (
-                root / "memory",
-                "memory.limit_in_bytes",
-                "memory.usage_in_bytes",
-                "total_inactive_file",
-            )
-        else:
-            continue
-        group = PurePosixPath(path)
-        for place in (group, *group.parents):  # inside a container only the root of the table can be read
-            folder = top / str(place).lstrip("/")
-            try:
-                most = (folder / limit).read_text(encoding="utf-8").strip()
-                if most == "max":
-                    continue
-                now = int((folder / used).read_text(encoding="utf-8"))
-                facts = dict(
-                    fact.split(maxsplit=1) for fact in (folder / "memory.stat").read_text("utf-8").splitlines()
-                )
-                left.append(int(most) - now + int(facts.get(cached, 0)))
-            except (OSError, ValueError):
-                continue
-    return left

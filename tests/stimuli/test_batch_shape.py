@@ -19,6 +19,7 @@ from small_image_study import contents, small_study
 import stimuli.batch_shape
 import stimuli.workshop
 from protocols.folder import StudyFolder
+from protocols.host_memory import left_in_cgroups
 from protocols.problems import FoolscanError
 from protocols.study import Study
 from stimuli.batch_shape import (
@@ -34,7 +35,7 @@ from stimuli.batch_shape import (
     within_memory,
 )
 from stimuli.make import make
-from stimuli.memory import _left_in_cgroups, free_bytes, peak_bytes, ran_out
+from stimuli.memory import free_bytes, peak_bytes, ran_out
 from stimuli.synthesis.engine import Job, Outcome
 
 GIB = 2**30
@@ -230,8 +231,8 @@ def test_limits_of_control_groups_count(tmp_path: Path, table: str, where: str, 
     for name, content in files.items():
         (tmp_path / where).mkdir(parents=True, exist_ok=True)
         (tmp_path / where / name).write_text(content, encoding="utf-8")
-    assert _left_in_cgroups(tmp_path, own) == left
-    assert _left_in_cgroups(tmp_path, tmp_path / "nowhere") == []
+    assert left_in_cgroups(tmp_path, own) == left
+    assert left_in_cgroups(tmp_path, tmp_path / "nowhere") == []
 
 
 def test_resumed_with_less_or_more_memory_the_images_are_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
