@@ -120,7 +120,8 @@ def check_length(path: Path, images: list[Event], n_volumes: int, tr_s: float) -
         if event.onset_s < 0 or event.onset_s + event.duration_s > scan_s + 1e-6:
             raise FoolscanError(
                 f"{path}:{event.line}: an image from {event.onset_s:g} to {event.onset_s + event.duration_s:g} s; "
-                f"{n_volumes} volumes of {tr_s:g} s cover 0 to {scan_s:g} s. Are volumes missing, or onsets shifted?"
+                f"{n_volumes} volumes of {tr_s:g} s cover 0 to {scan_s:g} s. Copy the whole image again, or "
+                "correct the onsets: foolscan experiment correct-onsets"
             )
 
 

@@ -58,10 +58,17 @@ class Patterns:
         shown = is_shown(betas)
         never = [stim_id for stim_id, times in zip(self.stim_ids, shown.sum(axis=0), strict=True) if times == 0]
         if never:
-            among = "any run" if runs is None else f"runs {', '.join(self.runs[i] for i in runs)}"
+            every = runs is None or set(runs) == set(range(len(self.runs)))
+            among = "any run" if every or runs is None else f"runs {', '.join(self.runs[i] for i in runs)}"
+            told = f"image {never[0]} is" if len(never) == 1 else f"{len(never)} images (first {never[0]}) are"
+            other = (
+                "take the set out of the task's sets"
+                if every
+                else "set analysis.voxels.by to a published rule, which takes all"
+            )
             raise FoolscanError(
-                f"sub-{self.sub} {self.roi}: {len(never)} images are never shown in {among} ({never[0]} …); "
-                "estimate the missing runs, or choose a selection that keeps every image"
+                f"sub-{self.sub} {self.roi}: {told} never shown in {among}; bring a run that shows what is lacking and its betas "
+                f"here, or {other}"
             )
         return mean_over_runs(betas)
 

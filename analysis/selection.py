@@ -13,6 +13,7 @@ from analysis.searchlight import searchlight_reliability
 from protocols.problems import FoolscanError
 from protocols.voxel_plan import VoxelSelection
 
+MOST_TOLD = 3  # runs in a message
 CIRCULAR_NOTE = "circular: voxels were selected on the same runs that are analysed, as published"
 
 
@@ -142,9 +143,16 @@ def _selection(
     n_usable = int(np.isfinite(reliability).sum())
     if n_usable < plan.per_subject:
         why = "NaN, constant, or too far from others" if plan.in_searchlights else "NaN or constant"
+        by_run = dict(
+            zip(patterns.runs, (int((~usable_voxels(run[None])).sum()) for run in patterns.betas), strict=True)
+        )
+        worst = sorted((run for run in by_run if by_run[run]), key=lambda run: -by_run[run])
+        told = ", ".join(f"{by_run[run]} in {run}" for run in worst[:MOST_TOLD])
+        more = f" and fewer in {len(worst) - MOST_TOLD} more" if len(worst) > MOST_TOLD else ""
+        remedy = f"Look at the images and betas of {worst[0]}, use a larger mask," if worst else "Use a larger mask"
         raise FoolscanError(
-            f"{where}: found {n_usable} usable voxels of {reliability.size} (the others are {why}); "
-            f"analysis.voxels.per_subject asks for {plan.per_subject}. Use a larger mask or ask for fewer"
+            f"{where}: found {n_usable} usable voxels of {reliability.size} (the others are {why}"
+            f"{': ' if told else ''}{told}{more}); analysis.voxels.per_subject asks for {plan.per_subject}. {remedy} or ask for fewer"
         )
     chosen = np.argsort(-reliability, kind="stable")[: plan.per_subject]
     return Selection(

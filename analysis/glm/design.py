@@ -123,7 +123,7 @@ def design_of(
     labels += [BLANK] if with_blanks else []
     names = [label if per == 1 else f"{label}_delay_{delay}" for label in labels for delay in range(per)]
     if plan.model != "lss":  # whose solver checks each trial's own model
-        _check(matrix, len(patterns), n_conditions * per)
+        _check(matrix, len(patterns), n_conditions * per, plan)
     contrasts = np.zeros((len(patterns), matrix.shape[1]))
     inside = delays_in(plan.fir_window_s, per, runs[0].scan.tr_s) if plan.hrf == "fir" else [0]
     for row in range(len(patterns)):
@@ -210,23 +210,25 @@ def _nuisance(runs: Sequence[RunInputs], plan: GlmPlan) -> tuple[Floats, tuple[s
     return np.asarray(block_diag(*blocks), dtype=np.float64), tuple(names)
 
 
-def _check(matrix: Floats, n_patterns: int, n_conditions: int) -> None:
+def _check(matrix: Floats, n_patterns: int, n_conditions: int, plan: GlmPlan) -> None:
     n_volumes, n_regressors = matrix.shape
     length = np.linalg.norm(matrix, axis=0)
     # a response far below its usual height is that of an image at the very end of the run
     recorded = length > 1e-6 * np.median(length[:n_conditions])
     rank = int(np.linalg.matrix_rank(matrix[:, recorded] / length[recorded]))
     if n_volumes <= n_regressors:
+        remedies = ["longer runs", "fewer images in a run", "fewer confounds"]
+        remedies += ["fewer fir_delays"] if plan.hrf == "fir" else []
+        remedies += ["model session_condition"] if plan.model != "session_condition" else []
         raise FoolscanError(
             f"found {n_regressors} regressors of rank {rank} for {n_volumes} volumes; betas need independent "
-            "regressors and more volumes than regressors: longer runs, fewer images in a run, fewer fir_delays or "
-            "confounds, or model session_condition"
+            f"regressors and more volumes than regressors: {', '.join(remedies[:-1])}, or {remedies[-1]}"
         )
     if rank < n_regressors:
         raise FoolscanError(
             f"{n_patterns} images: found regressors that are not independent of one another (rank {rank} of {n_regressors}); "
             "are two images at the same time, is one so late that its response is not recorded, or does one confound "
-            "follow from others? With hrf fir, fewer fir_delays may help"
+            f"follow from others?{' Fewer fir_delays may help' if plan.hrf == 'fir' else ''}"
         )
 
 

@@ -66,8 +66,18 @@ def test_the_mean_is_over_the_runs_that_show_an_image() -> None:
 def test_an_image_that_is_never_shown_is_named() -> None:
     betas = random_betas()
     betas[:2, 4] = np.nan
-    with pytest.raises(FoolscanError, match=r"1 images are never shown in runs run-0, run-1 \(AN-otter"):
+    with pytest.raises(
+        FoolscanError,
+        match=r"image AN-otter is never shown in runs run-0, run-1; bring a run that shows .* or set analysis\.voxels\.by",
+    ):
         patterns(betas).mean((0, 1))
+    betas[:, 4:] = np.nan
+    for runs in (None, (0, 1, 2)):
+        with pytest.raises(
+            FoolscanError,
+            match=r"2 images \(first AN-otter\) are never shown in any run; .* or take the set out of the task",
+        ):
+            patterns(betas).mean(runs)
 
 
 def test_a_run_shows_an_image_when_one_voxel_has_a_value() -> None:

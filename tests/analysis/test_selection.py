@@ -144,6 +144,18 @@ def test_an_roi_smaller_than_asked_is_refused_with_names_and_numbers() -> None:
         selections(patterns(betas), VoxelSelection(per_subject=100))
 
 
+def test_the_runs_that_spoil_voxels_are_named_the_worst_first() -> None:
+    betas = repeated(8)
+    betas[0, :, 29] = 5.0
+    betas[2, :, :20] = np.nan
+    with pytest.raises(
+        FoolscanError,
+        match=r"found 9 usable voxels of 30 \(the others are NaN or constant: 20 in run-2, 1 in run-0\); .*"
+        r"Look at the images and betas of run-2, use a larger mask, or ask for fewer",
+    ):
+        selections(patterns(betas), VoxelSelection(per_subject=10))
+
+
 def test_too_few_runs_for_halves_are_refused_with_the_remedy() -> None:
     with pytest.raises(FoolscanError, match=r"sub-07 V3: selecting on runs run-1: .*Remedy: measure more runs, or set"):
         selections(patterns(repeated(9, n_runs=3)), VoxelSelection(per_subject=10))
