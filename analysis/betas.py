@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,16 +14,25 @@ from threadpoolctl import threadpool_limits
 
 from analysis.betas_table import COLUMNS, SINGLE_TRIAL_COLUMNS
 from analysis.confounds import find_confounds
-from analysis.fmriprep import find_brain_mask
+from analysis.fmriprep import find_bold, find_brain_mask
 from analysis.glm.across_runs import Responses, Subject, responses, with_noise_components
 from analysis.glm.confounds import asked_for
 from analysis.glm.design import Design, design_of
 from analysis.glm.drift import polynomial_order
 from analysis.glm.estimate import estimate
 from analysis.glm.noise_components import BRIGHT_PERCENTILE, BRIGHT_SHARE
-from analysis.glm.noise_normalisation import noise_of, noise_path, write_noise
+from analysis.glm.noise_normalisation import (
+    ESTIMATING,
+    Noise,
+    noise_of,
+    noise_path,
+    one_at_a_time,
+    refuse_too_large,
+    write_noise,
+)
 from analysis.glm.run_model import RunModel, open_run
 from analysis.glm.run_series import run_blocks
+from analysis.glm.series import refuse_same_images
 from analysis.glm.stream import blocks
 from analysis.glm.units import Unit, make_room, refuse_imported, units_of
 from analysis.nifti import check_same_grid, open_nifti, write_nifti
@@ -59,12 +69,14 @@ def estimate_betas(
 
     Returns the files written, one image of (x, y, z, n_patterns) for every run (or session); those that are current are
     left alone. Raises NotReady when a run has no images yet, FoolscanError with file and numbers for what does not fit
-    together, or while another command estimates betas in this folder.
+    together, for images that two runs have, or while another command estimates betas in this folder.
     """
     runs = folder.runs(study.analysis.task)
     if not runs:
         raise NotReady(f"{folder.root}: no events of task {study.analysis.task} yet; show the runs first")
     units = units_of(study.analysis.glm, folder, runs)
+    for images in (find_bold(folder, run) for run in runs), (folder.bold(run) for run in runs):
+        refuse_same_images([path for path in images if path is not None and path.is_file()])
     written, done = [], 0
     # threads that wait for one another make these small matrices many times slower on a busy machine
     with exclusive(folder.derived("betas"), "the betas of this study folder"), threadpool_limits(1, user_api="blas"):
@@ -188,6 +200,9 @@ class _Person:
         if all(is_current(self.folder, path, inputs, parameters) for path in made) and table_path(unit.path).exists():
             return False
         refuse_imported(self.folder, unit)
+        if needs_noise(self.study):
+            for roi, mask in self.masks.items():
+                refuse_too_large(f"sub-{self.sub} {roi}", int(mask.sum()), ESTIMATING)
         designs = self._designs(runs, chosen)
         fitted = _fit(self, runs, designs, chosen, where)
         make_room(self.folder, unit, self.plan, with_noise=needs_noise(self.study))
@@ -234,20 +249,24 @@ class _Person:
         )
         if fitted.residuals is None:
             return
-        path, in_rois = noise_path(unit.path), self.rois[where]
-        by_roi = {
-            roi: noise_of(fitted.residuals[:, mask[where][in_rois]], fitted.dof) for roi, mask in self.masks.items()
-        }
-        write_noise(path, by_roi)
+        path = noise_path(unit.path)
+        write_noise(path, self._noise(fitted.residuals, fitted.dof, where))
         more = {
             "Description": "Covariance over voxels, ROI by ROI, of what the model of the betas leaves of the time series."
         }
         write_sidecar(self.folder, path, inputs=inputs, parameters=parameters, packages=("numpy", "h5py"), more=more)
 
+    def _noise(self, residuals: NDArray[np.float32], dof: int, where: NDArray[np.bool_]) -> Iterator[tuple[str, Noise]]:
+        """The noise of each ROI, the next one's only when that of the last was taken."""
+        for roi, mask in self.masks.items():
+            mine = mask[where][self.rois[where]]
+            with one_at_a_time(f"sub-{self.sub} {roi}", int(mine.sum()), ESTIMATING):
+                yield roi, noise_of(residuals[mine].T, dof)
+
 
 @dataclass(frozen=True)
 class _Fitted:
-    """Patterns (n_patterns, n_voxels) in single precision, NaN in unusable voxels; residuals (n_volumes, n_voxels in ROIs)."""
+    """Patterns (n_patterns, n_voxels) in single precision, NaN in unusable voxels; residuals (n_voxels in ROIs, n_volumes)."""
 
     patterns: NDArray[np.float32]
     residuals: NDArray[np.float32] | None
@@ -263,11 +282,12 @@ def _fit(
     n_voxels, (n_volumes, n_regressors) = int(where.sum()), design.matrix.shape
     patterns = np.full((len(design.patterns), n_voxels), np.nan, dtype=np.float32)
     in_rois = person.rois[where]
-    kept = np.full((n_volumes, int(in_rois.sum())), np.nan, dtype=np.float32) if needs_noise(person.study) else None
+    kept = _room_for_residuals((int(in_rois.sum()), n_volumes), person) if needs_noise(person.study) else None
     place_in_rois = np.cumsum(in_rois) - 1
     dof, unusable = n_volumes - n_regressors, np.zeros(n_voxels, dtype=bool)
     working = 8 * (3 * n_volumes + 3 * n_regressors + 2 * len(design.patterns))
-    for block in run_blocks([run.series for run in runs], where, person.memory_bytes, working):
+    memory_bytes = person.memory_bytes - (0 if kept is None or isinstance(kept, np.memmap) else kept.nbytes)
+    for block in run_blocks([run.series for run in runs], where, memory_bytes, working):
         percent = np.vstack(block.percent)
         unusable[block.voxels] = np.isnan(percent).any(axis=0)
         choice = chosen.choice[block.voxels]
@@ -280,7 +300,7 @@ def _fit(
             patterns[:, voxels] = found.patterns
             if kept is not None and found.residuals is not None:
                 inside = in_rois[voxels]
-                kept[:, place_in_rois[voxels[inside]]] = found.residuals[:, inside]
+                kept[place_in_rois[voxels[inside]]] = found.residuals[:, inside].T
                 dof = found.dof
     if unusable[in_rois].all():
         raise FoolscanError(
@@ -288,6 +308,16 @@ def _fit(
             "look at the images, and copy them again"
         )
     return _Fitted(patterns, kept, dof, int(unusable.sum()))
+
+
+def _room_for_residuals(shape: tuple[int, int], person: _Person) -> NDArray[np.float32]:
+    """NaN in single precision: in memory where half the budget holds it, else in a temporary file."""
+    if 4 * shape[0] * shape[1] <= person.memory_bytes // 2:
+        return np.full(shape, np.nan, dtype=np.float32)
+    with tempfile.TemporaryFile() as waiting:  # the map keeps it open
+        kept = np.memmap(waiting, dtype=np.float32, mode="w+", shape=shape)
+    kept[:] = np.nan
+    return kept
 
 
 def _bright(run: RunModel, memory_bytes: int) -> NDArray[np.bool_]:

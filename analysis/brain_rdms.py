@@ -232,39 +232,40 @@ def _rdm(
     return rdm_of(patterns, stim_ids, measure, descriptors)
 
 
-def warnings_of(study: Study, folder: StudyFolder | None = None) -> list[str]:
-    """What to know before quoting a number that comes from the patterns of this study's brains.
-
-    folder : the study folder, to say which planned runs are not there.
-    """
+def warnings_of(study: Study, folder: StudyFolder) -> list[str]:
+    """What to know before quoting a number that comes from the patterns of this study's brains, missing runs among it."""
     plan = study.analysis
     found = scaling_warnings(study.tasks[plan.task].presentation, plan.pattern_scaling)
     if plan.voxels.circular:
         found.append(
             f"analysis.voxels.by: {plan.voxels.by}: {CIRCULAR_NOTE}; reliabilities and similarities are too high"
         )
-    return found + (missing_runs(study, folder) if folder else [])
+    return found + missing_runs(study, folder)
 
 
 def missing_runs(study: Study, folder: StudyFolder) -> list[str]:
     """Which runs of the design a subject lacks, subject by subject; empty when there is nothing to say."""
-    task = study.analysis.task
-    runs = folder.runs(task)
-    found = []
-    for sub in subjects_of(study, folder):
-        there = {(run.ses, run.run) for run in runs if run.sub == sub}
-        planned = [
-            RunId(sub, f"{ses:02d}", task, run)
-            for ses in range(1, study.design.sessions + 1)
-            for run in range(1, study.design.runs + 1)
-        ]
-        lacking = [run for run in planned if (run.ses, run.run) not in there]
-        if lacking:
-            found.append(
-                f"sub-{sub}: {len(lacking)} of {len(planned)} runs are not there, first {folder.events(lacking[0])}; what there "
-                "is was analysed: bring the run's files here, or say in the text how many runs each subject has"
-            )
-    return found
+    told = {sub: _missing(study, folder, sub) for sub in subjects_of(study, folder)}
+    return [
+        f"sub-{sub}: {words}; what there is was analysed: bring the run's files here, or say in the text how many runs each "
+        "subject has"
+        for sub, words in told.items()
+        if words
+    ]
+
+
+def _missing(study: Study, folder: StudyFolder, sub: str) -> str:
+    """How many runs of the design one subject lacks, and the first of them; empty without any."""
+    there = set(folder.runs(study.analysis.task))
+    planned = [
+        RunId(sub, f"{ses:02d}", study.analysis.task, run)
+        for ses in range(1, study.design.sessions + 1)
+        for run in range(1, study.design.runs + 1)
+    ]
+    lacking = [run for run in planned if run not in there]
+    if not lacking:
+        return ""
+    return f"{len(lacking)} of {len(planned)} runs are not there, first {folder.events(lacking[0])}"
 
 
 def subjects_of(study: Study, folder: StudyFolder) -> list[str]:
@@ -278,10 +279,12 @@ class SubjectRoi:
 
     patterns   : unscaled.
     covariance : (n_voxels, n_voxels) of the noise in the patterns' units; None where no measure needs it.
+    missing    : which runs of the design are not there, in words; empty without any.
     """
 
     patterns: Patterns
     covariance: NDArray[np.float64] | None = None
+    missing: str = ""
 
 
 def load_subjects(study: Study, folder: StudyFolder, roi: str) -> list[SubjectRoi]:
@@ -290,8 +293,8 @@ def load_subjects(study: Study, folder: StudyFolder, roi: str) -> list[SubjectRo
     Raises NotReady when betas, masks or the noise are missing.
     """
     return [
-        SubjectRoi(load_patterns(study, folder, sub, roi), _covariance(study, folder, sub, roi))
-        for sub in subjects_of(study, folder)
+        SubjectRoi(patterns, _covariance(study, folder, patterns), _missing(study, folder, patterns.sub))
+        for patterns in (load_patterns(study, folder, sub, roi) for sub in subjects_of(study, folder))
     ]
 
 
@@ -312,12 +315,16 @@ class ChosenRoi:
 def choose(plan: AnalysisPlan, subjects: Sequence[SubjectRoi]) -> list[ChosenRoi]:
     """Scale the patterns of one ROI and choose every subject's voxels, by the study's rules.
 
-    Raises FoolscanError when too few voxels are usable.
+    Raises FoolscanError when too few runs are there or too few voxels usable; runs that are missing are told.
     """
     found = []
     for subject in subjects:
         patterns = scaled(subject.patterns, plan.pattern_scaling)
-        found.append(ChosenRoi(patterns, selections(patterns, plan.voxels), subject.covariance))
+        try:
+            chosen = selections(patterns, plan.voxels)
+        except FoolscanError as error:
+            raise FoolscanError(f"{error}. {subject.missing}") if subject.missing else error from None
+        found.append(ChosenRoi(patterns, chosen, subject.covariance))
     return found
 
 
@@ -336,16 +343,17 @@ def load_samples(study: Study, folder: StudyFolder, roi: str) -> list[RoiSample]
     return samples_of(plan, study.tasks[plan.task].sets, choose(plan, load_subjects(study, folder, roi)))
 
 
-def _covariance(study: Study, folder: StudyFolder, sub: str, roi: str) -> NDArray[np.float64] | None:
+def _covariance(study: Study, folder: StudyFolder, patterns: Patterns) -> NDArray[np.float64] | None:
     """One covariance over all runs, weighted by degrees of freedom, in the units of the patterns."""
     done = study.analysis.glm.noise_normalisation
     if study.analysis.dissimilarity not in NOISE_NORMALISED or done == "multivariate":
         return None
-    from analysis.glm.noise_normalisation import noise_covariance
+    from analysis.glm.noise_normalisation import AVERAGING, noise_covariance, one_at_a_time
 
-    covariance, dof = noise_covariance(study, folder, sub, roi)
-    mean = np.average(covariance, axis=0, weights=np.asarray(dof, dtype=np.float64))
-    if done == "univariate":
-        sd = np.sqrt(np.diag(mean))
-        mean = mean / np.outer(sd, sd)
-    return np.asarray(mean)
+    with one_at_a_time(f"sub-{patterns.sub} {patterns.roi}", len(patterns.voxels), AVERAGING):
+        mean = noise_covariance(study, folder, patterns.sub, patterns.roi)
+        if done == "univariate":
+            sd = np.sqrt(np.diag(mean))
+            mean /= sd
+            mean /= sd[:, None]
+    return mean

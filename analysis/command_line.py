@@ -6,13 +6,17 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from analysis.betas_in.command import import_betas
+
+if TYPE_CHECKING:
+    from protocols.folder import StudyFolder
+    from protocols.study import Study
 
 app = typer.Typer(no_args_is_help=True, help="Measure: betas, ROIs, patterns, RDMs, similarity, reports.")
 
@@ -52,6 +56,7 @@ def betas(
 ) -> None:
     """Estimate the betas of every run by a first-level GLM. Example: foolscan analysis betas demo --to demo-study"""
     from analysis.betas import NO_CONFOUNDS, estimate_betas, runs_without_confounds
+    from analysis.brain_rdms import missing_runs
     from protocols.folder import StudyFolder
     from protocols.study import load_study
 
@@ -60,7 +65,9 @@ def betas(
         written = estimate_betas(loaded, folder, progress, round(memory * 2**30))
     _say_written(written, "runs' betas")
     for run in runs_without_confounds(loaded, folder):
-        print(f"warning: {run.stem}: {NO_CONFOUNDS}", file=sys.stderr)
+        _warn(f"{run.stem}: {NO_CONFOUNDS}")
+    for told in missing_runs(loaded, folder):
+        _warn(told)
 
 
 app.command("import-betas")(import_betas)
@@ -97,9 +104,11 @@ def rdms(study: StudyArgument, to: FolderOption) -> None:
     from protocols.folder import StudyFolder
     from protocols.study import load_study
 
+    loaded, folder = load_study(study), StudyFolder(to)
     with _progress() as progress:
-        written = compute(load_study(study), StudyFolder(to), progress)
+        written = compute(loaded, folder, progress)
     _say_written(written, "RDMs")
+    _say_warnings(loaded, folder)
 
 
 @app.command()
@@ -109,9 +118,11 @@ def compare(study: StudyArgument, to: FolderOption) -> None:
     from protocols.folder import StudyFolder
     from protocols.study import load_study
 
+    loaded, folder = load_study(study), StudyFolder(to)
     with _progress() as progress:
-        written = compare_rdms(load_study(study), StudyFolder(to), progress)
+        written = compare_rdms(loaded, folder, progress)
     _say_written(written, "similarities")
+    _say_warnings(loaded, folder)
 
 
 @app.command()
@@ -121,9 +132,11 @@ def report(study: StudyArgument, to: FolderOption) -> None:
     from protocols.folder import StudyFolder
     from protocols.study import load_study
 
+    loaded, folder = load_study(study), StudyFolder(to)
     with _progress() as progress:
-        written = write_report(load_study(study), StudyFolder(to), progress)
+        written = write_report(loaded, folder, progress)
     _say_written(written, "pages")
+    _say_warnings(loaded, folder)
 
 
 @app.command()
@@ -166,3 +179,16 @@ def _say_written(written: Sequence[Path], what: str) -> None:
         print(f"Nothing to do: all {what} are current.")
     for path in written:
         print(f"wrote {path}")
+
+
+def _say_warnings(study: Study, folder: StudyFolder) -> None:
+    """What to know before quoting a number of the brain, where there is one."""
+    from analysis.brain_rdms import warnings_of
+    from analysis.rdms import has_betas
+
+    for told in warnings_of(study, folder) if has_betas(folder) else ():
+        _warn(told)
+
+
+def _warn(told: str) -> None:
+    print(f"warning: {told}", file=sys.stderr)

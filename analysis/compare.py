@@ -38,6 +38,7 @@ from analysis.rdms import (
     network_path,
     of_what_there_is,
     parameters_of,
+    refuse_stale,
     warnings_for_sidecar,
 )
 from analysis.similarity import similarity
@@ -84,7 +85,8 @@ def compare(study: Study, folder: StudyFolder, progress: Progress | None = None)
     folder   : a study folder with RDMs (`analysis.rdms.rdms`).
     progress : called with what is being made, how much is done and how much there is.
 
-    Returns the tables that stand. Raises NotReady when an earlier step is missing.
+    Returns the tables that stand. Raises NotReady when an earlier step is missing, FoolscanError when the brain's RDMs are of
+    other runs, files or choices than there are now.
     """
     has_network = network_rdms.activations_path(study, folder).exists()
 
@@ -113,11 +115,12 @@ def _brain(study: Study, folder: StudyFolder, progress: Progress | None) -> list
     plan = study.analysis
     source = brain_path(folder)
     stored = read_rdms(source)
+    refuse_stale(study, folder)
     runs = folder.runs(plan.task)
     designs = {sub: design_paths(folder, [run for run in runs if run.sub == sub]) for sub in {run.sub for run in runs}}
     designs[POOLED] = design_paths(folder, runs)
-    inputs = [*brain_inputs(folder), source, *truth_inputs(folder), *chain(*designs.values())]
-    parameters = parameters_of(study) | _comparison(plan)
+    inputs = [*brain_inputs(study, folder), source, *truth_inputs(folder), *chain(*designs.values())]
+    parameters = parameters_of(study, folder) | _comparison(plan)
     paths = [similarity_path(folder, "brain"), difference_path(folder, "brain"), significance_path(folder, "brain")]
     if all(is_current(folder, path, inputs, parameters) for path in paths):
         return paths
@@ -152,7 +155,7 @@ def _brain(study: Study, folder: StudyFolder, progress: Progress | None) -> list
         tests += label_rows(plan, study.seed, places) + swap_rows(plan, study.seed, places)
     tests += _over_subjects(study, results) + [row for found in results for row in found.published]
     tests = with_selection(tests, selection_of(stored))
-    return _write(folder, paths, results, tests, inputs, parameters, study.seed, warnings_for_sidecar(study))
+    return _write(folder, paths, results, tests, inputs, parameters, study.seed, warnings_for_sidecar(study, folder))
 
 
 def _over_subjects(study: Study, results: Sequence[Found]) -> list[TestRow]:

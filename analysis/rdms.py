@@ -12,16 +12,18 @@ from analysis import brain_rdms, network_rdms
 from analysis.rdm import Rdm
 from analysis.rdm_files import described_columns, write_dissimilarities, write_rdms
 from analysis.reliability_maps import chosen_path, write_chosen
+from analysis.rois.regions import region_files
+from analysis.rois.sources import make_rois
 from analysis.scaling_dependence import COLUMNS as SCALING_COLUMNS
 from analysis.scaling_dependence import scaling_rows
 from analysis.selection import CIRCULAR_NOTE
-from analysis.stored_betas import all_betas
+from analysis.stored_betas import all_betas, stored_betas
 from protocols.dissimilarity_names import in_words
 from protocols.folder import StudyFolder
 from protocols.locks import exclusive
 from protocols.manifest import Stimulus, read_manifest
-from protocols.problems import NotReady
-from protocols.provenance import is_current, write_sidecar
+from protocols.problems import FoolscanError, NotReady
+from protocols.provenance import is_current, name_in, read_provenance, sha256_of, write_sidecar
 from protocols.study import Study
 from protocols.tables import write_table
 
@@ -51,10 +53,23 @@ def scaling_path(folder: StudyFolder) -> Path:
     return folder.derived("rdms") / "scaling_dependence.tsv"
 
 
-def brain_inputs(folder: StudyFolder) -> list[Path]:
-    """The files that brain RDMs are made from: manifest, betas and masks."""
-    parts = [path for kind in ("betas", "rois") for path in folder.derived(kind).rglob("*") if _is_data(path)]
-    return [folder.manifest, *sorted(parts)]
+def brain_inputs(study: Study, folder: StudyFolder) -> list[Path]:
+    """The files that brain RDMs are made from: the manifest, and of every subject analysed `subject_inputs`.
+
+    Raises NotReady naming a run that has events and no betas.
+    """
+    parts = [path for sub in brain_rdms.subjects_of(study, folder) for path in subject_inputs(study, folder, sub)]
+    return [folder.manifest, *parts]
+
+
+def subject_inputs(study: Study, folder: StudyFolder, sub: str) -> list[Path]:
+    """Events, betas (with their noise) and masks of one subject: of the runs and the ROIs that are analysed, no others."""
+    found: list[Path] = []
+    for stored in stored_betas(study, folder, sub):
+        found += [*(folder.events(run) for run in stored.runs), *stored.files.values(), stored.table]
+        found += [stored.noise] if stored.noise is not None and stored.noise.exists() else []
+    masks = [path for roi in study.analysis.rois for path in region_files(folder, sub, roi)]
+    return sorted(path for path in [*found, *masks] if path.exists())
 
 
 def has_betas(folder: StudyFolder) -> bool:
@@ -116,30 +131,63 @@ def of_what_there_is(study: Study, folder: StudyFolder, *, network: Step, brain:
         return of_network + (brain(stimuli) if has_brain else [])
 
 
-def parameters_of(study: Study) -> dict[str, Any]:
-    """What shapes the brain's RDMs, for the sidecar."""
+def runs_of(study: Study, folder: StudyFolder) -> list[str]:
+    """The runs that are analysed, by their stems: those that have events."""
+    return [run.stem for run in folder.runs(study.analysis.task)]
+
+
+def parameters_of(study: Study, folder: StudyFolder) -> dict[str, Any]:
+    """What shapes the brain's RDMs, the runs that they are of among it, for the sidecar."""
     of_comparing = {"bootstrap", "similarity", "further_similarities", "pairs", "models", "noise_ceilings", "tests"}
     plan = study.analysis.model_dump(mode="json", exclude={"layers", "glm"} | of_comparing)
     task = study.tasks[study.analysis.task]
-    return plan | {"sets": list(task.sets), "presentation": task.presentation}
+    return plan | {
+        "noise_normalisation": study.analysis.glm.noise_normalisation,
+        "sets": list(task.sets),
+        "presentation": task.presentation,
+        "runs": runs_of(study, folder),
+    }
 
 
-def warnings_for_sidecar(study: Study, folder: StudyFolder | None = None) -> dict[str, list[str]]:
-    """``Warnings`` of what is made from brains' patterns; empty when there are none.
+def refuse_stale(study: Study, folder: StudyFolder) -> None:
+    """Refuse the brain's RDMs where they are of other runs, files or choices than the folder and the study have now.
 
-    folder : the study folder, to say which planned runs are not there.
+    Intervals are made from betas, and would be of something else than the RDMs that they stand beside.
     """
+    path, again = brain_path(folder), "run foolscan analysis rdms again"
+    record = read_provenance(path)
+    before, now = list(record["parameters"].get("runs", [])), runs_of(study, folder)
+    if before != now:
+        gone, new = [run for run in before if run not in now], [run for run in now if run not in before]
+        told = [f"without {', '.join(gone)}"] if gone else []
+        told += [f"with {', '.join(new)}"] if new else []
+        raise FoolscanError(
+            f"{path}: RDMs of {len(before)} runs; the folder now has events of {len(now)}, {' and '.join(told)}: {again}"
+        )
+    parameters = parameters_of(study, folder)
+    for name in sorted(set(parameters) | set(record["parameters"])):
+        if parameters.get(name) != record["parameters"].get(name):
+            raise FoolscanError(f"{path}: made before {name} of the study file was changed; {again}")
+    inputs = {name_in(folder, item): sha256_of(item) for item in brain_inputs(study, folder)}
+    for name in sorted(set(inputs) | set(record["inputs"])):
+        if inputs.get(name) != record["inputs"].get(name):
+            raise FoolscanError(f"{path}: made before {folder.root / name} was made or changed; {again}")
+
+
+def warnings_for_sidecar(study: Study, folder: StudyFolder) -> dict[str, list[str]]:
+    """``Warnings`` of what is made from brains' patterns; empty when there are none."""
     found = brain_rdms.warnings_of(study, folder)
     return {"Warnings": found} if found else {}
 
 
 def _brain(study: Study, folder: StudyFolder, stimuli: Sequence[Stimulus], progress: Progress | None) -> list[Path]:
     plan, sets = study.analysis, study.tasks[study.analysis.task].sets
-    path, inputs, parameters = brain_path(folder), brain_inputs(folder), parameters_of(study)
+    subjects_there = brain_rdms.subjects_of(study, folder)
+    for sub in subjects_there:
+        make_rois(study, folder, sub)  # they are inputs
+    path, inputs, parameters = brain_path(folder), brain_inputs(study, folder), parameters_of(study, folder)
     compared = parameters | {"similarity": plan.similarity, "pairs": [list(pair) for pair in plan.pairs]}
-    chosen_tables = [
-        chosen_path(folder, sub, roi) for roi in plan.rois for sub in brain_rdms.subjects_of(study, folder)
-    ]
+    chosen_tables = [chosen_path(folder, sub, roi) for roi in plan.rois for sub in subjects_there]
     tables = [_table_of(path), *chosen_tables]
     if _stand(folder, path, tables, inputs, parameters) and _stand(folder, scaling_path(folder), [], inputs, compared):
         return [path, _table_of(path), scaling_path(folder), *chosen_tables]
@@ -158,8 +206,7 @@ def _brain(study: Study, folder: StudyFolder, stimuli: Sequence[Stimulus], progr
             categories = sample.categories
             voxels[f"{roi} {sample.subject}"] = sample.n_voxels
         for subject in chosen:
-            sub = subject.patterns.sub
-            of_subject = [path for path in inputs if path == folder.manifest or f"sub-{sub}" in path.parts]
+            of_subject = [folder.manifest, *subject_inputs(study, folder, subject.patterns.sub)]
             write_chosen(folder, subject.patterns, subject.selections, of_subject, parameters)
         of_scaling += scaling_rows(plan, sets, subjects)
     _tell(progress, "", len(plan.rois), len(plan.rois))
@@ -250,10 +297,6 @@ def _write(
 
 def _table_of(path: Path) -> Path:
     return path.with_name(path.stem.replace("_rdms", "_dissimilarities") + ".tsv")
-
-
-def _is_data(path: Path) -> bool:
-    return path.name.endswith((".nii.gz", ".nii", ".gii", ".tsv", ".h5"))
 
 
 def _tell(progress: Progress | None, what: str, done: int, total: int) -> None:

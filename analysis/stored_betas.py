@@ -11,7 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.betas_table import check_shown, read_betas_table
-from analysis.glm.noise_normalisation import noise_covariance, normalised
+from analysis.glm.noise_normalisation import (
+    WHITENING,
+    noise_covariance,
+    noise_path,
+    normalised,
+    one_at_a_time,
+)
 from analysis.nifti import check_same_grid, open_nifti, read_voxels
 from analysis.patterns import Patterns
 from analysis.rois import load_rois, load_surface_rois, roi_path
@@ -40,6 +46,11 @@ class StoredBetas:
     files: dict[str, Path]
     table: Path
     runs: tuple[RunId, ...]
+
+    @property
+    def noise(self) -> Path | None:
+        """Where the noise covariance of volumes stands, if there is one; None on surfaces."""
+        return noise_path(self.files[VOLUME]) if VOLUME in self.files else None
 
 
 def betas_path(folder: StudyFolder, run: RunId) -> Path:
@@ -219,8 +230,8 @@ def _in_units_of_noise(
     kind = study.analysis.glm.noise_normalisation
     if kind == "none":
         return betas
-    covariance, dof = noise_covariance(study, folder, sub, roi)
-    return normalised(betas, covariance, dof, kind)
+    with one_at_a_time(f"sub-{sub} {roi}", betas.shape[2], WHITENING):
+        return normalised(betas, noise_covariance(study, folder, sub, roi), kind)
 
 
 def _means(values: NDArray[np.float64], places: Sequence[int], n_images: int) -> NDArray[np.float64]:

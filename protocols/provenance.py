@@ -112,7 +112,7 @@ def write_sidecar(
     record["foolscan"] = {
         "format": SIDECAR_FORMAT,
         "sha256": sha256_of(path),
-        "inputs": {_name_in(folder, item): sha256_of(item) for item in inputs},
+        "inputs": {name_in(folder, item): sha256_of(item) for item in inputs},
         "parameters": dict(parameters),
         "seed": seed,
         "versions": versions(packages),
@@ -182,7 +182,7 @@ def is_current(folder: StudyFolder, path: Path, inputs: Iterable[Path], paramete
         raise
     except FoolscanError:
         return False  # a damaged sidecar says nothing: the file is made again
-    now = {_name_in(folder, item): sha256_of(item) for item in inputs}
+    now = {name_in(folder, item): sha256_of(item) for item in inputs}
     return (
         record["inputs"] == now
         and record["parameters"] == dict(parameters)
@@ -191,7 +191,8 @@ def is_current(folder: StudyFolder, path: Path, inputs: Iterable[Path], paramete
     )
 
 
-def _name_in(folder: StudyFolder, path: Path) -> str:
+def name_in(folder: StudyFolder, path: Path) -> str:
+    """A file's name in records: its path in the study folder; its bare name where it is elsewhere."""
     try:
         return folder.relative(path)
     except ValueError:

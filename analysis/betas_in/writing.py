@@ -114,8 +114,9 @@ def write_target(
     path = place_of(folder, target)
     events = [folder.events(run) for run in target.runs]
     own = [given.own[match.place] for match in matching.matches] if given.own else []
-    sources = {path.name: sha256_of(path) for path in own or given.files}
-    _refuse_used(folder, target, sources, shared=not own)
+    hashes = {path: sha256_of(path) for path in own or given.files}
+    sources = {path.name: digest for path, digest in hashes.items()}
+    _refuse_used(folder, target, hashes, shared=not own)
     inputs = [*given.files, *own, *given.beside, *events, folder.manifest, *tables]
     told = {**parameters, "part": target.part, "run": target.stem}
     files = {key: path if key == VOLUME else surface_betas_path(path, key) for key in values}
@@ -164,9 +165,9 @@ def _warnings(study: Study, matching: Matching) -> tuple[str, ...]:
     )
 
 
-def _refuse_used(folder: StudyFolder, target: Target, sources: Mapping[str, str], *, shared: bool) -> None:
+def _refuse_used(folder: StudyFolder, target: Target, hashes: Mapping[Path, str], *, shared: bool) -> None:
     """Refuse files that another subject's betas (or, where every map has its own, another run's) were imported from."""
-    names = {digest: name for name, digest in sources.items()}
+    of_digest = {digest: path for path, digest in hashes.items()}
     for path in all_betas(folder):
         stem = path.name.split("_betas")[0].split("_hemi-")[0]
         same_subject = stem.startswith(f"sub-{target.runs[0].sub}_")
@@ -174,10 +175,10 @@ def _refuse_used(folder: StudyFolder, target: Target, sources: Mapping[str, str]
             continue
         earlier = read_json(sidecar_path(path)).get("Sources", {})
         for other, digest in earlier.items():
-            if digest in names:
+            if digest in of_digest:
                 raise FoolscanError(
-                    f"{names[digest]}: found the same content as {other}, which the betas of {stem} were imported from; "
-                    "each run has its own. Was one subject's file given for another?"
+                    f"{of_digest[digest]}: found the same content as the {other} that {path} was imported from; each run has its "
+                    f"own: give {target.stem}'s, or import the other's again if that was wrong"
                 )
 
 

@@ -6,9 +6,11 @@ Walther et al. 2016 (NeuroImage 137, eq. 5): patterns · Σ^(−1/2), with Σ sh
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import h5py
@@ -16,13 +18,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocols.folder import StudyFolder, atomic_path
+from protocols.host_memory import host_free_bytes
 from protocols.problems import FoolscanError, NotReady
 from protocols.study import Study
 
 NOISE_FORMAT = 1
 SMALLEST = 1e-12  # of the largest eigenvalue: below, a direction has no noise of its own to divide by
 
+ESTIMATING, AVERAGING, WHITENING = 3, 3, 6
+"""How many matrices of an ROI's voxels by its voxels, in double precision, each step holds at a time."""
+
 Floats = NDArray[np.float64]
+
+_at_it = Lock()
 
 
 @dataclass(frozen=True)
@@ -42,7 +50,32 @@ class Noise:
         """The covariance after shrinkage."""
         usable = ~np.isnan(np.diag(self.covariance))
         mean = np.diag(self.covariance)[usable].mean() if usable.any() else np.nan
-        return (1 - self.shrinkage) * self.covariance + self.shrinkage * mean * np.eye(len(usable))
+        found = (1 - self.shrinkage) * self.covariance
+        found.flat[:: len(usable) + 1] += self.shrinkage * mean
+        return found
+
+
+def refuse_too_large(where: str, n_voxels: int, matrices: int) -> None:
+    """Refuse an ROI whose noise covariance does not fit into the memory that is free.
+
+    where    : whose, for the message.
+    matrices : (n_voxels, n_voxels) in double precision that are held at a time: `ESTIMATING`, `AVERAGING`, `WHITENING`.
+    """
+    needed, free = matrices * 8 * n_voxels**2, host_free_bytes()
+    if needed > free:
+        raise FoolscanError(
+            f"{where}: the noise covariance of {n_voxels} voxels takes {needed / 2**30:.2f} GiB; {free / 2**30:.2f} GiB are free. "
+            "Use a smaller mask or a computer with more memory, or do without the noise: analysis.glm.noise_normalisation: none and a "
+            "dissimilarity that needs none"
+        )
+
+
+@contextmanager
+def one_at_a_time(where: str, n_voxels: int, matrices: int) -> Iterator[None]:
+    """Hold the matrices of one ROI while no other thread does, after `refuse_too_large`."""
+    with _at_it:
+        refuse_too_large(where, n_voxels, matrices)
+        yield
 
 
 def noise_of(residuals: NDArray[Any], dof: int) -> Noise:
@@ -53,13 +86,17 @@ def noise_of(residuals: NDArray[Any], dof: int) -> Noise:
     """
     n_volumes, n_voxels = residuals.shape
     usable = ~np.isnan(residuals).any(axis=0)
-    covariance = np.full((n_voxels, n_voxels), np.nan)
     if not usable.any():
-        return Noise(covariance, dof, 1.0)
+        return Noise(np.full((n_voxels, n_voxels), np.nan), dof, 1.0)
     rest = np.asarray(residuals[:, usable], dtype=np.float64)
     found = rest.T @ rest
-    covariance[np.ix_(usable, usable)] = found / dof
-    return Noise(covariance, dof, ledoit_wolf(rest, found / n_volumes))
+    shrinkage = ledoit_wolf(rest, found / n_volumes)
+    found /= dof
+    if usable.all():
+        return Noise(found, dof, shrinkage)
+    covariance = np.full((n_voxels, n_voxels), np.nan)
+    covariance[np.ix_(usable, usable)] = found
+    return Noise(covariance, dof, shrinkage)
 
 
 def ledoit_wolf(rest: Floats, covariance: Floats) -> float:
@@ -72,9 +109,10 @@ def ledoit_wolf(rest: Floats, covariance: Floats) -> float:
     """
     n, p = rest.shape
     mean = float(np.trace(covariance)) / p
-    distance = float((covariance**2).sum()) / p - mean**2
+    squares = float((covariance**2).sum())
+    distance = squares / p - mean**2
     fourth = float((np.einsum("ij,ij->i", rest, rest) ** 2).sum())
-    spread = (fourth / n - float((covariance**2).sum())) / (n * p)
+    spread = (fourth / n - squares) / (n * p)
     return float(np.clip(spread / distance, 0.0, 1.0)) if distance > 0 else 1.0
 
 
@@ -83,14 +121,15 @@ def noise_path(betas: Path) -> Path:
     return betas.with_name(betas.name.removesuffix("_betas.nii.gz") + "_noise.h5")
 
 
-def write_noise(path: Path, rois: Mapping[str, Noise]) -> None:
-    """Write the noise of one betas file, ROI by ROI, in single precision."""
+def write_noise(path: Path, rois: Iterable[tuple[str, Noise]]) -> None:
+    """Write the noise of one betas file in single precision, each ROI's as it comes."""
     with atomic_path(path) as temporary, h5py.File(temporary, "w", track_order=True) as file:
         file.attrs["format"] = NOISE_FORMAT
-        for roi, noise in rois.items():
+        for roi, noise in rois:
             group = file.create_group(roi)
             group.attrs["dof"], group.attrs["shrinkage"] = noise.dof, noise.shrinkage
             group.create_dataset("covariance", data=noise.covariance.astype(np.float32), track_times=False)
+            del noise  # before the next is made
 
 
 def read_noise(path: Path, roi: str) -> Noise:
@@ -112,20 +151,19 @@ def read_noise(path: Path, roi: str) -> Noise:
                     f"{path}: found {', '.join(file) or 'nothing'}; expected {roi}; run foolscan analysis betas again"
                 )
             group: Any = file[roi]
-            covariance = np.asarray(group["covariance"], dtype=np.float64)
+            covariance = np.empty(group["covariance"].shape)
+            group["covariance"].read_direct(covariance)
             return Noise(covariance, int(group.attrs["dof"]), float(group.attrs["shrinkage"]))
     except (OSError, KeyError) as error:
         raise FoolscanError(f"{path}: cut off or damaged ({error}); run foolscan analysis betas again") from error
 
 
-def noise_covariance(
-    study: Study, folder: StudyFolder, sub: str, roi: str, *, shrunk: bool = True
-) -> tuple[Floats, NDArray[np.intp]]:
-    """The noise covariance of every betas file of a subject in one ROI.
+def noise_covariance(study: Study, folder: StudyFolder, sub: str, roi: str, *, shrunk: bool = True) -> Floats:
+    """The noise covariance of a subject in one ROI: the mean of all betas files, by degrees of freedom.
 
     shrunk : after Ledoit & Wolf's shrinkage, so that it can be inverted; else as it is.
 
-    Returns (n_runs, n_voxels, n_voxels), NaN in rows and columns of unusable voxels, and (n_runs,) degrees of freedom.
+    Returns (n_voxels, n_voxels), NaN in rows and columns of voxels that are unusable in any of them.
     Raises NotReady when `analysis betas` has written none.
     """
     from analysis.stored_betas import VOLUME, stored_betas  # which reads noise, too
@@ -137,31 +175,43 @@ def noise_covariance(
                 f"{stored.table}: betas on surfaces were imported, and came without their noise covariance"
             )
         paths.append(noise_path(stored.files[VOLUME]))
-    found = [read_noise(path, roi) for path in paths]
-    covariance = np.stack([noise.shrunk() if shrunk else noise.covariance for noise in found])
-    return covariance, np.array([noise.dof for noise in found], dtype=np.intp)
+    return mean_covariance((read_noise(path, roi) for path in paths), shrunk=shrunk)
 
 
-def normalised(patterns: Floats, covariance: Floats, dof: Sequence[int] | NDArray[np.intp], kind: str) -> Floats:
-    """Patterns of all runs in units of their noise, by one covariance: the runs' mean, weighted by degrees of freedom.
+def mean_covariance(noises: Iterable[Noise], *, shrunk: bool = True) -> Floats:
+    """The mean over runs, (n_voxels, n_voxels), weighted by degrees of freedom; one run is held at a time.
+
+    shrunk : as in `noise_covariance`.
+    """
+    total, dof = np.zeros(()), 0
+    for noise in noises:
+        weighted = noise.shrunk() if shrunk else noise.covariance.copy()
+        weighted *= noise.dof
+        total = weighted if dof == 0 else np.add(total, weighted, out=total)
+        dof += noise.dof
+        del weighted, noise  # before the next is read
+    total /= dof
+    return total
+
+
+def normalised(patterns: Floats, covariance: Floats, kind: str) -> Floats:
+    """Patterns of all runs in units of their noise, by one covariance.
 
     patterns   : (n_runs, n_images, n_voxels), NaN where a run does not show an image and in unusable voxels.
-    covariance : (n_runs, n_voxels, n_voxels), shrunk.
-    dof        : (n_runs,).
+    covariance : (n_voxels, n_voxels), shrunk, the runs' mean.
     kind       : ``univariate`` (each voxel by its noise's SD), ``multivariate`` (whitened), or ``none``.
 
     A voxel without usable noise in any run becomes NaN in all.
     """
     if kind == "none":
         return patterns
-    mean = np.average(covariance, axis=0, weights=np.asarray(dof, dtype=np.float64))
-    variance = np.diag(mean)
+    variance = np.diag(covariance)
     usable = np.isfinite(variance) & (np.nan_to_num(variance) > 0)
     result = np.full_like(patterns, np.nan)
     if kind == "univariate":
         result[..., usable] = patterns[..., usable] / np.sqrt(variance[usable])
     elif kind == "multivariate":
-        result[..., usable] = patterns[..., usable] @ inverse_root(mean[np.ix_(usable, usable)])
+        result[..., usable] = patterns[..., usable] @ inverse_root(covariance[np.ix_(usable, usable)])
     else:
         raise FoolscanError(f"noise_normalisation: found {kind!r}; allowed: none, univariate, multivariate")
     return result

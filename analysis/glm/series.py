@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ from analysis.events import Event
 from analysis.nifti import open_nifti
 from protocols.folder import RunId, StudyFolder, read_json
 from protocols.problems import FoolscanError
-from protocols.provenance import sidecar_path
+from protocols.provenance import sha256_of, sidecar_path
 from protocols.study import ScanProtocol
 
+COMPARED_FIRST = 1 << 16  # bytes at the end of images: most of one size differ there
 FRACTIONS = ("SliceTimingRef", "slice_time_ref", "SliceTimeRef")
 
 
@@ -76,6 +78,31 @@ def open_series(scan: ScanProtocol, folder: StudyFolder, run: RunId, path: Path)
     return Series(path, image, scan, scan.stored_dummies, start_s, start_by, pulses, (path, sidecar))
 
 
+def refuse_same_images(paths: Iterable[Path]) -> None:
+    """Refuse images of which two runs, of one subject or of two, have the same.
+
+    paths : of the images, one for each run. A file is hashed only where another has its size and its end.
+
+    Raises FoolscanError naming both.
+    """
+    alike: dict[tuple[int, bytes], list[Path]] = {}
+    for path in paths:
+        size = path.stat().st_size
+        with path.open("rb") as content:
+            content.seek(max(0, size - COMPARED_FIRST))
+            alike.setdefault((size, content.read()), []).append(path)
+    for (size, _), candidates in alike.items():
+        first: dict[str, Path] = {}
+        for path in candidates if size and len(candidates) > 1 else ():
+            digest = sha256_of(path)
+            other = first.setdefault(digest, path)
+            if other is not path:
+                raise FoolscanError(
+                    f"{path}: found the same images as in {other} (SHA-256 {digest[:12]}); each run has its own. Copy this run's own "
+                    "images there, or move its events elsewhere if it has none"
+                )
+
+
 def pulses_path(folder: StudyFolder, run: RunId) -> Path:
     """The run's certificate, which says how many pulses were logged."""
     return folder.derived("certificates") / f"{run.stem}_certificate.json"
@@ -112,10 +139,19 @@ def volumes_of(scan: ScanProtocol, path: Path, found: int, certificate: Path, lo
             said = f"{corrected['image']} had {planned} when its onsets were corrected"
         elif _counts(logged):
             said += f", and {seen} of {expected} pulses were logged"
-        raise FoolscanError(
-            f"{path}: found {found} volumes; {said}. Was the run cut short, or are scan.dummies otherwise than the study says?"
-        )
+        raise FoolscanError(f"{path}: found {found} volumes; {said}. {_remedy(found, planned, bool(corrected))}")
     return found
+
+
+def _remedy(found: int, planned: int, corrected: bool) -> str:
+    if corrected:
+        return "Copy that image here, or correct the onsets again: foolscan experiment correct-onsets"
+    if found < planned:
+        return (
+            "Copy the whole image again; leave out a run that was cut short by moving its events elsewhere; if all runs are so long, "
+            "correct scan.volumes or scan.dummies"
+        )
+    return "Correct scan.volumes, or scan.dummies if dummy volumes are stored with the images; or copy this run's own image here"
 
 
 def _counts(logged: dict[str, Any]) -> bool:

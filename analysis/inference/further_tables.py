@@ -91,7 +91,8 @@ def brain_tables(study: Study, folder: StudyFolder, stimuli: Sequence[Stimulus],
         ]
 
     paths = [models_path(folder, "brain"), trends_path(folder, "brain"), ceilings_path(folder)]
-    return _stand(study, folder, paths, inputs, parameters_of(study), make, warnings_for_sidecar(study))
+    parameters, warnings = parameters_of(study, folder), warnings_for_sidecar(study, folder)
+    return _stand(study, folder, paths, inputs, parameters, make, warnings)
 
 
 def network_tables(study: Study, folder: StudyFolder, stimuli: Sequence[Stimulus]) -> list[Path]:
@@ -124,8 +125,8 @@ def correspondence_tables(study: Study, folder: StudyFolder) -> list[Path]:
 
     paths = [correspondence_path(folder), correspondence_matrix_path(folder)]
     inputs = [brain_path(folder), network_path(folder)]
-    parameters = parameters_of(study) | {"layers": list(layers)}
-    return _stand(study, folder, paths, inputs, parameters, make, warnings_for_sidecar(study))
+    parameters = parameters_of(study, folder) | {"layers": list(layers)}
+    return _stand(study, folder, paths, inputs, parameters, make, warnings_for_sidecar(study, folder))
 
 
 def _stand(

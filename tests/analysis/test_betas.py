@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,13 +16,15 @@ import pytest
 
 from analysis.betas import estimate_betas
 from analysis.confounds import confounds_path
+from analysis.fmriprep import derived_file
+from analysis.glm.series import refuse_same_images
 from analysis.nifti import open_nifti, write_nifti
 from analysis.rois import load_rois, read_mask, roi_path, write_mask
 from analysis.stored_betas import betas_path, load_patterns, table_path
 from protocols.folder import StudyFolder, read_json, write_json, write_text
 from protocols.manifest import read_manifest
 from protocols.problems import FoolscanError, NotReady
-from protocols.provenance import sidecar_path
+from protocols.provenance import sha256_of, sidecar_path
 from protocols.study import Study
 
 Simulated = tuple[Study, StudyFolder]
@@ -160,6 +165,43 @@ def test_what_does_not_belong_together_is_refused_and_nothing_written(
     with pytest.raises(FoolscanError, match=message):
         estimate_betas(study, folder)
     assert not folder.derived("betas").exists()
+
+
+@pytest.mark.parametrize(("sub", "run"), [("01", 2), ("02", 1)], ids=["another run", "another subject"])
+@pytest.mark.parametrize("by_fmriprep", [False, True], ids=["scanner", "fMRIPrep"])
+def test_one_runs_images_under_anothers_name_are_refused(
+    simulated: Simulated, sub: str, run: int, by_fmriprep: bool
+) -> None:
+    study, folder = simulated
+    first = folder.runs("animals")[0]
+    other = replace(first, sub=sub, run=run)
+    folder.func(other).mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(folder.events(first), folder.events(other))
+    for item in (first, other):
+        path = derived_file(folder, item, "desc-preproc_bold.nii.gz") if by_fmriprep else folder.bold(item)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path != folder.bold(first):
+            shutil.copyfile(folder.bold(first), path)
+            shutil.copyfile(sidecar_path(folder.bold(first)), sidecar_path(path))
+    with pytest.raises(
+        FoolscanError,
+        match=rf"{re.escape(str(path))}: found the same images as in \S+{first.stem}\S+ \(SHA-256 \w+\); .* Copy this run's own",
+    ):
+        estimate_betas(study, folder)
+    assert not folder.derived("betas").exists()
+
+
+def test_images_are_compared_whole_only_where_size_and_end_agree(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [tmp_path / name for name in ("one", "shorter", "other end", "other beginning")]
+    content = bytes(200_000)
+    for path, item in zip(paths, (content, content[:-1], content[:-1] + b"x", b"x" + content[1:]), strict=True):
+        path.write_bytes(item)
+    hashed: list[Path] = []
+    monkeypatch.setattr("analysis.glm.series.sha256_of", lambda path: hashed.append(path) or sha256_of(path))
+    refuse_same_images(paths)
+    assert hashed == [paths[0], paths[3]]
 
 
 def test_a_run_without_images_is_not_ready(simulated: Simulated) -> None:

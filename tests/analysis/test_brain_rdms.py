@@ -286,8 +286,7 @@ def test_crossnobis_of_a_study_folder_is_in_units_of_the_noise_that_betas_wrote(
     rdms(study, folder)
     (stored,) = find_rdms(read_rdms(brain_path(folder)), roi="V1", subject="pooled", set="AN", part="all")
     loaded = load_patterns(study, folder, "01", "V1")
-    covariance, dof = noise_covariance(study, folder, "01", "V1")
-    noise = np.average(covariance, axis=0, weights=dof)
+    noise = noise_covariance(study, folder, "01", "V1")
     images = [row for row, name in enumerate(loaded.sets) if name == "AN"]
     expected = []
     for selection in selections(loaded, study.analysis.voxels):

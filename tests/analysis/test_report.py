@@ -415,7 +415,7 @@ def test_halves_that_are_scaled_in_different_sessions_are_warned_of(copy: Ready,
     assert "Warnings" not in read_json(sidecar_path(similarity_path(folder, "network")))
     assert "<b>Warning.</b> half_twice with z_voxel_run" in report_path(folder).read_text(encoding="utf-8")
     unscaled = fake.changed(halved, analysis__pattern_scaling="none")
-    assert warnings_of(unscaled) == warnings_of(study) == []
+    assert warnings_of(unscaled, folder) == warnings_of(study, folder) == []
 
 
 def test_differences_of_similarity_are_in_the_report(analysed: Ready) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -176,7 +177,9 @@ def test_the_betas_of_one_subject_are_not_taken_for_anothers(lab: Any, write: Si
     import_betas(lab.study, lab.folder, request)
     renamed = write.tsv(lab.root / "elsewhere" / "renamed.tsv", ("stim_id",), [[name] for name in lab.order(other)])
     with pytest.raises(
-        FoolscanError, match=rf"found the same content as {run.stem}_betas\.nii\.gz, which the betas of {run.stem}"
+        FoolscanError,
+        match=rf"{re.escape(str(request.source))}: found the same content as the {run.stem}_betas\.nii\.gz that "
+        rf"{re.escape(str(betas_path(lab.folder, run)))} was imported from; each run has its own: give {other.stem}'s",
     ):
         import_betas(
             lab.study,

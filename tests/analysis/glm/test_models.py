@@ -13,7 +13,8 @@ import pytest
 
 from analysis.betas import MEMORY_BYTES, estimate_betas
 from analysis.confounds import confounds_path
-from analysis.glm.noise_normalisation import noise_covariance, noise_path, normalised
+from analysis.glm.noise_normalisation import noise_covariance, noise_path, normalised, read_noise
+from analysis.glm.run_series import run_blocks
 from analysis.glm.series import pulses_path
 from analysis.nifti import open_nifti
 from analysis.rois import load_rois
@@ -105,6 +106,8 @@ def test_finite_impulse_responses_of_a_session(fake: SimpleNamespace, runs: tupl
     truth = np.load(amplitudes_path(runs[1], "01", "V1"))
     # nothing is assumed of the shape, which costs precision: eight regressors for each image
     assert np.corrcoef(found.ravel(), truth.ravel())[0, 1] > 0.6
+    with pytest.raises(FoolscanError, match=r"more volumes than regressors: .* or fewer fir_delays$"):
+        estimated(fake, runs, **changes | {"fir_delays": 40})
 
 
 def test_all_blanks_are_one_regressor(fake: SimpleNamespace, runs: tuple[Study, StudyFolder]) -> None:
@@ -193,11 +196,13 @@ def test_patterns_are_loaded_in_units_of_their_noise(
     plain = load_patterns(study, runs[1], "01", "LO").betas
     study, written = estimated(fake, runs, noise_normalisation=kind)
     assert all(noise_path(path).exists() for path in written)
-    covariance, dof = noise_covariance(study, runs[1], "01", "LO")
-    assert covariance.shape == (3, 60, 60)
-    assert dof.tolist() == [120 - open_nifti(written[0]).shape[3] - 6 - 5] * 3
+    covariance = noise_covariance(study, runs[1], "01", "LO")
+    assert covariance.shape == (60, 60)
+    assert [read_noise(noise_path(path), "LO").dof for path in written] == [
+        120 - open_nifti(written[0]).shape[3] - 6 - 5
+    ] * 3
     found = load_patterns(study, runs[1], "01", "LO").betas
-    np.testing.assert_allclose(found, normalised(plain, covariance, dof, kind), rtol=1e-5)
+    np.testing.assert_allclose(found, normalised(plain, covariance, kind), rtol=1e-5)
     noise_path(written[0]).unlink()
     assert estimate_betas(study, runs[1]) == [written[0]]
     estimated(fake, runs)
@@ -208,9 +213,44 @@ def test_a_dissimilarity_that_needs_noise_has_it(fake: SimpleNamespace, runs: tu
     study = fake.changed(runs[0], analysis__dissimilarity="crossnobis")
     for path in estimate_betas(study, runs[1]):
         assert noise_path(path).exists()
-    raw, _ = noise_covariance(study, runs[1], "01", "V1", shrunk=False)
-    shrunk, _ = noise_covariance(study, runs[1], "01", "V1")
+    raw = noise_covariance(study, runs[1], "01", "V1", shrunk=False)
+    shrunk = noise_covariance(study, runs[1], "01", "V1")
     assert np.linalg.eigvalsh(shrunk).min() > np.linalg.eigvalsh(raw).min()
+
+
+def test_residuals_are_held_within_the_budget_or_on_the_disk(
+    fake: SimpleNamespace, runs: tuple[Study, StudyFolder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = fake.changed(runs[0], analysis__glm__noise_normalisation="univariate")
+    n_voxels = int(np.logical_or.reduce(list(load_rois(study, runs[1], "01").values())).sum())
+    residuals = 4 * 120 * n_voxels
+    left: list[int] = []
+
+    def watched(series: object, mask: object, budget: int, working: int) -> object:
+        left.append(budget)
+        return run_blocks(series, mask, budget, working)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("analysis.betas.run_blocks", watched)
+    path = noise_path(betas_path(runs[1], runs[1].runs("animals")[0]))
+    found = []
+    for memory_bytes, held in ((MEMORY_BYTES, residuals), (2 * residuals - 1, 0)):
+        left.clear()
+        shutil.rmtree(runs[1].derived("betas"), ignore_errors=True)
+        estimate_betas(study, runs[1], memory_bytes=memory_bytes)
+        assert left == [memory_bytes - held] * 3
+        found.append(read_noise(path, "V1").covariance)
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-4, atol=1e-6)
+
+
+def test_an_roi_whose_noise_does_not_fit_is_refused_and_nothing_written(
+    fake: SimpleNamespace, runs: tuple[Study, StudyFolder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("analysis.glm.noise_normalisation.host_free_bytes", lambda: 1000)
+    with pytest.raises(
+        FoolscanError, match=r"sub-01 V1: the noise covariance of 60 voxels takes .* GiB are free\. Use a"
+    ):
+        estimated(fake, runs, noise_normalisation="multivariate")
+    assert not list(runs[1].derived("betas").rglob("*.nii.gz"))
 
 
 def test_confounds_that_a_run_does_not_have_are_asked_for(

@@ -67,7 +67,7 @@ def test_a_run_without_logged_pulses_has_the_studys_volumes(tmp_path: Path) -> N
     series = open_series(SCAN, folder, RUN, images(folder, 10))
     assert (series.n_stored, series.skipped, series.scan.volumes) == (10, 0, 10)
     assert series.pulses == ""
-    with pytest.raises(FoolscanError, match=r"found 12 volumes; scan\.volumes is 10\. Was the run cut short"):
+    with pytest.raises(FoolscanError, match=r"found 12 volumes; scan\.volumes is 10\. Correct scan\.volumes, or"):
         open_series(SCAN, folder, RUN, images(folder, 12))
 
 
@@ -76,7 +76,10 @@ def test_images_study_and_logged_pulses_are_told_together(tmp_path: Path) -> Non
     logged(folder, pulses_expected=10, pulses_seen=10, pulses={"lacking": 0, "missed": 0})
     series = open_series(SCAN, folder, RUN, images(folder, 10))
     assert series.pulses == "10 of 10"
-    with pytest.raises(FoolscanError, match=r"found 9 volumes; scan\.volumes is 10, and 10 of 10 pulses were logged"):
+    with pytest.raises(
+        FoolscanError,
+        match=r"found 9 volumes; scan\.volumes is 10, and 10 of 10 pulses were logged\. Copy the whole image",
+    ):
         open_series(SCAN, folder, RUN, images(folder, 9))
 
 
@@ -124,7 +127,9 @@ def test_a_run_that_the_operator_explained_is_analysed_as_it_is(tmp_path: Path) 
     corrected = {"volumes": 9, "image": "bold.nii.gz", "hypothesis": "stopped-early"}
     logged(folder, pulses_expected=10, pulses_seen=9, pulses={"lacking": 1}, onsets_corrected=corrected)
     assert open_series(SCAN, folder, RUN, images(folder, 9)).scan.volumes == 9
-    with pytest.raises(FoolscanError, match=r"found 10 volumes; bold\.nii\.gz had 9 when its onsets were corrected"):
+    with pytest.raises(
+        FoolscanError, match=r"found 10 volumes; bold\.nii\.gz had 9 when its onsets were corrected\. Copy that"
+    ):
         open_series(SCAN, folder, RUN, images(folder, 10))
 
 
