@@ -1,4 +1,12 @@
-"""120 single trials and nuisance in one model under AR(1) noise, against nilearn's `run_glm(noise_model="ar1")`."""
+"""120 single trials and nuisance in one model under AR(1) noise, against nilearn's `run_glm(noise_model="ar1")`.
+
+Each is timed as often as the other, in turn, and the best of each counts.
+
+Both round a voxel's autocorrelation to a hundredth, and one that lies within rounding of the edge between two can fall on
+either side, as the last digits of a sum differ with the order of its terms: of 122,880 voxels none or a few. More than one in a
+thousand cannot come of rounding, and would mean that the autocorrelation is another one. Those few count in the largest
+differences like all others.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +24,12 @@ from analysis.glm.ar1 import ar1
 from analysis.glm.solve import column_t_values
 
 THREADS = 2
-REPEATS, THEIR_REPEATS = 4, 2
+REPEATS = 3  # of each, in turn
+MOST_WITH_ANOTHER_AUTOCORRELATION = 1e-3  # of all voxels
 TARGETS = {
     "times_faster_than_nilearn": ">= 8",
     "voxels_with_another_autocorrelation": "reported, no target",
+    "share_of_voxels_with_another_autocorrelation": "<= 0.001",
     "largest_relative_difference_of_betas": "<= 1e-4",
     "largest_relative_difference_of_t": "<= 1e-4",
     "peak_memory_gib": "<= 1.4 (1.5 GB)",
@@ -34,12 +44,11 @@ def measure(shape: tuple[int, int, int] = SHAPE) -> dict[str, float]:
     own_s, their_s = [], []
     with threadpool_limits(THREADS):
         ar1(matrix, data[:, :8192])  # whatever the first pass alone has to do is nobody's
-        for turn in range(REPEATS):
+        for _ in range(REPEATS):
             took_s, fit = timed_s(lambda: ar1(matrix, data, threads=THREADS))
             own_s.append(took_s)
-            if turn < THEIR_REPEATS:
-                took_s, (labels, results) = timed_s(lambda: run_glm(data, matrix, noise_model="ar1"))
-                their_s.append(took_s)
+            took_s, (labels, results) = timed_s(lambda: run_glm(data, matrix, noise_model="ar1"))
+            their_s.append(took_s)
     ts, of_betas, of_ts = column_t_values(fit, TRIALS), [], []
     for label, result in results.items():
         members = labels == label
@@ -49,9 +58,11 @@ def measure(shape: tuple[int, int, int] = SHAPE) -> dict[str, float]:
         of_betas.append((np.abs(fit.betas[:TRIALS, members] - theirs) / scale).max())
         their_ts = theirs / np.sqrt(np.diagonal(result.cov)[:TRIALS, None] * result.dispersion)
         of_ts.append((np.abs(ts[:, members] - their_ts) / np.sqrt((their_ts**2).mean(axis=0))).max())
+    others = int((fit.autocorrelation != labels.astype(float)).sum())
     return {
         "times_faster_than_nilearn": min(their_s) / min(own_s),
-        "voxels_with_another_autocorrelation": float((fit.autocorrelation != labels.astype(float)).sum()),
+        "voxels_with_another_autocorrelation": float(others),
+        "share_of_voxels_with_another_autocorrelation": others / data.shape[1],
         "largest_relative_difference_of_betas": float(max(of_betas)),
         "largest_relative_difference_of_t": float(max(of_ts)),
         "peak_memory_gib": alone(__file__, "--alone")["peak_bytes"] / 2**30 if shape == SHAPE else 0.0,
@@ -64,6 +75,7 @@ def met(figures: Mapping[str, float]) -> bool:
     """Whether it is that much faster, the same, and small."""
     return (
         figures["times_faster_than_nilearn"] >= 8
+        and figures["share_of_voxels_with_another_autocorrelation"] <= MOST_WITH_ANOTHER_AUTOCORRELATION
         and figures["largest_relative_difference_of_betas"] <= 1e-4
         and figures["largest_relative_difference_of_t"] <= 1e-4
         and figures["peak_memory_gib"] <= 1.5e9 / 2**30
@@ -92,6 +104,7 @@ if __name__ == "__main__":
         "voxels": int(np.prod(SHAPE)),
         "bins": 100,
         "threads": THREADS,
+        "repeats_of_each": REPEATS,
         "largest_relative_difference": "by the root mean square of the voxel's betas (t values)",
         "peak_memory": "of a process that makes the data (float32) and fits them, nothing else",
     }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import tempfile
 from collections.abc import Mapping
 from functools import partial
@@ -17,9 +18,7 @@ from typing import Any
 from _glm_problem import alone, peak_bytes, timed_s
 from _record import measure_once
 from _whole_subject import RUNS, SESSIONS, study_of, subject
-from threadpoolctl import threadpool_limits
 
-THREADS = 2
 VOXELS_PER_ROI = 12_000
 TARGETS = {
     "minutes": "<= 10",
@@ -41,12 +40,11 @@ def analysed(root: Path, voxels_per_roi: int) -> dict[str, Any]:
 
     study, folder = study_of(root, voxels_per_roi), StudyFolder(root / "study")
     figures: dict[str, Any] = {}
-    with threadpool_limits(THREADS):
-        for name, verb in {"betas": estimate_betas, "rdms": rdms, "compare": compare}.items():
-            took_s, written = timed_s(partial(verb, study, folder))
-            if not written:
-                raise RuntimeError(f"{name}: nothing was written; expected a folder in which nothing is analysed yet")
-            figures[f"{name}_minutes"] = took_s / 60
+    for name, verb in {"betas": estimate_betas, "rdms": rdms, "compare": compare}.items():
+        took_s, written = timed_s(partial(verb, study, folder))
+        if not written:
+            raise RuntimeError(f"{name}: nothing was written; expected a folder in which nothing is analysed yet")
+        figures[f"{name}_minutes"] = took_s / 60
     rows = read_rows(similarity_path(folder, "brain"), SimilarityRow)
     found = {(row.pair, row.place): row.similarity for row in rows}
     above = [found["RE-AI", place] > found["RE-AN", place] for place in dict.fromkeys(row.place for row in rows)]
@@ -90,7 +88,8 @@ if __name__ == "__main__":
     what = f"the analysis of one subject: {SESSIONS * RUNS} runs x 278 volumes, {5 * VOXELS_PER_ROI} voxels in 5 ROIs, to similarities"
     facts = {
         "study": "zhang2018 as it comes with foolscan, one subject",
-        "threads": THREADS,
+        "blas_threads": "1: betas, rdms and compare each pin it",
+        "worker_threads": f"1 in betas and rdms; {min(4, os.cpu_count() or 1)} in compare, on ROIs beside one another",
         "peak_memory": "of the process that analyses, everything in it",
     }
     raise SystemExit(measure_once(__file__, what, TARGETS, measure, met, facts))
