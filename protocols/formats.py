@@ -6,3 +6,4 @@ ACTIVATIONS = 1  # derivatives/foolscan/activations/<network>.h5: stimuli writes
 REFERENCES = 1  # derivatives/foolscan/activations/<network>_references.h5: stimuli writes, analysis reads
 SCREEN_IMAGES = 1  # derivatives/foolscan/screen/<rig>/export.json: stimuli writes, experiment reads
 DESIGN = 1  # derivatives/foolscan/timeline/<run>_design.tsv and .json: experiment writes, analysis reads
+CROPS = 1  # stimuli/crops/crops.tsv and .json: stimuli writes, experiment reads

@@ -38,6 +38,38 @@ class ImageNetToMap(Plan):
     ]
 
 
+class PairsPlan(Plan):
+    """Pairs of windows that a network tells apart and people hardly do, exported as a stimulus set."""
+
+    type: Annotated[
+        Literal["loose_shrink", "strict_shrink", "loose_shift", "strict_shift"],
+        Field(description="of the fragile windows; the other member is drawn from the changed windows that flip"),
+    ] = "loose_shrink"
+    direction: Annotated[
+        Literal["to_wrong", "to_right", "both"],
+        Field(description="to_wrong: the fragile window is right and the changed one wrong; to_right: the reverse"),
+    ] = "to_wrong"
+    proportion: Annotated[
+        Proportion | None, Field(description="side of the windows, one of `proportions`; nothing: the first of them")
+    ] = None
+    n: Annotated[Count, Field(le=100_000, description="pairs, each of another picture")] = 40
+    shown_px: Annotated[
+        int | None,
+        Field(
+            strict=True,
+            ge=8,
+            le=4096,
+            description="side that both members are resized to, once, by Pillow; nothing: they stay as they are",
+        ),
+    ] = 256
+    filter: Annotated[
+        Literal["lanczos", "bilinear"], Field(description="of Pillow, by which they are resized to `shown_px`")
+    ] = "lanczos"
+    network: Annotated[
+        Text | None, Field(description="whose pairs: as its store is called; nothing: the first network")
+    ] = None
+
+
 class FragilePlan(Plan):
     """Which windows of which pictures are classified by which networks."""
 
@@ -85,3 +117,4 @@ class FragilePlan(Plan):
         int | None,
         Field(strict=True, ge=1, le=4096, description="windows a forward pass; None: 32 on a processor, 256 on a GPU"),
     ] = None
+    pairs: PairsPlan = PairsPlan()
