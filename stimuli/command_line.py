@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -195,13 +196,81 @@ def fragile(
     from stimuli.fragile.run import fragile as map_fragility
     from stimuli.fragile.summary import lines
 
-    console = Console(stderr=True)
-    with executor_of(cluster, device, say=console.print) as executor, shown(console) as tell:
-        result = map_fragility(load_study(study), to, device, sample=sample, full=full, executor=executor, told=tell)
+    console, loaded = Console(stderr=True), load_study(study)
+    say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
+    with executor_of(cluster, device, say) as executor, shown(console) as tell:
+        result = map_fragility(loaded, to, device, sample=sample, full=full, executor=executor, told=tell)
     for path in result.written:
         typer.echo(path)
     for line in lines(result):
         typer.echo(line)
+
+
+@app.command("fragile-pictures")
+def fragile_pictures(
+    study: StudyArgument,
+    to: FolderOption,
+    picture: Annotated[str | None, typer.Option(help="the one picture that is drawn, by its id; else all")] = None,
+) -> None:
+    """Draw what a mapping found: maps, confidence, pairs of windows a pixel or two apart, and rates over window sizes.
+
+    Example: foolscan stimuli fragile-pictures srivastava2019 --to fragile-study --picture elephant-0000
+    """
+    from protocols.folder import StudyFolder
+    from protocols.study import load_study
+    from stimuli.fragile.pictures import pictures
+
+    with _progress() as tell:
+        drawn = pictures(
+            load_study(study), StudyFolder(to), picture, told=lambda done, n: tell("pictures", done, n, "")
+        )
+    for path in drawn.written:
+        typer.echo(path)
+    for line in drawn.said:
+        typer.echo(line)
+
+
+@app.command("fragile-pairs")
+def fragile_pairs(study: StudyArgument, to: FolderOption, device: DeviceOption = "auto") -> None:
+    """Export pairs of crops, one recognised and its twin not, as a stimulus set with a manifest and a contact sheet.
+
+    Example: foolscan stimuli fragile-pairs srivastava2019 --to fragile-study
+    """
+    from protocols.folder import StudyFolder
+    from protocols.study import load_study
+    from stimuli.fragile.pairs_export import fragile_pairs as export_pairs
+
+    with _progress() as tell:
+        exported = export_pairs(
+            load_study(study), StudyFolder(to), device, told=lambda done, n: tell("crops", done, n, "")
+        )
+    for path in exported.written:
+        typer.echo(path)
+    spread = ", ".join(f"{name} {count}" for name, count in exported.supercategories.items())
+    typer.echo(f"{len(exported.crops) // 2} pairs: {spread}")
+
+
+@app.command("fragile-activations")
+def fragile_activations(
+    study: StudyArgument,
+    to: FolderOption,
+    pairs: Annotated[int, typer.Option(min=1, help="how many of the exported pairs")] = 4,
+    device: DeviceOption = "auto",
+) -> None:
+    """Draw the activations of exported pairs layer by layer, and tell how far apart they are in each.
+
+    Example: foolscan stimuli fragile-activations srivastava2019 --to fragile-study --pairs 4
+    """
+    from protocols.folder import StudyFolder
+    from protocols.study import load_study
+    from stimuli.fragile.activation_maps import fragile_activations as draw
+
+    with _progress() as tell:
+        written = draw(
+            load_study(study), StudyFolder(to), device, pairs, told=lambda done, n: tell("pairs", done, n, "")
+        )
+    for path in written:
+        typer.echo(path)
 
 
 @app.command()
