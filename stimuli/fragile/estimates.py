@@ -37,8 +37,8 @@ def share_of(hits: int, looked_at: int, total: int, level: float = 0.95) -> Shar
     level     : of the interval.
 
     The share is unbiased. The interval holds the numbers of hits in all that the hypergeometric distribution does not speak
-    against, what was found counting half (mid-P; Berry and Armitage 1995): it holds for rare hits, is never of no width where
-    cells were left out, and is the share itself when all are drawn.
+    against, what was found counting half (mid-P; Berry and Armitage 1995): it holds for rare hits too, and is the share itself
+    when all are drawn.
     """
     if looked_at == 0:
         return Share(math.nan, math.nan, math.nan)

@@ -113,7 +113,7 @@ class Reader:
         found = of_logits(half, self.true)
         beyond = margin(half, self.true, self.top_k).abs() > DOUBT * off_by  # NaN is not
         doubtful = (~beyond).nonzero().squeeze(1)
-        for again in doubtful.split(self.batch_size):
+        for again in doubtful.split(self.batch_size) if len(doubtful) else ():
             whole = torch.cat([again, again[-1:].expand(self.batch_size - len(again))])
             found[again] = self._single(crops[whole])[: len(again)]
         self.read_again += len(doubtful)
