@@ -95,7 +95,7 @@ def _activations(study: Study, folder: StudyFolder, device: str, told: Told, loa
 
 def _of_images(folder: StudyFolder, view: View, network: Network, stimuli: Sequence[Stimulus], told: Told) -> Path:
     path, shown = folder.activations(view.name), view.images(stimuli)
-    _refuse_unknown(network, view.layers)
+    network.refuse_unknown_layers(view.layers)
     further = tuple(layer for layer in view.layers if layer not in network.layers)
     inputs = [folder.manifest]
     parameters = {
@@ -162,15 +162,8 @@ def reference_layers(study: Study, view: View, plan: ReferencesPlan, network: Ne
     if plan.layers == "attacked":
         named = view.layers or tuple(layer for other in views(study.stimuli) for layer in other.layers)
         return tuple(layer for layer in known if layer in named) or network.layers
-    _refuse_unknown(network, plan.layers)
+    network.refuse_unknown_layers(plan.layers)
     return tuple(layer for layer in known if layer in plan.layers)
-
-
-def _refuse_unknown(network: Network, layers: Sequence[str]) -> None:
-    known = (*network.layers, *network.further_layers)
-    for layer in layers:
-        if layer not in known:
-            raise FoolscanError(f"layer: found {layer!r}; {network.name} has {', '.join(known)}")
 
 
 def write_activations(

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from protocols.problems import FoolscanError
+from stimuli.networks.exactness import exact
 from stimuli.networks.first_convolution import with_fast_first_convolution
 
 BATCH_SIZE = 8
@@ -158,7 +159,7 @@ class Network:
         )
 
     def logits(self, images: Tensor) -> Tensor:
-        """Return the logits, differentiable with respect to the images and to nothing else.
+        """Return the logits, computed exactly (see `exact`), differentiable with respect to the images and to nothing else.
 
         Args:
             images: (n_images, 3, height, width), float, on the 0 to 255 scale, on any device.
@@ -166,7 +167,8 @@ class Network:
         Returns:
             (n_images, n_labels), on the network's device.
         """
-        out: Tensor = self.model(self.preprocessing(images.to(self.device)))
+        with exact():
+            out: Tensor = self.model(self.preprocessing(images.to(self.device)))
         return out
 
     def responses(self, images: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
@@ -238,6 +240,17 @@ class Network:
             [Label(self.labels[i], int(i), float(row[i])) for i in np.argsort(-row, kind="stable")[:top]]
             for row in self.probabilities(images)
         ]
+
+    def refuse_unknown_layers(self, layers: Sequence[str]) -> None:
+        """Raise when a layer is not the network's.
+
+        Raises:
+            NetworkError: with the layers that there are.
+        """
+        known = (*self.layers, *self.further_layers)
+        for layer in layers:
+            if layer not in known:
+                raise NetworkError(f"layer: found {layer!r}; {self.name} has {', '.join(known)}")
 
     def label_index(self, label: str) -> int:
         """Return the output unit of a label.

@@ -56,15 +56,9 @@ def planner_for(recipe: Recipe, network: Network, study_seed: int, load: Load) -
             return LabelPlanner(recipe, network, study_seed, ensemble)
         case FeatureAdversaryRecipe():
             seen_by = load(recipe.network) if recipe.network else network
-            _refuse_unknown_layer(seen_by, recipe.layer)
+            seen_by.refuse_unknown_layers([recipe.layer])
             return FeaturePlanner(recipe, network, study_seed, seen_by)
         case InversionRecipe():
-            _refuse_unknown_layer(network, recipe.layer)
+            network.refuse_unknown_layers([recipe.layer])
             return InversionPlanner(recipe, network, study_seed)
     raise ValueError(f"no planner for recipe kind {recipe.kind!r}")
-
-
-def _refuse_unknown_layer(network: Network, layer: str) -> None:
-    known = (*network.layers, *network.further_layers)
-    if layer not in known:
-        raise FoolscanError(f"layer: found {layer!r}; {network.name} has {', '.join(known)}")

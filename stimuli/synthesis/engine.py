@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stimuli.networks.exactness import exact
 from stimuli.synthesis.constraints import Constraint
 from stimuli.synthesis.objectives import Objective, Reading, Sought
 from stimuli.synthesis.optimisers import Optimiser, State
@@ -120,6 +121,7 @@ def synthesise(
                 told(slots.n_busy)
 
 
+@exact()
 def _ascent(objective: Objective, images: Tensor, sought: Sought, wanted: bool) -> tuple[Reading, Tensor | None]:
     """The reading at the images, and the gradient there where it is wanted."""
     if not wanted:
@@ -246,6 +248,7 @@ class _Slots:
             for job, score, steps, best_step in zip(self.jobs, scores, self.steps, self.best_step, strict=True)
         ]
 
+    @exact()
     def move(self, gradients: Tensor, reading: Reading) -> None:
         """One step of every slot, back into its room."""
         moved = self.method.optimiser.stepped(self.images, gradients, reading, self.state, self.room)
