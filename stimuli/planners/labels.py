@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,29 +11,35 @@ import numpy as np
 from protocols.image_sets import LabelAdversaryRecipe
 from stimuli.judging import Judged
 from stimuli.networks.network import Network
-from stimuli.planners.planner import RecipePlanner, Verdict, Wanted, is_named
+from stimuli.planners.planner import RecipePlanner, Verdict, Wanted
 from stimuli.synthesis.constraints import Constraint, LInfBall, PixelRange
 from stimuli.synthesis.engine import Job, Method, Outcome
-from stimuli.synthesis.ensembles import MeanOf
+from stimuli.synthesis.ensembles import MeanAndLeast
 from stimuli.synthesis.lbfgsb import BoxLbfgs
-from stimuli.synthesis.objectives import CrossEntropy, LogPosterior, MeanLogPosterior, Near, Objective, Vote
+from stimuli.synthesis.objectives import (
+    CrossEntropy,
+    LogOfOthers,
+    LogPosterior,
+    MeanLogPosterior,
+    Near,
+    Objective,
+    Vote,
+)
 from stimuli.synthesis.optimisers import NormalisedGradient, Optimiser, SignGradient
 from stimuli.synthesis.starts import ByteImage, from_image, within_ball
 from stimuli.synthesis.stopping import StopRule
 
 # Szegedy's weight of the change, per squared grey level: searched between these.
 LEAST_WEIGHT, LARGEST_WEIGHT = 1e-7, 1e-1
-NAMED = 0.5
-"""A class with a posterior above this is the one that is named."""
 
 
 @dataclass(frozen=True)
 class Search:
-    """Where Szegedy's search for the weight stands.
+    """Where Szegedy's search for the weight stands: the largest at which the minimiser still fools is sought.
 
-    low, high : weights at which the class was reached, and was not.
+    low, high : weights whose minimiser fools, and does not.
     rounds    : weights tried.
-    best      : the image of the least change that reached it; None yet.
+    best      : the image of the least change that fools; None yet.
     distance  : its Euclidean distance from the source, grey levels.
     """
 
@@ -47,10 +54,10 @@ class Search:
         """The next to try: the smallest first, then in the middle of the interval (on a log scale)."""
         return self.low if self.rounds == 0 else math.sqrt(self.low * self.high)
 
-    def after(self, outcome: Outcome) -> Search:
-        """What one more outcome shows."""
+    def after(self, outcome: Outcome, fools: bool) -> Search:
+        """What one more outcome shows, and whether its image, rounded, is what is asked for."""
         weight, rounds = self.weight, self.rounds + 1
-        if outcome.verdict != "reached":
+        if not fools:
             return replace(self, high=weight, rounds=rounds)
         source = outcome.job.centre.transpose(1, 2, 0)
         distance = float(np.linalg.norm(outcome.image.astype(np.float64) - source))
@@ -94,7 +101,8 @@ class LabelPlanner(RecipePlanner[LabelAdversaryRecipe]):
 
     def _objective(self) -> Objective:
         if self.away:
-            return MeanOf(tuple(CrossEntropy(network) for network in self.attacked))
+            loss = LogOfOthers if self.recipe.attack == "szegedy" else CrossEntropy
+            return MeanAndLeast(tuple(loss(network) for network in self.attacked))
         if len(self.attacked) == 1:
             return LogPosterior(self.attacked[0])
         return Vote(self.attacked) if self.recipe.ensemble == "vote" else MeanLogPosterior(self.attacked)
@@ -120,49 +128,54 @@ class LabelPlanner(RecipePlanner[LabelAdversaryRecipe]):
         return Job(wanted.stim_id, start, centre, recipe.epsilon, goal, self._stop(), weight, search)
 
     def _stop(self) -> StopRule:
-        if self.recipe.attack in ("fgsm", "fast_gradient"):
+        recipe = self.recipe
+        if recipe.attack in ("fgsm", "fast_gradient"):
             return StopRule(None, 1, patience=2)
-        if self.recipe.attack in (
-            "pgd",
-            "label_opt",
-        ):  # all their steps, as published, unless a confidence is asked for
-            return StopRule(
-                self.recipe.confidence, self.recipe.max_steps, patience=self.recipe.patience or self.recipe.max_steps
-            )
-        return StopRule(
-            self.recipe.confidence or NAMED, self.recipe.max_steps, patience=self.recipe.patience or 20, least_gain=1e-3
-        )
+        if recipe.attack == "szegedy":  # every weight to its minimiser: what it is worth is judged there
+            return StopRule(None, recipe.max_steps, patience=recipe.patience or 10, least_gain=0.01)
+        # all their steps, as published, unless a confidence is asked for
+        return StopRule(recipe.confidence, recipe.max_steps, patience=recipe.patience or recipe.max_steps)
 
     def next(self, outcome: Outcome, attempt: int) -> Job | None:
-        """Szegedy: the search for the largest weight of the change at which the class is still reached."""
-        search = outcome.job.memory
-        if not isinstance(search, Search):
-            return None
-        further = search.after(outcome)
-        if further.best is None or further.rounds > self.recipe.weights_tried:
+        """Szegedy: the search for the largest weight of the change whose minimiser still fools."""
+        further = self._searched(outcome)
+        if further is None or further.best is None or further.rounds > self.recipe.weights_tried:
             return None
         job = outcome.job
         return replace(job, start=job.centre, weight=further.weight, memory=further)
 
     def image(self, outcome: Outcome) -> ByteImage:
-        """Of Szegedy's search the least change that reached the class; else the last job's image."""
+        """Of Szegedy's search the least change that fools; else the last job's image."""
+        further = self._searched(outcome)
+        return outcome.image if further is None or further.best is None else further.best
+
+    def _searched(self, outcome: Outcome) -> Search | None:
+        """Szegedy's search with one more outcome, judged as its file would be; None for other attacks."""
         search = outcome.job.memory
-        best = search.after(outcome).best if isinstance(search, Search) else None
-        return outcome.image if best is None else best
+        if not isinstance(search, Search):
+            return None
+        label = self.network.labels[int(outcome.job.goal)]
+        return search.after(
+            outcome, self._fool([self._says(one, outcome.image, label) for one in self.attacked], label)
+        )
 
     def verdict(self, wanted: Wanted, attempt: int, judged: Judged) -> Verdict:
         """The target is named, or the source's own class is not: by every network, or in a vote by more than half."""
-        fooled = [self._fools(network, wanted, judged) for network in self.attacked]
-        return Verdict(2 * sum(fooled) > len(fooled) if self.recipe.ensemble == "vote" else all(fooled))
+        label = wanted.category.network_class if self.away else wanted.targets[0]
+        told = (judged.label, judged.confidence)
+        says = [told if one is self.network else self._says(one, judged.image, label) for one in self.attacked]
+        return Verdict(self._fool(says, label))
 
-    def _fools(self, network: Network, wanted: Wanted, judged: Judged) -> bool:
-        if network is not self.network:
-            (row,) = network.probabilities(judged.image[None])
-            label, confidence = network.labels[int(row.argmax())], float(row[network.label_index(wanted.targets[0])])
-            judged = replace(judged, label=label, largest=float(row.max()), confidence=confidence)
-        if self.away:
-            return judged.label != wanted.category.network_class
-        return is_named(judged, wanted.targets[0], self.recipe.confidence)
+    def _says(self, network: Network, image: ByteImage, label: str) -> tuple[str, float]:
+        """The class that a network gives an image, and its posterior of `label`."""
+        (row,) = network.probabilities(image[None], batch_size=1)
+        return network.labels[int(row.argmax())], float(row[network.label_index(label)])
+
+    def _fool(self, says: Sequence[tuple[str, float]], label: str) -> bool:
+        """Whether what the networks say of an image is enough of them fooled; `label` is the target, or the own class."""
+        least = self.recipe.confidence or 0.0
+        fooled = [named != label if self.away else named == label and of_it >= least for named, of_it in says]
+        return 2 * sum(fooled) > len(fooled) if self.recipe.ensemble == "vote" else all(fooled)
 
 
 def not_rounded(attack: str) -> bool:

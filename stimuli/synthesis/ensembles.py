@@ -11,8 +11,8 @@ from stimuli.synthesis.objectives import Objective, Reading, Sought
 
 
 @dataclass(frozen=True)
-class MeanOf:
-    """The mean of objectives, of one network each."""
+class MeanAndLeast:
+    """The mean of objectives, of one network each; what counts as reached is what all of them have reached."""
 
     objectives: tuple[Objective, ...]
 

@@ -108,6 +108,22 @@ class CrossEntropy:
 
 
 @dataclass(frozen=True)
+class LogOfOthers:
+    """Log of the posterior of all classes but the goal class: away from it, as far as will do and no further.
+
+    Unlike `CrossEntropy` it has a gradient where the network is certain of the goal class, and an end.
+    """
+
+    network: Reads
+
+    def __call__(self, images: Tensor, sought: Sought) -> Reading:
+        """That logarithm as value, the posterior of all other classes together as score."""
+        logits = self.network.logits(images)
+        values = _goal_and_others(logits, sought.goals)[1].logsumexp(dim=1) - logits.logsumexp(dim=1)
+        return Reading(values, values.exp())
+
+
+@dataclass(frozen=True)
 class MeanLogPosterior:
     """The mean over networks of the log posterior of the goal class; all networks have the same classes."""
 

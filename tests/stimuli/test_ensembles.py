@@ -25,7 +25,7 @@ SETS = f"""batch_size: 4, sets: {{
     MZ: {{kind: label_adversary, attack: szegedy, {BOTH}, weights_tried: 2, max_steps: 60, failures_expected: true}},
     MA: {{kind: label_adversary, attack: fgsm, target: away, {BOTH}, failures_expected: true}},
     VP: {{kind: label_adversary, attack: pgd, {THREE}, ensemble: vote, max_steps: 60, failures_expected: true}},
-    ON: {{kind: label_adversary, attack: pgd, networks: [{{name: picturenet-b}}], max_steps: 40, failures_expected: true}},
+    OB: {{kind: label_adversary, attack: pgd, networks: [{{name: picturenet-b}}], max_steps: 40, failures_expected: true}},
 }}"""
 
 
@@ -106,7 +106,7 @@ def test_one_other_network_is_attacked_and_judges_alone(
     made: tuple[StudyFolder, MakeResult], networks: tuple[Network, ...]
 ) -> None:
     folder, result = made
-    rows = in_set(result.stimuli, "ON")
+    rows = in_set(result.stimuli, "OB")
     for row, labels in zip(rows, says(networks[:2], folder, rows), strict=True):
         assert row.success == (labels[1] == row.target_class)
         assert row.network_label == labels[0]  # the manifest tells of the study's network
