@@ -165,6 +165,13 @@ class AdversarialInterferenceRecipe(_Recipe):
             "the confidence is reached; those above the attempt's own largest are left out, and that one is always tried",
         ),
     ] = (4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 255)
+    linf_refined: Annotated[
+        Flag,
+        Field(
+            description="after the first of linf_tried that will do, the whole grey levels between it and the largest that "
+            "would not are tried by halves; the smallest that will do is kept"
+        ),
+    ] = True
     linf_max_on: Annotated[
         Literal["last_attempt", "every_attempt"],
         Field(description="which attempts may go on from linf_preferred to linf_max"),
@@ -175,7 +182,7 @@ class AdversarialInterferenceRecipe(_Recipe):
         Steps,
         Field(
             description="steps in which what it ascends must rise by 0.05, else the next largest change is tried (5 steps and 0.5 "
-            "below linf_preferred)"
+            "below linf_preferred; 10 steps and 0.2 where linf_refined tries a smaller one)"
         ),
     ] = 20
     attempts: Annotated[
@@ -229,7 +236,7 @@ class LabelAdversaryRecipe(_MayFail):
     max_steps: Annotated[Steps, Field(description="fgsm and fast_gradient take one")] = 100
     patience: Annotated[
         Steps | None,
-        Field(description="steps without gain, then it ends; None: 20 for szegedy, else all steps, as published"),
+        Field(description="steps without gain, then it ends; None: 10 for szegedy, else all steps, as published"),
     ] = None
     confidence: Annotated[
         Inside | None, Field(description="posterior of the target that counts as success; None: it need only be named")
@@ -246,7 +253,10 @@ class LabelAdversaryRecipe(_MayFail):
         ),
     ] = "mean_log_posterior"
     weights_tried: Annotated[
-        Attempts, Field(description="szegedy: halvings of the interval of the weight of the change")
+        Attempts,
+        Field(
+            description="szegedy: halvings of the interval of the weight of the change, for the largest whose minimiser fools"
+        ),
     ] = 8
 
     @field_validator("targets")

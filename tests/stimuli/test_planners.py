@@ -15,7 +15,7 @@ from stimuli.planners.choosing import with_named, wrong_classes
 from stimuli.planners.interference import InterferencePlanner
 from stimuli.planners.noise import NoisePlanner
 from stimuli.planners.planner import Wanted
-from stimuli.synthesis.engine import Outcome
+from stimuli.synthesis.engine import Job, Outcome
 from stimuli.synthesis.objectives import LogOdds, LogPosterior, Near, Posterior
 from stimuli.synthesis.optimisers import NguyenRule, NormalisedGradient
 
@@ -124,8 +124,49 @@ def test_a_wider_ball_goes_on_where_the_narrower_one_ended(network: Network):
     assert (wider.radius, wider.goal) == (6.0, job.goal)
     assert np.array_equal(wider.start, position)
     assert np.array_equal(wider.centre, job.centre)
-    assert planner.next(Outcome(job, image, position, 9, 0.995, "reached"), 0) is None
     assert planner.next(Outcome(wider, image, position, 9, 0.4, "no progress"), 0).radius == 8.0  # type: ignore[union-attr]
+
+
+def bisected(network: Network, smallest: int, **more: Any) -> tuple[list[int], int]:
+    """The radii that an attempt tries when every ball from `smallest` on will do, and the radius of the image it keeps."""
+    planner = interference(network, 16, 16, **more)
+    job: Job | None = planner.first(wanted(("car",)), 0)
+    tried = []
+    while job is not None:
+        radius = int(job.radius)
+        tried.append(radius)
+        image = np.full((128, 128, 3), 100 + radius, np.uint8)
+        verdict: Any = "reached" if radius >= smallest else "no progress"
+        outcome = Outcome(job, image, job.centre + np.float32(radius), 9, 0.5, verdict)
+        job = planner.next(outcome, 0)
+        if job is not None and verdict == "reached":  # a narrower one starts where this one ended
+            assert np.array_equal(job.start, outcome.position)
+    return tried, int(planner.image(outcome)[0, 0, 0]) - 100
+
+
+@pytest.mark.parametrize(
+    ("smallest", "tried"),
+    [
+        (8, [4, 6, 8, 7]),
+        (7, [4, 6, 8, 7]),
+        (5, [4, 6, 5]),
+        (3, [4, 2, 3]),
+        (1, [4, 2, 1]),
+        (10, [4, 6, 8, 12, 10, 9]),
+        (11, [4, 6, 8, 12, 10, 11]),
+        (16, [4, 6, 8, 12, 16, 14, 15]),
+    ],
+)
+def test_the_smallest_ball_that_will_do_is_found_to_a_grey_level(network: Network, smallest: int, tried: list[int]):
+    assert bisected(network, smallest) == (tried, smallest)
+
+
+def test_a_study_may_keep_to_the_radii_it_names(network: Network):
+    assert bisected(network, 5, linf_refined=False) == ([4, 6], 6)
+
+
+def test_where_no_ball_will_do_the_last_is_kept(network: Network):
+    assert bisected(network, 99) == ([4, 6, 8, 12, 16], 16)
 
 
 def test_what_is_ascended_stands_in_the_recipe(network: Network):
