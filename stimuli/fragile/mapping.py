@@ -14,7 +14,7 @@ from stimuli.fragile.definitions import FragileType, fragile, shift_neighbours
 from stimuli.fragile.estimates import Counted, counted, inside_box
 from stimuli.fragile.reading import Readings
 from stimuli.fragile.sources import PictureToMap
-from stimuli.fragile.store import Store, is_complete, mark_complete
+from stimuli.fragile.store import Store, mark_complete
 from stimuli.fragile.tiles import Answer, Looking, NetworkAt, Request, read_tile
 from stimuli.fragile.windows import Grid, side_of
 from stimuli.fragile.work import MapWork, SampleWork, Tile, map_work, sample_work
@@ -178,7 +178,7 @@ class Mapper:
 
     def _jobs(self, works: Sequence[tuple[PictureToMap, Work]], tally: _Tally) -> Iterator[Job]:
         for picture, work in works:
-            tiles = [] if is_complete(work.array) else [*work.tiles(self.chunks_a_tile)]
+            tiles = [*work.tiles(self.chunks_a_tile)]  # a chunk may be damaged where all had been read
             there = work.n_windows - sum(tile.n_windows for tile in tiles)
             tally.done, tally.found = tally.done + there, tally.found + there
             if not tiles:

@@ -107,9 +107,11 @@ def open_store(path: Path, parameters: Mapping[str, Any]) -> Store:
     Raises FoolscanError, naming the first difference, for a store of another format or other parameters.
     """
     expected = {"format": STORE_FORMAT, "channels": list(CHANNELS), **parameters}
-    if not path.exists():
+    if not path.exists() or _is_begun(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        return Store(path, zarr.create_group(path, attributes=expected))
+        made = Store(path, zarr.create_group(path, attributes=expected))
+        _sweep(path)
+        return made
     try:
         group = zarr.open_group(path, mode="r+")
         found = dict(group.attrs)
@@ -119,9 +121,19 @@ def open_store(path: Path, parameters: Mapping[str, Any]) -> Store:
             f"{path}: not readable as a Zarr group ({error}); delete it to have it made anew"
         ) from error
     refuse_other(path, found, expected)
-    for left in path.rglob(PARTIAL):
-        left.unlink(missing_ok=True)  # of a process that was killed while it wrote
+    _sweep(path)
     return Store(path, group)
+
+
+def _sweep(path: Path) -> None:
+    """Remove what a process left that was killed while it wrote."""
+    for left in path.rglob(PARTIAL):
+        left.unlink(missing_ok=True)
+
+
+def _is_begun(path: Path) -> bool:
+    """Whether a folder is what is left of a process that was killed before it had made its store."""
+    return path.is_dir() and all(part.match(PARTIAL) for part in path.iterdir())
 
 
 def refuse_other(path: Path, found: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
