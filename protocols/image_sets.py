@@ -19,8 +19,11 @@ WrongClass = Annotated[
     Field(description="the wrong class: next class of the other animacy, a random one, or the network's least likely"),
 ]
 StartingNoise = Annotated[
-    Literal["gaussian", "uniform"],
-    Field(description="independent for every value, of SD noise_sd; uniform: from -1.73 SD to 1.73 SD"),
+    Literal["gaussian", "uniform", "uniform_range"],
+    Field(
+        description="independent for every value, of SD noise_sd; uniform: from -1.73 SD to 1.73 SD; uniform_range: from 0 to "
+        "255, whatever noise_sd and the mean image"
+    ),
 ]
 Targets = Annotated[
     dict[Text, Text],
@@ -34,6 +37,9 @@ Ascends = Annotated[
 ]
 
 
+RANDOM_WEIGHTS = ("random", "random_orthonormal")
+
+
 class NetworkPlan(Plan):
     """A network by name, and where its weights come from."""
 
@@ -41,6 +47,17 @@ class NetworkPlan(Plan):
     weights: Annotated[
         Text | None, Field(description="None: the network's own; 'random' or 'random_orthonormal'; or a path to a file")
     ] = None
+    seed: Annotated[
+        int,
+        Field(strict=True, ge=0, le=2**32 - 1, description="of random weights: each is a network of its own"),
+    ] = 0
+
+    @field_validator("seed")
+    @classmethod
+    def _is_of_random_weights(cls, seed: int, info: ValidationInfo) -> int:
+        if seed and info.data.get("weights") not in RANDOM_WEIGHTS:
+            raise ValueError(f"0, or weights: {' or '.join(RANDOM_WEIGHTS)}; other weights have no seed to choose")
+        return seed
 
 
 class PictureBookSource(Plan):
@@ -228,10 +245,21 @@ class LabelAdversaryRecipe(_MayFail):
     epsilon: Annotated[
         Levels,
         Field(
-            description="largest change of a value, grey levels (fast_gradient: root mean square change); szegedy has none"
+            description="largest change of a value, grey levels (fast_gradient and norm l2: root mean square change); szegedy has "
+            "none"
         ),
     ] = 8.0
-    step: Annotated[Levels, Field(description="pgd: change of every value in a step, grey levels")] = 1.0
+    norm: Annotated[
+        Literal["linf", "l2"],
+        Field(
+            description="pgd: the ball that epsilon is of; l2: Euclidean, with steps along the gradient in place of its sign "
+            "(Madry 2018)"
+        ),
+    ] = "linf"
+    step: Annotated[
+        Levels,
+        Field(description="pgd: change of every value in a step, grey levels (norm l2: root mean square change)"),
+    ] = 1.0
     random_start: Annotated[Flag, Field(description="pgd: begin anywhere in the ball, not at the source")] = False
     max_steps: Annotated[Steps, Field(description="fgsm and fast_gradient take one")] = 100
     patience: Annotated[
@@ -258,6 +286,13 @@ class LabelAdversaryRecipe(_MayFail):
             description="szegedy: halvings of the interval of the weight of the change, for the largest whose minimiser fools"
         ),
     ] = 8
+
+    @field_validator("norm")
+    @classmethod
+    def _is_of_a_ball(cls, norm: str, info: ValidationInfo) -> str:
+        if norm == "l2" and info.data.get("attack") != "pgd":
+            raise ValueError("linf; l2 is for attack: pgd")
+        return norm
 
     @field_validator("targets")
     @classmethod
@@ -348,7 +383,7 @@ class NoiseRecipe(_Recipe):
     source: Label = "RE"
     start: StartingNoise = "gaussian"
     noise_sd: Annotated[Levels, Field(description="SD around the mean image, grey levels")] = 10.0
-    most_confidence: Annotated[Inside, Field(description="largest posterior of any class")] = 0.9
+    most_confidence: Annotated[Inside, Field(description="largest posterior of any class")] = 0.5
     attempts: Attempts = 100
 
 

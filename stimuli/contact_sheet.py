@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +11,12 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from protocols.folder import StudyFolder
-from protocols.image_sets import PictureBookSource, PicturesRecipe
+from protocols.image_sets import InversionRecipe, PictureBookSource, PicturesRecipe
 from protocols.manifest import Stimulus, in_set, read_manifest
 from protocols.problems import FoolscanError
 from protocols.provenance import write_sidecar
 from protocols.study import Study
+from stimuli.differences import CUT, changes, difference, gain_of
 from stimuli.image_files import read_stimulus, write_png
 from stimuli.records import only_maker
 from stimuli.synthesis.starts import ByteImage
@@ -35,6 +37,8 @@ WHAT = {
     "control": "controls of equal length",
     "noise": "noise alone",
 }
+NUMBER = re.compile(r"(, (target|ratio))? [0-9.]+( %)?$")
+"""At the end of a verdict: ``, target 99.3 %``, ``, ratio 0.21``, ``99.3 %``."""
 Line = tuple[str, str]
 """A line of a caption: text, colour."""
 
@@ -81,7 +85,7 @@ def _contact_sheets(study: Study, folder: StudyFolder) -> list[Path]:
             raise FoolscanError(
                 f"{folder.manifest}: no images of set {name}; make them: foolscan stimuli make {study.name}"
             )
-        sheets[name] = set_sheet(name, WHAT[recipe.kind], rows, images)
+        sheets[name] = set_sheet(name, WHAT[recipe.kind], rows, images, isinstance(recipe, InversionRecipe))
     for name, recipe in study.stimuli.sets.items():
         if isinstance(recipe, PicturesRecipe):
             sources = {row.stim_id for row in in_set(stimuli, name)}
@@ -103,17 +107,23 @@ def _contact_sheets(study: Study, folder: StudyFolder) -> list[Path]:
     return written
 
 
-def set_sheet(name: str, what: str, rows: Sequence[Stimulus], images: dict[str, ByteImage]) -> ByteImage:
+def set_sheet(
+    name: str, what: str, rows: Sequence[Stimulus], images: dict[str, ByteImage], beside_sources: bool = False
+) -> ByteImage:
     """One set: animals on the left, the rest on the right, by supercategory, with what the network says.
 
-    name, what : ``AN``, ``adversarial noise``.
-    rows       : the set's part of the manifest.
-    images     : stim_id -> (height, width, 3).
+    name, what     : ``AN``, ``adversarial noise``.
+    rows           : the set's part of the manifest.
+    images         : stim_id -> (height, width, 3).
+    beside_sources : whether each image has its source on its left.
     """
     columns: dict[bool, dict[str, list[Cell]]] = {True: {}, False: {}}
     for row in rows:
         lines = ((row.category.replace("_", " "), INK), (verdict_on(row), GOOD if row.success else BAD))
-        columns[row.animal_source].setdefault(row.supercategory, []).append(Cell(images[row.stim_id], lines))
+        cells = columns[row.animal_source].setdefault(row.supercategory, [])
+        if beside_sources and row.source_id in images:
+            cells.append(Cell(images[row.source_id], ((row.source_id, QUIET),)))
+        cells.append(Cell(images[row.stim_id], lines))
     blocks = [
         [Block(heading.replace("_", " "), tuple(cells)) for heading, cells in groups.items()]
         for groups in columns.values()
@@ -122,6 +132,7 @@ def set_sheet(name: str, what: str, rows: Sequence[Stimulus], images: dict[str, 
     failures = sum(not row.success for row in rows)
     told = "posterior" if rows[0].representation_ratio is None else "representation ratio"
     note = f"{len(rows)} images; below each its category, then the class and {told} given by {rows[0].network}"
+    note += "; on its left its source" if beside_sources else ""
     return sheet(f"{name}: {what}", note + (f"; {failures} do not meet the criterion" if failures else ""), blocks)
 
 
@@ -132,11 +143,10 @@ def side_by_side(
 
     source  : set of the sources.
     sets    : sets made from it.
-    changed : those of them whose difference from the source is shown, all amplified by the same factor.
+    changed : those of them whose difference from the source is shown, each amplified by a factor of its own.
     """
     made = {(row.source_id, row.set): row for row in stimuli if row.source_id is not None}
-    largest = max([row.linf or 0 for row in stimuli if row.set in changed], default=0)
-    gain = max(1, 127 // max(1, largest))
+    gains = {name: gain_of(changes(in_set(stimuli, name), images)) for name in changed}
     rows = []
     for row in in_set(stimuli, source):
         cells = [Cell(images[row.stim_id], ((row.category.replace("_", " "), INK),))]
@@ -144,16 +154,16 @@ def side_by_side(
             other = made[row.stim_id, name]
             cells.append(Cell(images[other.stim_id], ((verdict_on(other), GOOD if other.success else BAD),)))
             if name in changed:
-                difference = amplified(images[other.stim_id], images[row.stim_id], gain)
-                cells.append(Cell(difference, ((f"change up to {other.linf}", QUIET),)))
+                seen = difference(images[other.stim_id], images[row.stim_id], gains[name])
+                cells.append(Cell(seen, ((f"change up to {other.linf}", QUIET),)))
         rows.append(Block("", tuple(cells)))
     titles = [source]
     for name in sets:
-        titles += [name, f"{name} - {source}"] if name in changed else [name]
+        titles += [name, f"{name} change, x{gains[name]:g}"] if name in changed else [name]
     n_columns = max(1, min(3, CELLS_ACROSS // len(titles)))
     depth = -(-len(rows) // n_columns)
     columns = [rows[start : start + depth] for start in range(0, len(rows), depth)]
-    note = f"changes are shown {gain} times as large, on grey"
+    note = f"changes are shown on grey, as many times as large as stands above them; {CUT}"
     return sheet(f"{source} and what was made from it", note, columns, across=len(titles), titles=titles)
 
 
@@ -163,12 +173,6 @@ def verdict_on(row: Stimulus) -> str:
     if row.representation_ratio is not None:
         return f"{label}, ratio {row.representation_ratio:.2f}"
     return f"{label}{'' if row.network_label == row.target_class else ', target'} {100 * row.confidence:.1f} %"
-
-
-def amplified(image: ByteImage, source: ByteImage, gain: int) -> ByteImage:
-    """The difference of two images, times `gain`, around mid-grey."""
-    change = image.astype(np.int64) - source.astype(np.int64)
-    return np.clip(128 + gain * change, 0, 255).astype(np.uint8)
 
 
 def book_sheet(split: str, size_px: int = 128, thumbnail_px: int = 64) -> ByteImage:
@@ -256,12 +260,12 @@ def _shown(image: ByteImage) -> Image.Image:
 
 
 def fitted(text: str, width: int, size: int = 13) -> str:
-    """The text, cut with dots where it is wider than its image (ImageNet's labels are long); a percentage at the end stays."""
+    """The text, cut with dots where it is wider than its image (ImageNet's labels are long); a number at the end stays."""
     letters = font(size)
     if letters.getlength(text) <= width:
         return text
-    words, _, number = text.rpartition(" ") if text.endswith("%") else (text, "", "")
-    tail = text[len(words.rpartition(" ")[0]) :] if number else ""
+    number = NUMBER.search(text)
+    tail = number.group() if number else ""
     body = text[: len(text) - len(tail)]
     while body and letters.getlength(body + "..." + tail) > width:
         body = body[:-1]

@@ -15,6 +15,7 @@ from protocols.image_sets import (
     ControlRecipe,
     FeatureAdversaryRecipe,
     LabelAdversaryRecipe,
+    NetworkPlan,
     Recipe,
 )
 from protocols.manifest import Stimulus, in_set, read_manifest
@@ -22,6 +23,7 @@ from protocols.problems import FoolscanError
 from protocols.provenance import sha256_of, write_sidecar
 from protocols.study import Study
 from stimuli.contact_sheet import BAD, GOOD, INK, PAPER, QUIET, WHAT, Block, Cell, Line, fitted, font, sheet
+from stimuli.differences import CUT, changes, difference, gain_of
 from stimuli.image_files import read_stimulus, write_png
 from stimuli.records import only_maker
 from stimuli.synthesis.starts import ByteImage
@@ -33,8 +35,6 @@ LARGEST_PANEL_PX = 640
 MARGIN_PX, GAP_PX = 56, 36
 TITLE_PT, NOTE_PT, HEAD_PT, TEXT_PT = 38, 21, 25, 21
 LINE_PX = 30
-GREY = 128
-"""No change, in a difference."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def _triptychs(study: Study, folder: StudyFolder, told: Callable[[str, int, int]
     pages = []
     for name, recipe in changing.items():
         rows = in_set(stimuli, name)
-        gain = gain_of([row.linf or 0 for row in rows])
+        gain = gain_of(changes(rows, images))
         drawn = {}
         for done, row in enumerate(rows, start=1):
             path = folder.derived("triptychs") / name / f"{row.stim_id}.png"
@@ -118,20 +118,6 @@ def _triptychs(study: Study, folder: StudyFolder, told: Callable[[str, int, int]
         )
         pages.append(page)
     return pages
-
-
-def gain_of(largest: Sequence[int]) -> float:
-    """How many times differences are shown, so that the largest of a set fills the range around mid-grey; one decimal.
-
-    largest : each image's largest change, grey levels.
-    """
-    return max(1, int(10 * 127 / max(1, *largest))) / 10
-
-
-def difference(image: ByteImage, source: ByteImage, gain: float) -> ByteImage:
-    """The difference of two images, `gain` times as large, around mid-grey."""
-    change = image.astype(np.float64) - source.astype(np.float64)
-    return np.clip(GREY + np.rint(gain * change), 0, 255).astype(np.uint8)
 
 
 def triptych(
@@ -197,10 +183,11 @@ def recipe_in_words(recipe: Recipe) -> str:
     what = WHAT[recipe.kind]
     match recipe:
         case FeatureAdversaryRecipe():
-            seen_by = f" of {recipe.network.name} ({recipe.network.weights})" if recipe.network else ""
+            seen_by = f" of {_network_in_words(recipe.network)}" if recipe.network else ""
             return f"{what}: layer {recipe.layer}{seen_by}, {recipe.method}, within {recipe.epsilon:g} grey levels"
         case LabelAdversaryRecipe():
             room = "as little change as will do" if recipe.attack == "szegedy" else f"{recipe.epsilon:g} grey levels"
+            room += " root mean square" if recipe.attack == "fast_gradient" or recipe.norm == "l2" else ""
             return f"{what}: {recipe.attack}, {room}"
         case AdversarialInterferenceRecipe():
             return f"{what}: confidence {recipe.confidence:g}, within {recipe.linf_max} grey levels"
@@ -208,6 +195,11 @@ def recipe_in_words(recipe: Recipe) -> str:
             return f"{what}: the change of {recipe.of}, {recipe.change.replace('_', ' ')}"
         case _:
             return what
+
+
+def _network_in_words(plan: NetworkPlan) -> str:
+    seed = f", seed {plan.seed}" if plan.seed else ""
+    return f"{plan.name} ({plan.weights}{seed})" if plan.weights else plan.name
 
 
 def picture(shown: Triptych) -> ByteImage:
@@ -277,7 +269,7 @@ def page_of(
     depth = -(-len(blocks) // n_columns)
     columns = [blocks[start : start + depth] for start in range(0, len(blocks), depth)]
     failures = sum(not row.success for row in rows)
-    note = f"differences are shown {gain:g} times, mid-grey is no change; classes by {rows[0].network}"
+    note = f"differences are shown {gain:g} times ({CUT}), mid-grey is no change; classes by {rows[0].network}"
     if failures:
         note += f"; {failures} of {len(rows)} do not meet their criterion"
     return sheet(f"{name}: {recipe_in_words(recipe)}", note, columns, across=len(titles), titles=titles)

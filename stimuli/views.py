@@ -94,6 +94,8 @@ def _name(network: NetworkPlan, own: NetworkPlan) -> str:
     name = network.name
     if network.weights is not None:
         name += "_" + Path(network.weights).stem
+        if network.seed:
+            name += f"_seed{network.seed}"
     elif network.name == own.name:
         name += "_published"
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name)

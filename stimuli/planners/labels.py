@@ -12,7 +12,7 @@ from protocols.image_sets import LabelAdversaryRecipe
 from stimuli.judging import Judged
 from stimuli.networks.network import Network
 from stimuli.planners.planner import RecipePlanner, Verdict, Wanted
-from stimuli.synthesis.constraints import Constraint, LInfBall, PixelRange
+from stimuli.synthesis.constraints import Constraint, L2Ball, LInfBall, PixelRange
 from stimuli.synthesis.engine import Job, Method, Outcome
 from stimuli.synthesis.ensembles import MeanAndLeast
 from stimuli.synthesis.lbfgsb import BoxLbfgs
@@ -26,7 +26,7 @@ from stimuli.synthesis.objectives import (
     Vote,
 )
 from stimuli.synthesis.optimisers import NormalisedGradient, Optimiser, SignGradient
-from stimuli.synthesis.starts import ByteImage, from_image, within_ball
+from stimuli.synthesis.starts import ByteImage, from_image, within_ball, within_sphere
 from stimuli.synthesis.stopping import StopRule
 
 # Szegedy's weight of the change, per squared grey level: searched between these.
@@ -83,6 +83,11 @@ class LabelPlanner(RecipePlanner[LabelAdversaryRecipe]):
         return self.recipe.target == "away"
 
     @property
+    def is_euclidean(self) -> bool:
+        """Whether the ball is a sphere; its epsilon is a root mean square then."""
+        return self.recipe.norm == "l2"
+
+    @property
     def method(self) -> Method:
         """Objective, room and steps of the attack."""
         epsilon, attack = self.recipe.epsilon, self.recipe.attack
@@ -95,8 +100,10 @@ class LabelPlanner(RecipePlanner[LabelAdversaryRecipe]):
             "label_opt": BoxLbfgs(),
             "fgsm": SignGradient(epsilon),
             "fast_gradient": NormalisedGradient(epsilon),
-            "pgd": SignGradient(self.recipe.step),
+            "pgd": NormalisedGradient(self.recipe.step) if self.is_euclidean else SignGradient(self.recipe.step),
         }
+        if self.is_euclidean:
+            constraints["pgd"] = L2Ball()
         return Method(objective, constraints.get(attack, LInfBall()), optimisers[attack], reads_rounded=not as_is)
 
     def _objective(self) -> Objective:
@@ -120,12 +127,14 @@ class LabelPlanner(RecipePlanner[LabelAdversaryRecipe]):
         """From the source, or anywhere in the ball around it."""
         centre, recipe = from_image(wanted.source), self.recipe
         start = centre
+        radius = recipe.epsilon * math.sqrt(centre.size) if self.is_euclidean else recipe.epsilon
         if recipe.attack == "pgd" and recipe.random_start:
-            start = within_ball(centre, recipe.epsilon, self.draw(wanted, attempt))
+            anywhere = within_sphere if self.is_euclidean else within_ball
+            start = anywhere(centre, radius, self.draw(wanted, attempt))
         goal = self.goal(wanted.category.network_class if self.away else wanted.targets[0])
         search = Search() if recipe.attack == "szegedy" else None
         weight = search.weight if search else 0.0
-        return Job(wanted.stim_id, start, centre, recipe.epsilon, goal, self._stop(), weight, search)
+        return Job(wanted.stim_id, start, centre, radius, goal, self._stop(), weight, search)
 
     def _stop(self) -> StopRule:
         recipe = self.recipe

@@ -42,14 +42,27 @@ def with_uniform_noise(image: FloatImage, noise_sd: float, draw: np.random.Gener
     return np.clip(image + noise, np.float32(0), np.float32(255))
 
 
+def over_the_range(image: FloatImage, noise_sd: float, draw: np.random.Generator) -> FloatImage:
+    """Independent uniform noise from 0 to 255, of an image's shape; neither the image nor `noise_sd` shows in it."""
+    return draw.random(image.shape, dtype=np.float32) * np.float32(255)
+
+
 NOISE: dict[str, Callable[[FloatImage, float, np.random.Generator], FloatImage]] = {
     "gaussian": with_noise,
     "uniform": with_uniform_noise,
+    "uniform_range": over_the_range,
 }
-"""Starts around an image, by their names in study files; the amplitude of each is its SD."""
+"""Starts around an image, by their names in study files; the amplitude of each but the last is its SD."""
 
 
 def within_ball(image: FloatImage, radius: float, draw: np.random.Generator) -> FloatImage:
     """A random point of the L-infinity ball of `radius` grey levels around an image, within 0-255."""
     offset = draw.uniform(-radius, radius, image.shape).astype(np.float32)
     return np.clip(image + offset, np.float32(0), np.float32(255))
+
+
+def within_sphere(image: FloatImage, radius: float, draw: np.random.Generator) -> FloatImage:
+    """A random point at most `radius` from an image in Euclidean distance (grey levels, over all values), within 0-255."""
+    direction = draw.standard_normal(image.shape)
+    share = radius * draw.random() ** (1 / image.size) / np.linalg.norm(direction)
+    return np.clip(image + (share * direction).astype(np.float32), np.float32(0), np.float32(255))

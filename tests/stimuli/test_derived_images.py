@@ -19,7 +19,8 @@ from protocols.provenance import read_provenance, sha256_of
 from protocols.rig import Rig, load_rig
 from protocols.study import Study
 from stimuli.activations import activations
-from stimuli.contact_sheet import amplified, contact_sheet
+from stimuli.contact_sheet import contact_sheet
+from stimuli.differences import difference
 from stimuli.export import export, exported
 from stimuli.image_files import read_rgb
 from stimuli.networks import load_network
@@ -74,7 +75,7 @@ def test_a_sheet_shows_every_image_pixel_by_pixel(study: Study, folder: StudyFol
 def test_a_change_is_amplified_around_mid_grey():
     source = np.array([[[100, 100, 100]]], np.uint8)
     image = np.array([[[102, 97, 200]]], np.uint8)
-    assert amplified(image, source, 15).tolist() == [[[158, 83, 255]]]
+    assert difference(image, source, 15).tolist() == [[[158, 83, 255]]]
 
 
 def test_images_are_exported_once_at_the_exact_pixels_of_the_rig(study: Study, folder: StudyFolder):
