@@ -76,7 +76,9 @@ def _network(study: Study, key: str, plan: NetworkPlan) -> Iterator[Problem]:
         try:
             _outline(study, plan)
         except FoolscanError as error:
-            yield study.problem(f"{key}.weights", str(error), "the weights of this network")
+            why = str(error).removeprefix(f"network {plan.name}: ")
+            allowed = f"a file of weights that {plan.name} can use"
+            yield study.problem(f"{key}.weights", repr(plan.weights), allowed, why[:1].upper() + why[1:])
         return
     lacking = lacking_weights(plan.name) if is_installed("torchvision") else None
     if lacking is not None:

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from protocols.folder import StudyFolder
-from protocols.image_sets import PicturesRecipe, Recipe
+from protocols.image_sets import (
+    AdversarialInterferenceRecipe,
+    AdversarialNoiseRecipe,
+    FeatureAdversaryRecipe,
+    InversionRecipe,
+    LabelAdversaryRecipe,
+    NoiseRecipe,
+    PicturesRecipe,
+    Recipe,
+)
 from protocols.manifest import Stimulus, class_of_category
 from protocols.problems import FoolscanError
 from protocols.study import Study
@@ -96,3 +105,32 @@ class Criteria:
                 "manifest; make the stimuli again"
             )
         return self._rows[name]
+
+
+def criterion_in_words(recipe: Recipe) -> str:
+    """What an image must be for its recipe's criterion to be met, as a clause."""
+    match recipe:
+        case PicturesRecipe():
+            return "its own class named"
+        case AdversarialNoiseRecipe() | AdversarialInterferenceRecipe():
+            return f"its target named with a posterior of at least {recipe.confidence!r}"
+        case NoiseRecipe():
+            return f"no class with a posterior above {recipe.most_confidence!r}"
+        case FeatureAdversaryRecipe():
+            return f"a representation ratio below {recipe.ratio!r}"
+        case InversionRecipe():
+            return f"a relative error of the representation below {recipe.error!r}"
+        case LabelAdversaryRecipe():
+            return _label_adversary_in_words(recipe)
+    return "a change as long as the one it is the control of"
+
+
+def _label_adversary_in_words(recipe: LabelAdversaryRecipe) -> str:
+    if recipe.target == "away":
+        text = "its own class not named"
+    else:
+        sure = f" with a posterior of at least {recipe.confidence!r}" if recipe.confidence else ""
+        text = f"its target named{sure}"
+    if len(recipe.networks) < 2:
+        return text
+    return f"{text} by {'more than half' if recipe.ensemble == 'vote' else 'each'} of {len(recipe.networks)} networks"

@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 
 from protocols.folder import StudyFolder, open_folder, read_json
-from protocols.image_sets import NetworkPlan, PicturesRecipe
+from protocols.image_sets import RANDOM_WEIGHTS, NetworkPlan, PicturesRecipe
 from protocols.manifest import COLUMNS, Stimulus, in_set, write_manifest
-from protocols.problems import FoolscanError
+from protocols.problems import FoolscanError, ProtocolError
 from protocols.provenance import write_sidecar
 from protocols.study import Study
 from stimuli.batch_shape import BatchShape, Torch, settled
+from stimuli.checks import check
+from stimuli.criteria import criterion_in_words
 from stimuli.image_statistics import image_statistics
 from stimuli.judging import judge, own_labels
 from stimuli.networks.network import Network, NetworkError
@@ -43,6 +45,7 @@ class MakeResult:
     sidecar  : the JSON beside it.
     expected : sets of which some images may fail.
     why      : stim_id -> why it does not meet its criterion, of all that do not.
+    wanted   : set -> its criterion in words.
     """
 
     stimuli: tuple[Stimulus, ...]
@@ -50,6 +53,7 @@ class MakeResult:
     sidecar: Path
     expected: tuple[str, ...] = ()
     why: Mapping[str, str] = field(default_factory=dict)
+    wanted: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def failures(self) -> tuple[Stimulus, ...]:
@@ -58,12 +62,17 @@ class MakeResult:
 
     @property
     def summary(self) -> dict[str, str]:
-        """One line for each set: how many are right, the least confidence, the largest change."""
+        """One line for each set: how many are right, the least confidence or the representation ratios, the largest change."""
         lines = {}
         for name in dict.fromkeys(stimulus.set for stimulus in self.stimuli):
             rows = in_set(self.stimuli, name)
             right = sum(row.success for row in rows)
-            line = f"{right} of {len(rows)} verified on disk, posterior of the target at least {min(r.confidence for r in rows):.4f}"
+            line = f"{right} of {len(rows)} verified on disk, "
+            ratios = [row.representation_ratio for row in rows if row.representation_ratio is not None]
+            if ratios:
+                line += f"representation ratio at most {max(ratios):.3f} (median {np.median(ratios):.3f})"
+            else:
+                line += f"posterior of the target at least {min(row.confidence for row in rows):.4f}"
             changes = [row.linf for row in rows if row.linf is not None]
             if changes:
                 line += f", largest change {max(changes)}/255 (median {np.median(changes):g})"
@@ -77,11 +86,20 @@ class MakeResult:
             return ""
         lines = [f"{len(self.failures)} of {len(self.stimuli)} images do not meet their recipe's criterion:"]
         for s in self.failures:
-            found = f"{s.network_label}, posterior of {s.target_class} {s.confidence:.4f}"
+            found = f"{s.network_label}, posterior of {s.target_class} {_told(s.confidence)}"
+            if s.representation_ratio is not None:
+                found += f", representation ratio {s.representation_ratio:.4f}"
+            if s.set in self.wanted:
+                found += f" (wanted: {self.wanted[s.set]})"
             attempts = f"{s.attempts} attempt{'s' if s.attempts > 1 else ''} ({s.steps} steps in the last)"
             why = self.why.get(s.stim_id)
             lines.append(f"  {s.stim_id}: {found}, after {attempts}{f': {why}' if why else ''}")
         return "\n".join(lines)
+
+
+def _told(posterior: float) -> str:
+    """A posterior; with more digits where four would make it certain or impossible."""
+    return f"{posterior:.4f}" if 0.00005 <= posterior < 0.99995 else f"{posterior:.10f}"
 
 
 def network_of(plan: NetworkPlan, folder: Path, device: str = "auto") -> Network:
@@ -95,10 +113,8 @@ def network_of(plan: NetworkPlan, folder: Path, device: str = "auto") -> Network
     """
     from stimuli.networks import load_network
 
-    weights = (
-        plan.weights if plan.weights in (None, "random", "random_orthonormal") else str(folder / str(plan.weights))
-    )
-    return load_network(plan.name, weights, device)
+    weights = plan.weights if plan.weights in (None, *RANDOM_WEIGHTS) else str(folder / str(plan.weights))
+    return load_network(plan.name, weights, device, seed=plan.seed)
 
 
 def make(
@@ -125,6 +141,10 @@ def make(
     """
     plan = study.stimuli
     tell = progress or (lambda _: None)
+    if load is network_of:  # other networks than those that names stand for are not known before they are loaded
+        wrong = [problem for problem in check(study) if not problem.needed]
+        if wrong:
+            raise ProtocolError(wrong)
     pictures = pictures_of(study)
     network = load(plan.network, study.folder, device)
     second = load(plan.second_network, study.folder, device) if plan.second_network else None
@@ -153,7 +173,8 @@ def make(
         why = {item.stim_id: WHY[item.ended] for item in items if not item.success}
         sidecar = _write_sidecar(study, root, network, second, pictures, shape, why)
     expected = tuple(name for name, recipe in plan.sets.items() if getattr(recipe, "failures_expected", False))
-    return MakeResult(tuple(rows), manifest, sidecar, expected, why)
+    wanted = {name: criterion_in_words(recipe) for name, recipe in plan.sets.items()}
+    return MakeResult(tuple(rows), manifest, sidecar, expected, why, wanted)
 
 
 def _refuse_unknown_classes(study: Study, network: Network, pictures: Pictures) -> None:
