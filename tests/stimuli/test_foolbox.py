@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from stimuli.networks import load_network
 from stimuli.networks.network import Network, Preprocessing
-from stimuli.synthesis.constraints import Constraint, LInfBall, PixelRange
+from stimuli.synthesis.constraints import Constraint, L2Ball, LInfBall, PixelRange
 from stimuli.synthesis.engine import Job, Method, synthesise
 from stimuli.synthesis.objectives import CrossEntropy, LogPosterior
 from stimuli.synthesis.optimisers import NormalisedGradient, Optimiser, SignGradient
@@ -76,11 +76,17 @@ def classes(network: Network, images: Images) -> tuple[Tensor, Tensor]:
 
 
 def ours(
-    method: Method, images: Images, goals: Tensor, steps: int, device: torch.device, batch_size: int = 3
+    method: Method,
+    images: Images,
+    goals: Tensor,
+    steps: int,
+    device: torch.device,
+    batch_size: int = 3,
+    radius: float = EPSILON,
 ) -> Images:
     """The engine's images before they are rounded, (n_images, 3, height, width), 0 to 1; more jobs than slots."""
     jobs = [
-        Job(str(i), image, image, EPSILON, np.int64(goal), StopRule(None, steps, patience=steps + 1))
+        Job(str(i), image, image, radius, np.int64(goal), StopRule(None, steps, patience=steps + 1))
         for i, (image, goal) in enumerate(zip(images, goals, strict=True))
     ]
     outcomes = {o.job.job_id: o for o in synthesise(method, deque(jobs), batch_size, device)}
@@ -118,14 +124,16 @@ def compared(
     steps: int,
     attack: Any,
     epsilon: float,
+    radius: float = EPSILON,
 ) -> float:
     """The largest difference of any value, 0 to 1."""
     own, other = classes(network, images)
     objective = LogPosterior(network) if targeted else CrossEntropy(network)
     method = Method(objective, constraint, optimiser, reads_rounded=False)
-    found = ours(method, images, other if targeted else own, steps, network.device)
+    found = ours(method, images, other if targeted else own, steps, network.device, radius=radius)
     named = foolbox.criteria.TargetedMisclassification(other) if targeted else foolbox.criteria.Misclassification(own)
     expected = theirs(network, attack, images, named, epsilon)
+    assert not images.min() > 0 or expected.min() > 0  # where no image is black or white, nothing is clipped
     assert np.abs(expected - images / 255).max() > 0.5 * epsilon / np.sqrt(images[0].size)  # they did move
     return float(np.abs(found - expected).max())
 
@@ -158,6 +166,18 @@ def test_the_fast_gradient_is_foolboxs_whose_length_is_euclidean(
     attack = foolbox.attacks.L2PGD(rel_stepsize=1.0, steps=1, random_start=False) if targeted else foolbox.attacks.FGM()
     optimiser = NormalisedGradient(EPSILON)
     assert compared(network, images, targeted, optimiser, PixelRange(), 1, attack, epsilon) <= CLOSE
+
+
+@pytest.mark.parametrize("targeted", [True, False], ids=["targeted", "untargeted"])
+def test_projected_gradients_within_a_euclidean_ball_are_foolboxs(network: Network, targeted: bool) -> None:
+    # away from black and white, where foolbox projects first and clips then, and we the other way round
+    grey = 64 + np.rint(coarse_images(network.input_px) / 2)
+    steps, step, radius = 8, 0.5, 1.5  # root mean squares: the ball's surface is reached after three steps
+    size = np.sqrt(grey[0].size)
+    attack = foolbox.attacks.L2PGD(abs_stepsize=step * size / 255, steps=steps, random_start=False)
+    optimiser, epsilon = NormalisedGradient(step), radius * size / 255
+    found = compared(network, grey, targeted, optimiser, L2Ball(), steps, attack, epsilon, radius * size)
+    assert found <= CLOSE
 
 
 def test_in_single_precision_one_step_is_the_same_save_for_gradients_that_are_nearly_zero() -> None:
