@@ -1,4 +1,7 @@
-"""Steps on a GPU: their share of the roofline, for two networks in three precisions; slot refill with a CUDA graph and without.
+"""Steps on a GPU: the engine's own, in full slots and with refill; and bare steps, in three precisions and from a CUDA graph.
+
+The engine computes exactly, in single precision (see `stimuli.networks.exactness`). A bare step is a step like the engine's
+without the engine: it tells what other precisions and a graph of the step would bring, which the engine does not use.
 
 On a machine without CUDA it says so and ends with 2; `--device cpu` runs a reduced form there and writes no record.
 """
@@ -8,14 +11,23 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from _record import measure_once
 from _roofline import Roofline, ceilings, now_s, precision, timed_s
 from torch import Tensor, nn
 from torchvision import models
+
+from stimuli.networks.network import Network, Preprocessing
+from stimuli.synthesis.constraints import LInfBall
+from stimuli.synthesis.engine import Job, Method, synthesise
+from stimuli.synthesis.objectives import LogOdds
+from stimuli.synthesis.optimisers import NormalisedGradient
+from stimuli.synthesis.stopping import StopRule
 
 NETWORKS = ("alexnet", "resnet50")
 PRECISIONS = ("fp32", "tf32", "bf16")
@@ -37,8 +49,49 @@ ON_GPU = Sizes(images=64, px=224, steps=30, gemm=8192, copied_bytes=2**30, jobs_
 REDUCED = Sizes(images=2, px=64, steps=2, gemm=256, copied_bytes=2**24, jobs_a_slot=2)
 
 
-class Step:
-    """One step of a batch: the log posterior of a class each, its gradient for the images, a move of fixed length."""
+def network_of(name: str, sizes: Sizes, device: torch.device) -> Network:
+    """A network of torchvision as foolscan reads it, with random weights; images have its input size."""
+    torch.manual_seed(1)
+    scale = Preprocessing(sizes.px, sizes.px, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+    labels = tuple(map(str, range(1000)))
+    return Network(name, models.get_model(name, weights=None), labels, {}, scale, "0" * 64, device=device)
+
+
+def through_the_engine(network: Network, sizes: Sizes, lengths: Sequence[int]) -> float:
+    """Time of `synthesise` for one image of each number of steps, s."""
+    draw = np.random.default_rng(2)
+    size = (3, sizes.px, sizes.px)
+    jobs = deque(
+        Job(str(place), source, source, 8.0, np.int64(place % 1000), StopRule(None, n, patience=n + 1))
+        for place, n in enumerate(lengths)
+        for source in [draw.integers(0, 256, size).astype(np.float32)]
+    )
+    method = Method(LogOdds(network), LInfBall(), NormalisedGradient(1.5))
+    begin = now_s(network.device)
+    finished = sum(1 for _ in synthesise(method, jobs, sizes.images, network.device))
+    took = now_s(network.device) - begin
+    assert finished == len(lengths)
+    return took
+
+
+def engine(name: str, sizes: Sizes, device: torch.device) -> Iterator[tuple[str, float]]:
+    """Image steps a second of the engine on one network, all slots full and with refill, and its share of the roofline."""
+    network = network_of(name, sizes, device)
+    full = [sizes.steps] * sizes.images
+    unequal = [5 + 7 * place % 11 for place in range(sizes.images * sizes.jobs_a_slot)]
+    through_the_engine(network, sizes, full)  # to warm up
+    full_s = through_the_engine(network, sizes, full)
+    with precision("fp32", device):
+        limits = ceilings(sizes.gemm, sizes.copied_bytes, sizes.steps, device)
+    with Roofline(*limits) as roofline:
+        through_the_engine(network, sizes, full)
+    yield f"{name}_engine_image_steps_per_s", sum(full) / full_s
+    yield f"{name}_engine_share_of_roofline", roofline.least_s / full_s
+    yield f"{name}_engine_refill_image_steps_per_s", sum(unequal) / through_the_engine(network, sizes, unequal)
+
+
+class BareStep:
+    """One step of a batch, without the engine: the log posterior of a class each, its gradient for the images, a move of fixed length."""
 
     def __init__(self, network: str, sizes: Sizes, device: torch.device) -> None:
         torch.manual_seed(1)
@@ -64,20 +117,20 @@ class Step:
 
 
 def steps(network: str, kind: str, sizes: Sizes, device: torch.device) -> Iterator[tuple[str, float]]:
-    """Image steps a second of one network in one precision, and the share of the roofline and of the peak."""
+    """Image steps a second of bare steps of one network in one precision, and the share of the roofline and of the peak."""
     with precision(kind, device):
         flops_per_s, bytes_per_s = ceilings(sizes.gemm, sizes.copied_bytes, sizes.steps, device)
-        step = Step(network, sizes, device)
+        step = BareStep(network, sizes, device)
         step_s = timed_s(step.gradient, device, sizes.steps)
         with Roofline(flops_per_s, bytes_per_s) as roofline:
             step.gradient()
-    yield f"{network}_{kind}_image_steps_per_s", sizes.images / step_s
-    yield f"{network}_{kind}_share_of_roofline", roofline.least_s / step_s
-    yield f"{network}_{kind}_share_of_gemm_peak", roofline.flops / flops_per_s / step_s
+    yield f"{network}_bare_{kind}_image_steps_per_s", sizes.images / step_s
+    yield f"{network}_bare_{kind}_share_of_roofline", roofline.least_s / step_s
+    yield f"{network}_bare_{kind}_share_of_gemm_peak", roofline.flops / flops_per_s / step_s
 
 
-def refilled(step: Step, play: Callable[[], object], sizes: Sizes) -> tuple[float, Tensor]:
-    """Time of a queue of images through the slots, s, each with steps of its own; and what the images came to."""
+def refilled(step: BareStep, play: Callable[[], object], sizes: Sizes) -> tuple[float, Tensor]:
+    """Time of a queue of images through slots of bare steps, s, each with steps of its own; and what the images came to."""
     n_slots, device = sizes.images, step.images.device
     draw = torch.Generator().manual_seed(2)
     queue = [torch.rand(3, sizes.px, sizes.px, generator=draw) * 255 for _ in range(n_slots * sizes.jobs_a_slot)]
@@ -97,7 +150,7 @@ def refilled(step: Step, play: Callable[[], object], sizes: Sizes) -> tuple[floa
     return now_s(device) - begin, torch.stack(finished)
 
 
-def graph_of(step: Step) -> Callable[[], object]:
+def graph_of(step: BareStep) -> Callable[[], object]:
     """A CUDA graph of a step; on other devices the step itself."""
     if step.images.device.type != "cuda":
         return step
@@ -114,18 +167,20 @@ def graph_of(step: Step) -> Callable[[], object]:
 
 
 def measure(sizes: Sizes, device: torch.device) -> dict[str, float]:
-    """Every network in every precision, then slot refill played from a graph and launched step by step."""
+    """The engine on every network; bare steps in every precision; their refill from a graph and launched step by step."""
     figures: dict[str, float] = {}
+    for network in NETWORKS:
+        figures |= dict(engine(network, sizes, device))
     for network in NETWORKS:
         for kind in PRECISIONS:
             figures |= dict(steps(network, kind, sizes, device))
     for network in NETWORKS:
-        step = Step(network, sizes, device)
+        step = BareStep(network, sizes, device)
         refilled(step, step, sizes)  # to warm up
         eager_s, eager = refilled(step, step, sizes)
         graph_s, graph = refilled(step, graph_of(step), sizes)
-        figures[f"{network}_refill_graph_times_faster_than_eager"] = eager_s / graph_s
-        figures[f"{network}_refill_largest_difference"] = float((eager - graph).abs().max())
+        figures[f"{network}_bare_refill_graph_times_faster_than_eager"] = eager_s / graph_s
+        figures[f"{network}_bare_refill_largest_difference"] = float((eager - graph).abs().max())
     return figures
 
 

@@ -5,11 +5,16 @@ from __future__ import annotations
 import importlib
 import subprocess
 import sys
+from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
+
+from stimuli.networks.network import Network
+from stimuli.synthesis.engine import Job, Method, Outcome, synthesise
 
 CPU = torch.device("cpu")
 
@@ -45,11 +50,27 @@ def test_the_reduced_form_has_every_figure_and_refill_gives_the_same_images_twic
     monkeypatch.setattr(gpu_steps, "NETWORKS", ("alexnet",))
     sizes = gpu_steps.Sizes(images=2, px=64, steps=1, gemm=64, copied_bytes=2**16, jobs_a_slot=2)
     figures = gpu_steps.measure(sizes, CPU)
+    for figure in ("image_steps_per_s", "share_of_roofline", "refill_image_steps_per_s"):
+        assert figures[f"alexnet_engine_{figure}"] > 0
     for kind in ("fp32", "tf32", "bf16"):
-        assert figures[f"alexnet_{kind}_image_steps_per_s"] > 0
-        assert figures[f"alexnet_{kind}_share_of_roofline"] > 0
-    assert figures["alexnet_refill_largest_difference"] == 0
+        assert figures[f"alexnet_bare_{kind}_image_steps_per_s"] > 0
+        assert figures[f"alexnet_bare_{kind}_share_of_roofline"] > 0
+    assert figures["alexnet_bare_refill_largest_difference"] == 0
     assert gpu_steps.met(figures)
+
+
+def test_the_engine_that_is_timed_is_the_one_that_makes_images(gpu_steps: ModuleType, monkeypatch: pytest.MonkeyPatch):
+    asked = []
+
+    def told(method: Method, queue: deque[Job], batch_size: int, device: torch.device) -> Iterator[Outcome]:
+        asked.append((type(method.objective.network), len(queue), batch_size))  # type: ignore[attr-defined]
+        return synthesise(method, queue, batch_size, device)
+
+    monkeypatch.setattr(gpu_steps, "synthesise", told)
+    sizes = gpu_steps.Sizes(images=2, px=64, steps=1, gemm=64, copied_bytes=2**16, jobs_a_slot=2)
+    network = gpu_steps.network_of("alexnet", sizes, CPU)
+    assert gpu_steps.through_the_engine(network, sizes, [1, 2, 1]) > 0
+    assert asked == [(Network, 3, 2)]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU: it would be measured")
