@@ -282,8 +282,9 @@ def pairs_sheet(folder: StudyFolder, crops: Sequence[Crop]) -> ByteImage:
     blocks = [Block(name.replace("_", " "), tuple(cells)) for name, cells in groups.items()]
     half = -(-len(blocks) // 2)
     columns = [part for part in (blocks[:half], blocks[half:]) if part]
-    first = crops[0]
-    note = f"{len(crops) // 2} pairs, {first.type.replace('_', ' ')}, by {first.network}; left: recognised, right: not; below: what it says"
+    first, n_pairs = crops[0], len(crops) // 2
+    counted = f"{n_pairs} pairs" if n_pairs > 1 else "one pair"
+    note = f"{counted}, {first.type.replace('_', ' ')}, by {first.network}; left: recognised, right: not; below: what it says"
     return sheet("Pairs of crops that a network tells apart", note, columns, across=2)
 
 

@@ -129,6 +129,12 @@ def moved(down: int, across: int) -> str:
     return ", ".join(parts)
 
 
+def percent(share: float) -> str:
+    """``12.3 %``; a share that would be rounded away keeps two digits, ``0.0074 %``."""
+    shown = 100 * share
+    return f"{shown:.1f} %" if shown >= 0.1 or not shown else f"{shown:.2g} %"
+
+
 def in_words(kind: FragileType) -> str:
     """``loose shift``."""
     return kind.replace("_", " ")
@@ -171,11 +177,11 @@ def _map_plates(seen: Seen) -> list[Plate]:
     shape = seen.side.grid.shape
     times = factor(shape, ROOM_PX)
     correct = seen.looked.correct.reshape(shape)
-    size = f"{shape[1]} x {shape[0]}, drawn {times} times"
+    size = f"{shape[1]} x {shape[0]} windows, {times} px each"
     plates = [
         Plate(
             enlarged(correctness_plate(correct), times),
-            ((f"{100 * correct.mean():.1f} % right", INK), ("white: right", QUIET), (size, QUIET)),
+            ((f"{percent(float(correct.mean()))} right", INK), ("white: right", QUIET), (size, QUIET)),
         )
     ]
     for kind in FRAGILE_TYPES:
@@ -183,11 +189,11 @@ def _map_plates(seen: Seen) -> list[Plate]:
             plates.append(Plate(None, (("windows too small", QUIET),)))
             continue
         signs = seen.looked.signs[kind].reshape(shape)
-        to_wrong, to_right = 100 * float((signs > 0).mean()), 100 * float((signs < 0).mean())
+        to_wrong, to_right = float((signs > 0).mean()), float((signs < 0).mean())
         lines: tuple[Line, ...] = (
-            (f"{to_wrong + to_right:.1f} % fragile", INK),
-            (f"right to wrong {to_wrong:.1f} %", TO_WRONG),
-            (f"wrong to right {to_right:.1f} %", TO_RIGHT),
+            (f"{percent(to_wrong + to_right)} fragile", INK),
+            (f"right to wrong {percent(to_wrong)}", TO_WRONG),
+            (f"wrong to right {percent(to_right)}", TO_RIGHT),
         )
         plates.append(Plate(enlarged(fragile_plate(signs, correct), times), lines))
     return plates
@@ -204,6 +210,6 @@ def _confidence_plate(seen: Seen | None) -> Plate:
     lines: tuple[Line, ...] = (
         (f"mean {values.mean():.2f}", INK),
         (steepest, INK),
-        (f"{shape[1]} x {shape[0]}, drawn {times} times", QUIET),
+        (f"{shape[1]} x {shape[0]} windows, {times} px each", QUIET),
     )
     return Plate(enlarged(scale_plate(values), times), lines)

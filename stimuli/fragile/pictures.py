@@ -162,11 +162,13 @@ def _rates(folder: StudyFolder) -> list[Path]:
     if not any(points for networks in series.values() for points in networks.values()):
         return []  # sides in pixels alone: there is no axis of proportions
     n_pictures = max(int(row["n_pictures"]) for row in rows)
-    notes = [
-        f"mean of {n_pictures} pictures; thick bars: 95 % interval over all windows of these pictures (none: every window was looked "
-        "at)",
-        "thin bars: 95 % interval of the mean over pictures like these",
-    ]
+    notes = [f"mean of {n_pictures} pictures" if n_pictures > 1 else "one picture"]
+    if any(row["estimate"] == "sample" for row in rows):
+        notes.append("thick bars: 95 % interval over all windows of these pictures")
+    else:
+        notes[0] += ", every window looked at"
+    if n_pictures > 1:
+        notes.append("thin bars: 95 % interval of the mean over pictures like these")
     page = chart("Fragile windows", notes, series)
     path = _pages_folder(folder) / "rates.png"
     write_png(path, page)
