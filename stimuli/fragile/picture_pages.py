@@ -132,7 +132,7 @@ def moved(down: int, across: int) -> str:
 def percent(share: float) -> str:
     """``12.3 %``; a share that would be rounded away keeps two digits, ``0.0074 %``."""
     shown = 100 * share
-    return f"{shown:.1f} %" if shown >= 0.1 or not shown else f"{shown:.2g} %"
+    return f"{shown:.1f} %" if shown >= 0.1 else f"{shown:.2g} %"
 
 
 def in_words(kind: FragileType) -> str:

@@ -187,7 +187,7 @@ def test_the_outlined_window_lies_where_it_is() -> None:
 
 
 def test_small_shares_are_not_rounded_away() -> None:
-    assert (percent(0.1234), percent(0.0), percent(1 / 13456)) == ("12.3 %", "0.0 %", "0.0074 %")
+    assert (percent(0.1234), percent(0.0), percent(1 / 13456)) == ("12.3 %", "0 %", "0.0074 %")
 
 
 def test_offsets_in_words() -> None:
