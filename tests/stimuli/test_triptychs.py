@@ -16,7 +16,7 @@ from protocols.manifest import Stimulus, in_set, read_manifest
 from protocols.problems import FoolscanError, NotReady
 from protocols.provenance import read_provenance, sha256_of
 from protocols.study import Study
-from stimuli.contact_sheet import INK, fitted, font
+from stimuli.contact_sheet import INK, fitted, font, set_sheet, side_by_side
 from stimuli.differences import changes, difference, gain_of
 from stimuli.image_files import read_rgb
 from stimuli.triptychs import Panel, Triptych, picture, triptych, triptychs
@@ -68,6 +68,31 @@ def test_a_triptych_shows_source_adversary_difference_and_guide_pixel_by_pixel(s
         difference(images[row.stim_id], images[row.source_id], gain),
     ):
         assert shows(sheet, image, 3)
+
+
+def test_on_the_sheet_of_sources_each_set_has_a_factor_of_its_own(several_kinds: Made):
+    _, folder = several_kinds
+    rows = read_manifest(folder)
+    images = {row.stim_id: read_rgb(row.path(folder)) for row in rows}
+    # one set whose change is large must not make the other grey
+    far = {row.stim_id: np.clip(images[row.stim_id].astype(int) + 80, 0, 255) for row in in_set(rows, "FA")}
+    images |= {stim_id: image.astype(np.uint8) for stim_id, image in far.items()}
+    gains = {name: gain_of(changes(in_set(rows, name), images)) for name in ("AI", "FA")}
+    assert gains["AI"] > 10 > 2 > gains["FA"]
+    sheet = side_by_side("RE", ["AI", "FA"], ["AI", "FA"], rows, images)
+    for name, gain in gains.items():
+        for row in in_set(rows, name):
+            assert shows(sheet, difference(images[row.stim_id], images[str(row.source_id)], gain), 1)
+
+
+def test_inversions_stand_beside_their_sources(several_kinds: Made):
+    _, folder = several_kinds
+    rows = read_manifest(folder)
+    images = {row.stim_id: read_rgb(row.path(folder)) for row in rows}
+    alone, beside = (set_sheet("FA", "any", in_set(rows, "FA"), images, shown) for shown in (False, True))
+    for row in in_set(rows, "RE"):
+        assert shows(beside, images[row.stim_id], 1)
+        assert not shows(alone, images[row.stim_id], 1)
 
 
 def words(row: Stimulus, study: Study, folder: StudyFolder) -> Triptych:
