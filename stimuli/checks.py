@@ -8,6 +8,7 @@ from protocols.doctor import is_installed
 from protocols.image_sets import NetworkPlan, PictureBookSource
 from protocols.problems import FoolscanError, Problem, WorkWanting, near
 from protocols.study import Study
+from stimuli.fragile.checks import fragile_problems, networks_to_map
 from stimuli.networks.outline import Outline, lacking_weights, outline_of
 from stimuli.pictures import PictureCategory
 
@@ -23,7 +24,7 @@ def check(study: Study) -> tuple[Problem, ...]:
     Returns every problem, with the line of the study file. Where torchvision is not installed, its networks are not known
     and are left to `make`.
     """
-    problems = [*_networks(study)]
+    problems = [*_networks(study), *fragile_problems(study, lambda plan: _outline_or_none(study, plan))]
     found = _categories(study)
     if isinstance(found, tuple):
         return (*problems, *_classes(study, found), *_wrong_classes(study, found))
@@ -55,6 +56,7 @@ def networks_named(study: Study) -> Iterator[tuple[str, NetworkPlan]]:
             yield f"stimuli.sets.{name}.network", getattr(recipe, "network")  # noqa: B009
         for number, other in enumerate(getattr(recipe, "networks", ())):
             yield f"stimuli.sets.{name}.networks.{number}", other
+    yield from networks_to_map(study)
 
 
 def _network(study: Study, key: str, plan: NetworkPlan) -> Iterator[Problem]:
@@ -83,8 +85,9 @@ def _network(study: Study, key: str, plan: NetworkPlan) -> Iterator[Problem]:
     lacking = lacking_weights(plan.name) if is_installed("torchvision") else None
     if lacking is not None:
         path, url = lacking
+        verb = "fragile" if key.startswith("fragile.") else "make"
         remedy = (
-            f"`foolscan stimuli make` fetches it where there is a line; else fetch {url} elsewhere and put it there, or "
+            f"`foolscan stimuli {verb}` fetches it where there is a line; else fetch {url} elsewhere and put it there, or "
             f"give {key}.weights: a file (state dict), or random"
         )
         yield study.problem(key, f"no file {path}", f"the ImageNet weights of {plan.name}", remedy, needed=True)

@@ -66,10 +66,10 @@ def write_pictures(folder: Path, sizes: Sequence[tuple[int, int]], classes: Sequ
 
 def fragile_study(folder: Path, more: str = "proportions: [0.3, 0.6]") -> Study:
     """A study of the pictures in ``pictures`` beside it; `more` are further keys of ``fragile``."""
+    networks = "" if "networks:" in more else "networks: [{name: picturenet}], "
     text = (
         "format: 1\nextends: srivastava2019\nname: tiny\ntitle: tiny windows\n"
-        "fragile: {pictures: {kind: folder, folder: pictures}, networks: [{name: picturenet}], batch_size: 8, "
-        f"{more}}}\n"
+        f"fragile: {{pictures: {{kind: folder, folder: pictures}}, batch_size: 8, {networks}{more}}}\n"
     )
     (folder / "tiny.yaml").write_text(text, encoding="utf-8")
     return load_study(folder / "tiny.yaml")

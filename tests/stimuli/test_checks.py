@@ -32,7 +32,8 @@ def no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_studies_that_come_with_foolscan_name_what_there_is_but_for_weights(name: str, no_weights: Path):
     problems = check(load_study(name))
     assert all(problem.needed for problem in problems)
-    assert {problem.key for problem in problems} <= {"stimuli.network"}
+    maps = {"fragile.pictures", *(f"fragile.networks.{number}" for number in range(3))}
+    assert {problem.key for problem in problems} <= {"stimuli.network", *maps}
 
 
 def test_imagenet_weights_that_are_not_there_are_work_to_be_done(no_weights: Path):
