@@ -18,7 +18,7 @@ from protocols.study import Study
 from stimuli.fragile.counting import Looked, looked_at_maps, looked_at_sample
 from stimuli.fragile.definitions import INSETS, NEIGHBOURS, FragileType
 from stimuli.fragile.mapping import Side, sides_of
-from stimuli.fragile.reading import Readings
+from stimuli.fragile.reading import RANK, Readings
 from stimuli.fragile.run import networks_of, plan_of, refuse_twice
 from stimuli.fragile.sources import PictureToMap, pictures_to_map
 from stimuli.fragile.store import STORE_FORMAT, Store, is_complete, map_name, refuse_other
@@ -115,9 +115,9 @@ class Found:
 
 
 def _of_maps(picture: PictureToMap, side: Side, work: MapWork, shrunk: MapWork | None, top_k: int) -> Seen:
+    whole = _read(work.array)
+    smaller = None if shrunk is None else _read(shrunk.array)
     looked = looked_at_maps(work, shrunk, top_k)
-    whole = np.asarray(work.array)
-    smaller = None if shrunk is None else np.asarray(shrunk.array)
 
     def changed(kind: FragileType, numbers: NDArray[np.int64]) -> Readings:
         grid, read = (work.grid, whole) if smaller is None or kind not in SHRINKS else (work.grid.shrunk, smaller)
@@ -131,7 +131,7 @@ def _of_maps(picture: PictureToMap, side: Side, work: MapWork, shrunk: MapWork |
 
 
 def _of_sample(picture: PictureToMap, side: Side, work: SampleWork, top_k: int) -> Seen:
-    readings = np.asarray(work.array)
+    readings = _read(work.array, sampled=True)
 
     def changed(kind: FragileType, numbers: NDArray[np.int64]) -> Readings:
         near_ones, inside = slice(1, len(CELL_WINDOWS)), slice(len(CELL_WINDOWS), None)
@@ -139,6 +139,25 @@ def _of_sample(picture: PictureToMap, side: Side, work: SampleWork, top_k: int) 
         return found
 
     return Seen(picture, side, looked_at_sample(work, top_k), readings[:, 0], changed)
+
+
+def _read(array: zarr.Array, *, sampled: bool = False) -> Readings:
+    """Readings that were all there once.
+
+    Raises FoolscanError when a chunk of them is damaged or gone.
+    """
+    try:
+        found: Readings = np.asarray(array)
+    except Exception as error:
+        # a checksum that does not fit, a file cut short, bytes that cannot be unpacked
+        raise FoolscanError(f"{array.store_path}: a chunk is damaged ({error}); {_AGAIN}") from error
+    itself = found[:, 0, RANK] if sampled else found[..., RANK]  # of a sampled window some neighbours may not be there
+    if np.isnan(itself).any():
+        raise FoolscanError(f"{array.store_path}: a chunk is gone; {_AGAIN}")
+    return found
+
+
+_AGAIN = "call foolscan stimuli fragile again as before, which reads it anew"
 
 
 def found_in(study: Study, folder: StudyFolder) -> Mapping[str, Found]:

@@ -158,6 +158,21 @@ def test_a_store_of_other_parameters_is_not_drawn(study: Study, folder: StudyFol
         pictures(study, folder)
 
 
+@pytest.mark.parametrize(("harm", "message"), [("cut", "a chunk is damaged"), ("gone", "a chunk is gone")])
+def test_a_damaged_map_is_not_drawn_and_the_remedy_is_told(
+    study: Study, folder: StudyFolder, harm: str, message: str
+) -> None:
+    (chunk,) = (folder.fragile("picturenet") / ELEPHANT / "side-0043" / "c").rglob("0/0/0")
+    if harm == "cut":
+        chunk.write_bytes(chunk.read_bytes()[:-3])
+    else:
+        chunk.unlink()
+    with pytest.raises(FoolscanError, match=rf"side-0043: {message}.*; call foolscan stimuli fragile again"):
+        pictures(study, folder, ELEPHANT)
+    fragile(study, folder, "cpu", full=True)
+    assert len(pictures(study, folder, ELEPHANT).written) == 4
+
+
 def test_plates_have_the_colours_of_what_they_show() -> None:
     correct = np.array([[True, False]])
     np.testing.assert_array_equal(correctness_plate(correct), [[[255] * 3, [0] * 3]])
