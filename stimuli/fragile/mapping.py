@@ -81,12 +81,18 @@ class Job:
 class Executor(Protocol):
     """Who reads tiles."""
 
+    @property
+    def device_type(self) -> str | None:
+        """What they compute on ('cpu', 'cuda', …); None: on the device that this process computes on."""
+
     def run(self, jobs: Iterator[Job]) -> Iterator[tuple[Job, Answer]]:
         """Read every job's tile; answers come in any order."""
 
 
 class Here:
     """Reads tiles in this process, one after the other."""
+
+    device_type: str | None = None
 
     def run(self, jobs: Iterator[Job]) -> Iterator[tuple[Job, Answer]]:
         """Read every job's tile, in order."""

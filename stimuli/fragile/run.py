@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from protocols.folder import StudyFolder, exclusive, open_folder
 from protocols.fragile_plan import FragilePlan
 from protocols.image_sets import NetworkPlan
@@ -72,6 +74,7 @@ def fragile(
     pictures = pictures_to_map(study, plan)
     refuse_twice(pictures)
     opened = folder if isinstance(folder, StudyFolder) else open_folder(folder, study.title)
+    reading: Executor = executor or Here()
     rows: list[dict[str, Any]] = []
     means: list[MeanRate] = []
     stores: list[Path] = []
@@ -79,8 +82,10 @@ def fragile(
     again: dict[str, int] = {}
     with exclusive(opened.derived("fragile"), f"fragile recognition in {opened.root}"):
         for name, network_plan in networks_of(study, plan).items():
-            mapper = mapper_of(study, opened, name, network_plan, device, sample, full, chunks_a_tile)
-            read_again = mapper.read(pictures, executor or Here(), partial(told, name))
+            mapper = mapper_of(
+                study, opened, name, network_plan, device, sample, full, chunks_a_tile, reading.device_type
+            )
+            read_again = mapper.read(pictures, reading, partial(told, name))
             found = [*mapper.findings(pictures)]
             rows += rate_rows(name, found)
             means += mean_rates(name, found)
@@ -127,31 +132,37 @@ def mapper_of(
     sample: int | None = None,
     full: bool | None = None,
     chunks_a_tile: int = 1,
+    elsewhere: str | None = None,
 ) -> Mapper:
-    """What maps under one network, its store open; parameters as for `fragile`."""
+    """What maps under one network, its store open; parameters as for `fragile`.
+
+    elsewhere : what other processes, which do the reading, compute on: 'cpu', 'cuda', … None: this process reads.
+    """
     plan = plan_of(study)
-    network = network_of(network_plan, study.folder, device)
+    network = network_of(network_plan, study.folder, device if elsewhere is None else "cpu")
+    where = network.device if elsewhere is None else torch.device(elsewhere)
     weights = network_plan.weights
     if weights not in (None, "random", "random_orthonormal"):
         weights = str(study.folder / str(weights))
-    at = NetworkAt(network_plan.name, weights, 0, network.weights_sha256, device)
-    looking = Looking(
-        plan.crops, plan.filter, plan.precision, plan.batch_size or preferred_batch(network.device), plan.top_k
-    )
-    everything = full if full is not None else network.device.type == "cuda" and sample is None
+    at = NetworkAt(network_plan.name, weights, 0, network.weights_sha256, elsewhere or device)
+    looking = Looking(plan.crops, plan.filter, plan.precision, plan.batch_size or preferred_batch(where), plan.top_k)
+    everything = full if full is not None else where.type == "cuda" and sample is None
     n_cells = None if everything else sample if sample is not None else plan.sample
-    store = open_store(folder.fragile(name), parameters_of(network, looking))
+    store = open_store(folder.fragile(name), parameters_of(network, looking, where))
     return Mapper(plan, network, at, looking, store, n_cells, study.seed, chunks_a_tile)
 
 
-def parameters_of(network: Network, looking: Looking) -> dict[str, Any]:
-    """Everything that decides what is read of a window, but for the picture."""
+def parameters_of(network: Network, looking: Looking, where: torch.device) -> dict[str, Any]:
+    """Everything that decides what is read of a window, but for the picture.
+
+    where : it is computed.
+    """
     return {
         "network": network.name,
         "network_sha256": network.weights_sha256,
         "classes": list(network.labels),
         "input_px": network.input_px,
-        "device": network.device.type,
+        "device": where.type,
         "crops": looking.how,
         "filter": looking.resize if looking.how == "resized" else "none",
         "precision": looking.precision,

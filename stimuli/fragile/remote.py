@@ -1,0 +1,79 @@
+"""What a cluster's worker does: it says what it is, and reads tiles that are sent to it."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import dataclass
+
+from protocols.problems import FoolscanError
+from protocols.provenance import source_hash, versions
+
+PACKAGES = ("numpy", "pillow", "torch", "torchvision")
+"""Whose versions may change the bits of what is read."""
+
+Software = dict[str, str]
+"""Versions by name; ``source`` is the hash of foolscan's own source."""
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """What a worker is.
+
+    software    : see `software`.
+    device_type : where it computes: 'cpu', 'cuda', 'mps'; None where it cannot compute where it is asked to.
+    lacking     : why not.
+    """
+
+    software: Software
+    device_type: str | None
+    lacking: str = ""
+
+
+def software() -> Software:
+    """What decides the bits of what this process reads, with the same device."""
+    return {"source": source_hash(), **versions(PACKAGES)}
+
+
+def readiness(device: str) -> Readiness:
+    """What this process is.
+
+    device : where networks shall compute; 'auto': its own GPU where it has one.
+    """
+    from stimuli.networks.network import chosen_device
+
+    try:
+        return Readiness(software(), chosen_device(device).type)
+    except FoolscanError as error:
+        return Readiness(software(), None, str(error))
+
+
+def differences(here: Software, there: Software) -> str:
+    """In what another process's software differs; empty where it does not."""
+    return "; ".join(
+        f"{name}: found {_shown(there.get(name))}, expected {_shown(here.get(name))}"
+        for name in [*here, *(name for name in there if name not in here)]
+        if here.get(name) != there.get(name)
+    )
+
+
+def read_sent(sent: bytes, asker: Software) -> bytes:
+    """Read a tile.
+
+    sent  : a pickled `Request`.
+    asker : the software of who asks, which must be this process's.
+
+    Returns the pickled `Answer`, or why there is none, as a string: nothing that would be worth another try.
+    """
+    told = differences(asker, software())
+    if told:
+        return pickle.dumps(f"its software is another one ({told}); install the same there, and start its worker anew")
+    from stimuli.fragile.tiles import read_tile
+
+    try:
+        return pickle.dumps(read_tile(pickle.loads(sent)))
+    except FoolscanError as error:
+        return pickle.dumps(str(error))
+
+
+def _shown(version: str | None) -> str:
+    return "nothing" if version is None else version[:12]
