@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 from importlib import resources
 from pathlib import Path
 
@@ -11,8 +12,8 @@ from protocols.doctor import Finding, is_installed, not_installed
 
 
 def probes() -> list[Finding]:
-    """The GPU, the weights of the networks, and the formats activations are written in."""
-    return [device(), embedded_weights(), torchvision_weights(checkpoints_folder()), array_formats()]
+    """The GPU, the weights of the networks, the formats activations are written in, and what a cluster needs."""
+    return [device(), embedded_weights(), torchvision_weights(checkpoints_folder()), array_formats(), cluster()]
 
 
 def device() -> Finding:
@@ -82,3 +83,13 @@ def array_formats() -> Finding:
     if absent:
         return not_installed("array formats", ", ".join(absent), "stimuli")
     return Finding("array formats", "ok", "HDF5, Zarr, safetensors")
+
+
+def cluster() -> Finding:
+    """What reads fragile recognition's windows on several GPUs or machines; one process needs none of it."""
+    absent = [name for name in ("distributed", "dask_jobqueue", "bokeh") if importlib.util.find_spec(name) is None]
+    if absent:
+        what = f"{', '.join(absent)} not installed: `stimuli fragile` computes in one process"
+        return Finding("cluster", "limited", what, "pip install 'foolscan[cluster]'")
+    jobs = "jobs of SLURM" if shutil.which("sbatch") else "no sbatch here: no jobs of SLURM"
+    return Finding("cluster", "ok", f"Dask on this machine or at an address; {jobs}")
