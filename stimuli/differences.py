@@ -24,7 +24,7 @@ def changes(rows: Sequence[Stimulus], images: Mapping[str, ByteImage]) -> npt.ND
     """
     counts = np.zeros(256, np.int64)
     for row in rows:
-        if row.source_id in images:
+        if row.source_id is not None and row.source_id in images:
             apart = np.abs(images[row.stim_id].astype(np.int16) - images[row.source_id].astype(np.int16))
             counts += np.bincount(apart.ravel(), minlength=256)
     return counts

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from protocols.folder import StudyFolder, open_folder, read_json
-from protocols.image_sets import RANDOM_WEIGHTS, NetworkPlan, PicturesRecipe
+from protocols.image_sets import NetworkPlan, PicturesRecipe
+from protocols.image_sources import RANDOM_WEIGHTS
 from protocols.manifest import COLUMNS, Stimulus, in_set, write_manifest
 from protocols.problems import FoolscanError, ProtocolError
 from protocols.provenance import write_sidecar
