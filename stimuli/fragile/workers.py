@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
@@ -129,7 +130,7 @@ def cores() -> int:
 @contextmanager
 def _ctrl_c_is_not_for_children() -> Iterator[None]:
     """Threads that start within it, and the processes that these start, do not hear Ctrl-C: this process ends them."""
-    if not hasattr(signal, "pthread_sigmask"):
+    if sys.platform == "win32":
         yield
         return
     resource_tracker.ensure_running()  # else the first process starts it, and unblocks the signal
