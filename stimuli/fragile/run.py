@@ -144,7 +144,7 @@ def mapper_of(
     weights = network_plan.weights
     if weights not in (None, "random", "random_orthonormal"):
         weights = str(study.folder / str(weights))
-    at = NetworkAt(network_plan.name, weights, 0, network.weights_sha256, elsewhere or device)
+    at = NetworkAt(network_plan.name, weights, network_plan.seed, network.weights_sha256, elsewhere or device)
     looking = Looking(plan.crops, plan.filter, plan.precision, plan.batch_size or preferred_batch(where), plan.top_k)
     everything = full if full is not None else where.type == "cuda" and sample is None
     n_cells = None if everything else sample if sample is not None else plan.sample
