@@ -1,8 +1,9 @@
 """Windows of fragile recognition a second with two local Dask workers against one, and what is left of a killed worker's tiles.
 
 Each worker is a process with one thread; the embedded network reads pictures of the picture book. The clusters are up, and
-their workers have read one picture, before the clock starts; everything else counts: what is sent, read, fetched and written.
-Then the same maps are read with a worker killed in mid-map, and every file is compared. `--pictures N` reads fewer (at least 2).
+their workers have read a few windows, before the clock starts; everything else counts: what is sent, read, fetched and written.
+Then the same maps are read with a worker killed in mid-map, and every file is compared.
+`--pictures 1 --rounds 1 --sample 3` is a short try.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from stimuli.fragile.cluster import OnCluster, executor_of
 from stimuli.fragile.mapping import Told
 from stimuli.fragile.run import fragile
 
-PICTURES = 10
+PICTURES = 3
 ROUNDS = 3
 LEAST_RATIO = 1.7
 STUDY = """format: 1
@@ -37,7 +38,7 @@ fragile:
   networks: [{{name: picturenet}}]
   proportions: [0.8]
 """
-SAMPLE = 30
+SAMPLE, WARM_SAMPLE = 10, 2
 
 
 def study(folder: Path, split: str, pictures: int) -> Study:
@@ -47,7 +48,7 @@ def study(folder: Path, split: str, pictures: int) -> Study:
     return load_study(path)
 
 
-def read(asked: Study, to: Path, executor: OnCluster, kill: bool = False) -> float:
+def read(asked: Study, to: Path, executor: OnCluster, sample: int, kill: bool = False) -> float:
     """Read all samples; windows a second. With `kill`, a worker dies at half of them."""
     told: list[Told] = []
     pids = [*executor.asking.client.run(os.getpid).values()] if kill else []
@@ -59,7 +60,7 @@ def read(asked: Study, to: Path, executor: OnCluster, kill: bool = False) -> flo
             pids.clear()
 
     begun_s = time.perf_counter()
-    fragile(asked, to, "cpu", sample=SAMPLE, executor=executor, told=tell)
+    fragile(asked, to, "cpu", sample=sample, executor=executor, told=tell)
     elapsed_s = time.perf_counter() - begun_s
     if kill and pids:
         raise RuntimeError("the maps were finished before a worker could be killed")
@@ -72,7 +73,7 @@ def contents(root: Path) -> dict[str, str]:
     return {path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def measure(pictures: int, rounds: int) -> dict[str, float]:
+def measure(pictures: int, rounds: int, sample: int) -> dict[str, float]:
     """Both clusters in turn, so that a machine that slows down slows both; the medians' ratio; then the kill."""
     rates: dict[int, list[float]] = {1: [], 2: []}
     with tempfile.TemporaryDirectory() as folder:
@@ -82,11 +83,11 @@ def measure(pictures: int, rounds: int) -> dict[str, float]:
             for n_workers in rates:
                 with executor_of(f"local:{n_workers}", "cpu", print) as executor:
                     assert isinstance(executor, OnCluster)
-                    read(warm, here / f"warm-{n_workers}-{number}", executor)
-                    rates[n_workers].append(read(asked, here / f"{n_workers}-{number}", executor))
+                    read(warm, here / f"warm-{n_workers}-{number}", executor, WARM_SAMPLE)
+                    rates[n_workers].append(read(asked, here / f"{n_workers}-{number}", executor, sample))
         with executor_of("local:2", "cpu", print) as executor:
             assert isinstance(executor, OnCluster)
-            read(asked, here / "killed", executor, kill=True)
+            read(asked, here / "killed", executor, sample, kill=True)
         expected, found = contents(here / "1-0"), contents(here / "killed")
         others = [contents(here / f"{n}-{number}") for n in rates for number in range(rounds)]
     one, two = (sorted(rates[n])[rounds // 2] for n in (1, 2))
@@ -111,6 +112,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pictures", type=int, default=PICTURES, help="of each supercategory")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--sample", type=int, default=SAMPLE, help="windows drawn of each map")
     options, _ = parser.parse_known_args()
     return measure_once(
         __file__,
@@ -121,7 +123,7 @@ def main() -> int:
             "files_that_differ_after_a_kill": "0",
             "tiles_lost_by_a_kill": "0",
         },
-        lambda: measure(options.pictures, options.rounds),
+        lambda: measure(options.pictures, options.rounds, options.sample),
         lambda figures: (
             figures["ratio"] >= LEAST_RATIO
             and figures["files_that_differ"] == 0
@@ -131,7 +133,7 @@ def main() -> int:
         {
             "pictures": 10 * options.pictures,
             "picture_px": 96,
-            "cells_a_map": SAMPLE,
+            "cells_a_map": options.sample,
             "rounds": options.rounds,
             "cores": psutil.cpu_count(),
         },
