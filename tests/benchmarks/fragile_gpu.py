@@ -38,10 +38,11 @@ class Sizes:
     batch: int
     gemm: int
     copied_bytes: int
+    proportions: tuple[float, ...]
 
 
-ON_GPU = Sizes(across=48, batch=256, gemm=8192, copied_bytes=2**30)
-REDUCED = Sizes(across=3, batch=8, gemm=256, copied_bytes=2**22)
+ON_GPU = Sizes(across=48, batch=256, gemm=8192, copied_bytes=2**30, proportions=PROPORTIONS)
+REDUCED = Sizes(across=2, batch=4, gemm=256, copied_bytes=2**22, proportions=(0.6,))
 
 
 def mapped(network_name: str, sizes: Sizes, device: torch.device) -> Iterator[tuple[str, float]]:
@@ -53,7 +54,7 @@ def mapped(network_name: str, sizes: Sizes, device: torch.device) -> Iterator[tu
         engine = Engine(network, {"precision": kind, "batch_size": sizes.batch, "top_k": TOP_K})
         minutes = with_shrunk = 0.0
         rates, again, read = [], 0, 0
-        for proportion in PROPORTIONS:
+        for proportion in sizes.proportions:
             side = side_of(proportion, HEIGHT, WIDTH)
             pixels = picture(side + sizes.across - 1, side + sizes.across - 1)
             n_windows = sizes.across**2 + (sizes.across + 2) ** 2
