@@ -128,5 +128,8 @@ def test_a_recipe_that_cannot_be_is_refused_by_the_study(tmp_path: Path, sets: s
 
 def test_a_layer_that_there_is_not_names_those_there_are(tmp_path: Path) -> None:
     study = small_study(tmp_path, "sets: {F: {kind: feature_adversary, layer: pool9}}")
-    with pytest.raises(FoolscanError, match=r"'pool9'; picturenet has conv1, conv2"):
+    with pytest.raises(
+        FoolscanError,
+        match=r"small.yaml:5: stimuli.sets.F.layer: found 'pool9' .*; a layer of picturenet: conv1, conv2",
+    ):
         make(study, StudyFolder(tmp_path / "study"), "cpu")

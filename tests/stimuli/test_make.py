@@ -168,7 +168,10 @@ def nothing_at(path: Path) -> bool:
 def test_what_is_not_there_is_said_before_anything_is_written(tmp_path: Path, more: str, message: str | None):
     if message is None:
         (tmp_path / "small.yaml").write_text(SMALL.replace("4", "41") + TASKS.replace("12", "123"), encoding="utf-8")
-        study, message = load_study(tmp_path / "small.yaml"), "picture book has 40"
+        study, message = (
+            load_study(tmp_path / "small.yaml"),
+            r"small\.yaml:5: stimuli\.n_categories: found 41; at most 40: the picture book",
+        )
     else:
         study = small_study(tmp_path, more)
     with pytest.raises(FoolscanError, match=message):
@@ -185,7 +188,7 @@ def test_a_class_that_the_network_lacks_is_said_before_anything_is_written(tmp_p
     (tmp_path / "pictures" / "labels.tsv").write_text(table, encoding="utf-8")
     text = SMALL.replace("{n_categories: 4}", "{n_categories: 2, pictures: {kind: folder, folder: pictures}}")
     (tmp_path / "own.yaml").write_text(text + TASKS.replace("12", "6"), encoding="utf-8")
-    with pytest.raises(FoolscanError, match=r"category fox: .*no label 'foxx'"):
+    with pytest.raises(FoolscanError, match=r"own\.yaml:5: .*'foxx' of category fox"):
         make(load_study(tmp_path / "own.yaml"), tmp_path / "to", "cpu")
     assert nothing_at(tmp_path / "to")
 
