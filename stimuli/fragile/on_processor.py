@@ -19,9 +19,8 @@ class WindowByWindow:
     def __init__(self, picture: ByteImage, side: int, size_px: int) -> None:
         found = taps(side, size_px)
         turned = np.ascontiguousarray(picture.transpose(1, 0, 2)).astype(np.int32)
-        self.columns = torch.from_numpy(turned).flatten(
-            1
-        )  # (width, height * 3): what is read of a column lies in one piece
+        # (width, height * 3): what is read of a column lies in one piece
+        self.columns = torch.from_numpy(turned).flatten(1)
         self.sources = [torch.from_numpy(part.copy()) for part in found.sources.T]
         self.weights = [torch.from_numpy(part.copy())[:, None] for part in found.weights.T]
         self.side, self.size_px = side, size_px
