@@ -122,6 +122,8 @@ def test_the_class_that_a_study_names_is_the_one_that_is_reached(made: tuple[Stu
 def test_networks_of_other_classes_make_no_ensemble(tmp_path: Path) -> None:
     mixed = "networks: [{name: picturenet}, {name: squeezenet1_1, weights: random}]"
     study = small_study(tmp_path, f"sets: {{F: {{kind: label_adversary, attack: fgsm, {mixed}}}}}")
-    with pytest.raises(FoolscanError, match=r"small.yaml:5: .*squeezenet1_1 with 1000 classes of its own; .*the classes of picturenet"):
+    with pytest.raises(
+        FoolscanError, match=r"small.yaml:5: .*squeezenet1_1 with 1000 classes of its own; .*the classes of picturenet"
+    ):
         make(study, StudyFolder(tmp_path / "study"), "cpu")
     assert not (tmp_path / "study").exists()
