@@ -181,7 +181,11 @@ def _radii(name: str, key: str, recipe: AdversarialInterferenceRecipe) -> Iterat
     )
     if recipe.linf_max_on == "last_attempt":
         text += f", up to {recipe.linf_preferred} in all but the last of {recipe.attempts} attempts"
-    yield Clause(text, tuple(f"{key}.{part}" for part in ("linf_tried", "linf_preferred", "linf_max_on", "attempts")))
+    keys = ["linf_tried", "linf_preferred", "linf_max_on", "attempts"]
+    if recipe.linf_refined:
+        text += "; between the first that sufficed and the one before it, the smallest sufficient whole grey level was found by halves"
+        keys.append("linf_refined")
+    yield Clause(text, tuple(f"{key}.{part}" for part in keys))
     again = (
         "the next wrong class, the last one for the first class again"
         if recipe.retry_class == "next"
