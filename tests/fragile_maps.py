@@ -27,7 +27,7 @@ fragile:
 """
 
 
-def study_of_windows(folder: Path, pairs: str = "{n: 3}") -> Study:
+def study_of_windows(folder: Path, pairs: str = "{proportion: 0.9, n: 3}") -> Study:
     """Ten pictures of 48 pixels, of each 36 windows of 43 pixels and 64 of 41, under the embedded network."""
     path = folder / "windows.yaml"
     path.write_text(f"{STUDY}  pairs: {pairs}\n", encoding="utf-8")

@@ -191,7 +191,7 @@ def test_pairs_of_a_few_sampled_windows_are_fragile_in_the_maps(
 
 
 def test_crops_may_stay_as_they_are(folder: StudyFolder, tmp_path: Path) -> None:
-    study = study_of_windows(tmp_path, "{n: 2, type: loose_shift, direction: both, shown_px: null}")
+    study = study_of_windows(tmp_path, "{proportion: 0.9, n: 2, type: loose_shift, direction: both, shown_px: null}")
     fragile_pairs(study, folder, "cpu")
     pictures = {picture.picture_id: picture.read() for picture in pictures_of(study)}
     for crop in read_crops(folder):
@@ -202,7 +202,7 @@ def test_crops_may_stay_as_they_are(folder: StudyFolder, tmp_path: Path) -> None
 
 
 def test_too_few_pairs_say_how_many_there_are_and_what_to_do(folder: StudyFolder, tmp_path: Path) -> None:
-    study = study_of_windows(tmp_path, "{n: 40}")
+    study = study_of_windows(tmp_path, "{proportion: 0.9, n: 40}")
     before = contents(folder.root)
     with pytest.raises(
         WorkWanting, match=rf"fragile.pairs.n: found {N_FRAGILE} pictures .* expected 40; 10 pictures were"
@@ -251,7 +251,7 @@ def test_a_new_export_replaces_the_earlier_ones_files_and_no_others(
 ) -> None:
     fragile_pairs(study, folder, "cpu")
     (crops_folder(folder) / "mine.png").write_bytes(b"mine")
-    fragile_pairs(study_of_windows(tmp_path, "{n: 1, type: strict_shift, direction: both}"), folder, "cpu")
+    fragile_pairs(study_of_windows(tmp_path, "{proportion: 0.9, n: 1, type: strict_shift, direction: both}"), folder, "cpu")
     listed = {crop.path(folder).name for crop in read_crops(folder)}
     assert {path.name for path in crops_folder(folder).glob("*.png")} == listed | {"mine.png"}
 
