@@ -175,7 +175,7 @@ def fragile(
     ] = None,
     full: Annotated[
         bool | None,
-        typer.Option("--full/--estimate", help="look at every window, or estimate; else: on a GPU every window"),
+        typer.Option("--full/--estimate", help="look at every window, or estimate; else: on a CUDA GPU every window"),
     ] = None,
     cluster: Annotated[
         str | None,
@@ -190,12 +190,15 @@ def fragile(
     """
     from rich.console import Console
 
+    from protocols.problems import FoolscanError
     from protocols.study import load_study
     from stimuli.fragile.cluster import executor_of
     from stimuli.fragile.progress import shown
     from stimuli.fragile.run import fragile as map_fragility
     from stimuli.fragile.summary import lines
 
+    if full and sample is not None:
+        raise FoolscanError(f"--sample {sample} with --full: found both; a sample is no whole map: give one of them")
     console, loaded = Console(stderr=True), load_study(study)
     say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
     with executor_of(cluster, device, say) as executor, shown(console) as tell:

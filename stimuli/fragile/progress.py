@@ -64,7 +64,7 @@ def _in_lines(console: Console, clock: Clock, begun: dict[str, float]) -> Tell:
 
 
 def line(told: Told, elapsed_s: float) -> str:
-    """``4481/90720 windows, 212/s, 6:47 left, 11.5 % fragile so far``."""
+    """``4481/90720 windows, 212/s, 6:47 left, 11.5 % loose shift so far``."""
     made = told.done - told.found
     parts = [f"{told.done}/{told.total} windows"]
     if made > 0 and elapsed_s > 0:
@@ -74,5 +74,5 @@ def line(told: Told, elapsed_s: float) -> str:
             f"{duration((told.total - told.done) / rate)} left" if told.done < told.total else duration(elapsed_s)
         )
     if told.fragile is not None:
-        parts.append(f"{100 * told.fragile:.1f} % fragile so far")
+        parts.append(f"{100 * told.fragile:.1f} % loose shift so far")
     return ", ".join(parts)

@@ -200,8 +200,8 @@ def test_progress_in_a_pipe_is_a_line_now_and_then():
             tell("picturenet", Told(done, 2000, 0, 0.115 if done else None))
     assert isinstance(console.file, io.StringIO)
     assert console.file.getvalue().splitlines() == [
-        "picturenet: 1600/2000 windows, 100/s, 0:04 left, 11.5 % fragile so far",
-        "picturenet: 2000/2000 windows, 100/s, 0:20, 11.5 % fragile so far",
+        "picturenet: 1600/2000 windows, 100/s, 0:04 left, 11.5 % loose shift so far",
+        "picturenet: 2000/2000 windows, 100/s, 0:20, 11.5 % loose shift so far",
     ]
     assert line(Told(7, 7, 7, None), 0.0) == "7/7 windows"
 
