@@ -79,8 +79,9 @@ def engine(name: str, n_across: int, repeats: int) -> dict[str, float]:
         walls.append(found["forward"][1] / found["engine"][1])
         rates.append(n_windows / found["engine"][1])
     return {
-        f"{name}_engine_windows_per_s_over_forward_passes_alone": mean_ratio(shares),
-        f"{name}_the_same_by_wall_time": mean_ratio(walls),
+        f"{name}_engine_windows_per_s_over_forward_passes_alone": mean_ratio(walls),
+        f"{name}_the_same_at_its_worst_side": min(walls),
+        f"{name}_the_same_by_processor_time": mean_ratio(shares),
         f"{name}_engine_windows_per_s": float(np.mean(rates)),
     }
 
@@ -184,8 +185,8 @@ if __name__ == "__main__":
         raise SystemExit(0)
     what = (
         "all windows of sides of 20, 40, 60 and 80 % of a picture and of those two pixels smaller, cut, resized, classified and "
-        "stored (picturenet, 128 px, and alexnet with random weights, 224 px); processor time"
+        "stored (picturenet, 128 px, and alexnet with random weights, 224 px); by wall time, crops by processor time"
     )
     facts = {"threads": 1, "batch": 32, "torch": torch.__version__, "pillow": Image.__version__}
-    sizes = {"picturenet": 48, "alexnet": 32}
-    raise SystemExit(measure_once(__file__, what, TARGETS, lambda: measure(sizes, 512, 5), met, facts))
+    sizes = {"picturenet": 32, "alexnet": 14}
+    raise SystemExit(measure_once(__file__, what, TARGETS, lambda: measure(sizes, 512, 3), met, facts))
