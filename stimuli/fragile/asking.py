@@ -1,4 +1,4 @@
-"""Single windows put to a network again: what it says of them, the same bits as when their map was read."""
+"""Single windows put to a network again, in single precision: the bits that a map of `fp32` has of them."""
 
 from __future__ import annotations
 

@@ -186,6 +186,7 @@ def found_in(study: Study, folder: StudyFolder) -> Mapping[str, Found]:
             "crops": plan.crops,
             "filter": plan.filter if plan.crops == "resized" else "none",
             "precision": plan.precision,
+            **({"top_k": plan.top_k} if plan.precision != "fp32" else {}),
         }
         refuse_other(path, {key: facts.get(key) for key in expected}, expected)
         classes = tuple(map(str, facts.get("classes") or ()))

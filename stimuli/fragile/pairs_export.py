@@ -25,13 +25,18 @@ from stimuli.fragile.pairs import Pair, Window, drawn_pairs, of_every_picture, o
 from stimuli.fragile.reading import CONFIDENCE, LABEL, RANK
 from stimuli.fragile.run import PACKAGES, networks_of, plan_of
 from stimuli.fragile.sources import PictureToMap
-from stimuli.fragile.windows import side_of
 from stimuli.image_files import png_bytes, read_rgb, write_png
 from stimuli.networks.network import Network
 from stimuli.synthesis.starts import ByteImage
 
 CONFIDENCE_WITHIN = 0.01
 """Of the stored one: other processors add in another order."""
+JUDGED_ON = {
+    "resized": "the crop at its own pixels, resized to the network's input",
+    "centred": "the crop at its own pixels, in the middle of a black input",
+    "in_place": "the crop at its place in its picture, the rest of which is black",
+}
+"""What the network was asked about, by `fragile.crops`."""
 FILTERS = {"lanczos": Image.Resampling.LANCZOS, "bilinear": Image.Resampling.BILINEAR}
 
 
@@ -62,7 +67,7 @@ def fragile_pairs(
     device : where the network is asked again.
     told   : progress, (crops written, crops in all).
 
-    Both members are asked about again, at their own pixels, before anything is written.
+    Both members are asked about again, as they were when their map was read, before anything is written.
 
     Raises NotReady when nothing was mapped there, WorkWanting when there are too few pairs, FoolscanError when the network says
     something else of a crop than stands in its store.
@@ -77,7 +82,7 @@ def fragile_pairs(
         questions = [question for pair in pairs for question in _questions(pair, network)]
         said = [*ask(network, found[name], questions, N_LABELS)]
         for number, (question, answer) in enumerate(zip(questions, said, strict=True)):
-            refuse_disagreement(pairs[number // 2], number % 2, question, answer, plan.top_k, network)
+            refuse_disagreement(pairs[number // 2], number % 2, question, answer, plan, network)
         earlier = _earlier(folder)
         crops = []
         for number, (question, answer) in enumerate(zip(questions, said, strict=True)):
@@ -137,19 +142,22 @@ def side_of_pairs(plan: FragilePlan, picture: PictureToMap) -> Side:
     sides = sides_of(plan, picture.height, picture.width)
     if plan.pairs.proportion is None:
         return sides[0]
-    side_px = side_of(plan.pairs.proportion, picture.height, picture.width)
-    return next(side for side in sides if side.grid.side == side_px)
+    return next(side for side in sides if side.proportion == plan.pairs.proportion)
 
 
-def refuse_disagreement(pair: Pair, member: int, question: Question, said: Said, top_k: int, network: Network) -> None:
+def refuse_disagreement(
+    pair: Pair, member: int, question: Question, said: Said, plan: FragilePlan, network: Network
+) -> None:
     """Raise FoolscanError when a network says something else of a crop than what was read when its map was made.
 
     member : 0: the fragile one; 1: the altered one.
+
+    A map of `bf16_checked` holds probabilities of half precision: of it only right and wrong are compared.
     """
     stored = (pair.fragile, pair.altered)[member]
-    correct = bool(said.reading[RANK] < top_k)
+    correct = bool(said.reading[RANK] < plan.top_k)
     off_by = abs(float(said.reading[CONFIDENCE] - stored.reading[CONFIDENCE]))
-    if correct == stored.correct and off_by <= CONFIDENCE_WITHIN:
+    if correct == stored.correct and (off_by <= CONFIDENCE_WITHIN or plan.precision != "fp32"):
         return
     before, now = (
         f"{'right' if right else 'wrong'} ({network.labels[int(reading[LABEL])]}, true class {reading[CONFIDENCE]:.4f})"
@@ -246,7 +254,7 @@ def _with_sidecar(
         "top_k": found.plan.top_k,
         "crops": found.plan.crops,
         "filter": found.plan.filter,
-        "judged_on": "the crop at its own pixels",
+        "judged_on": JUDGED_ON[found.plan.crops],
     }
     more = {"format": CROPS, **{name: {"Description": meaning} for name, meaning in COLUMNS.items()}}
     sidecar = write_sidecar(

@@ -23,11 +23,12 @@ from protocols.problems import FoolscanError, NotReady, ProtocolError, WorkWanti
 from protocols.provenance import sha256_of
 from protocols.study import Study
 from protocols.tables import read_table
+from stimuli.fragile import run
 from stimuli.fragile.activation_maps import apart, cosine_distance, fragile_activations, relative_l2
 from stimuli.fragile.definitions import FRAGILE_TYPES, FragileType
 from stimuli.fragile.found import SHRINKS, found_in, offsets_of, pictures_of
 from stimuli.fragile.pairs import Direction, Pair, Window, drawn_pair, drawn_pairs, overlap, spread, supercategories
-from stimuli.fragile.pairs_export import fragile_pairs
+from stimuli.fragile.pairs_export import JUDGED_ON, fragile_pairs
 from stimuli.fragile.run import fragile
 from stimuli.image_files import read_rgb
 
@@ -292,3 +293,27 @@ def test_activations_of_exported_pairs_are_told_layer_by_layer(study: Study, fol
     pages = [path for path in written if path.suffix == ".png"]
     assert [re.fullmatch(r"p00[13]-[\w-]+\.png", page.name) is not None for page in pages] == [True, True]
     assert read_json(pages[0].with_suffix(".json"))["foolscan"]["sha256"] == sha256_of(pages[0])
+
+
+def test_pairs_of_a_map_in_half_precision_are_asked_whether_they_are_right_and_no_more(tmp_path: Path) -> None:
+    half, folder = study_of_windows(tmp_path, "{proportion: 0.9, n: 1}"), StudyFolder(tmp_path / "to")
+    plan = run.plan_of(half)
+    half = half.model_copy(update={"fragile": plan.model_copy(update={"precision": "bf16_checked", "batch_size": 8})})
+    fragile(half, folder.root, "cpu", full=True)
+    group = zarr.open_group(folder.fragile("picturenet"), mode="r+")
+    for name in group.group_keys():
+        for array in (group[f"{name}/side-0041"], group[f"{name}/side-0043"]):
+            assert isinstance(array, zarr.Array)
+            array[...] = np.where([False, True, False], np.asarray(array) + 0.05, np.asarray(array))  # confidences
+    (pair,) = pairs_of(fragile_pairs(half, folder, "cpu").crops)
+    assert sum(crop.correct for crop in pair) == 1
+    other = half.model_copy(update={"fragile": run.plan_of(half).model_copy(update={"top_k": 2})})
+    with pytest.raises(FoolscanError, match="top_k: found 1, expected 2"):
+        found_in(other, folder)
+
+
+def test_the_sidecar_tells_what_was_judged(study: Study, folder: StudyFolder) -> None:
+    fragile_pairs(study, folder, "cpu")
+    assert "its own pixels, resized" in json.dumps(read_json(crops_table(folder).with_suffix(".json")))
+    assert set(JUDGED_ON) == {"resized", "centred", "in_place"}
+    assert "in its picture" in JUDGED_ON["in_place"]
