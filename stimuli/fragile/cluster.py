@@ -8,7 +8,7 @@ import queue
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
@@ -245,7 +245,7 @@ class OnCluster:
         self.asking, self._client = asking, asking.client
         self._software: Software = software()
 
-    def run(self, jobs: Iterator[Job]) -> Iterator[tuple[Job, Answer]]:
+    def run(self, jobs: Iterator[Job]) -> Generator[tuple[Job, Answer], None, None]:
         """Read every job's tile; answers come in the order in which they are ready.
 
         Raises FoolscanError for a tile that fails on its worker, a silent scheduler, or no workers for too long.

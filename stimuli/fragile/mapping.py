@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -85,7 +86,7 @@ class Executor(Protocol):
     def device_type(self) -> str | None:
         """What they compute on ('cpu', 'cuda', …); None: on the device that this process computes on."""
 
-    def run(self, jobs: Iterator[Job]) -> Iterator[tuple[Job, Answer]]:
+    def run(self, jobs: Iterator[Job]) -> Generator[tuple[Job, Answer], None, None]:
         """Read every job's tile; answers come in any order."""
 
 
@@ -94,34 +95,32 @@ class Here:
 
     device_type: str | None = None
 
-    def run(self, jobs: Iterator[Job]) -> Iterator[tuple[Job, Answer]]:
+    def run(self, jobs: Iterator[Job]) -> Generator[tuple[Job, Answer], None, None]:
         """Read every job's tile, in order."""
         for job in jobs:
             yield job, read_tile(job.request)
 
 
 def sides_of(plan: FragilePlan, height: int, width: int) -> tuple[Side, ...]:
-    """The sides that a study maps in a picture, each once; a proportion before a number of pixels that is the same.
+    """The sides that a study maps in a picture; of two that are the same number of pixels both.
 
     Raises FoolscanError where the picture is smaller than a window.
     """
     found = [Side(share, Grid(height, width, side_of(share, height, width))) for share in plan.proportions]
     found += [Side(None, Grid(height, width, side)) for side in plan.sides_px]
-    first: dict[Grid, Side] = {}
-    for side in found:
-        first.setdefault(side.grid, side)
-    return tuple(first.values())
+    return tuple(dict.fromkeys(found))
 
 
 @dataclass
 class _Tally:
-    """Counts while tiles are read."""
+    """Counts while tiles are read; `lacking`: tiles of an array, by its path, that have not been put there yet."""
 
     done: int = 0
     found: int = 0
     fragile: int = 0
     cells: int = 0
     read_again: int = 0
+    lacking: dict[str, int] = field(default_factory=dict)
 
     def told(self, total: int) -> Told:
         return Told(self.done, total, self.found, self.fragile / self.cells if self.cells else None)
@@ -158,14 +157,16 @@ class Mapper:
         works = [(picture, work) for picture in pictures for work in self._works(picture)]
         total, tally = sum(work.n_windows for _, work in works), _Tally()
         told(tally.told(total))
-        for job, answer in executor.run(self._jobs(works, tally)):
-            job.work.put(job.tile, answer.readings)
-            fragile_cells, cells = glimpse(job, answer.readings)
-            tally.fragile, tally.cells = tally.fragile + fragile_cells, tally.cells + cells
-            tally.done, tally.read_again = tally.done + job.tile.n_windows, tally.read_again + answer.read_again
-            told(tally.told(total))
-        for _, work in works:
-            mark_complete(work.array)
+        with closing(executor.run(self._jobs(works, tally))) as answers:
+            for job, answer in answers:
+                job.work.put(job.tile, answer.readings)
+                tally.lacking[job.work.array.path] -= 1
+                if not tally.lacking[job.work.array.path]:
+                    mark_complete(job.work.array)
+                fragile_cells, cells = glimpse(job, answer.readings)
+                tally.fragile, tally.cells = tally.fragile + fragile_cells, tally.cells + cells
+                tally.done, tally.read_again = tally.done + job.tile.n_windows, tally.read_again + answer.read_again
+                told(tally.told(total))
         if tally.found == total:
             told(tally.told(total))
         return tally.read_again
@@ -187,7 +188,9 @@ class Mapper:
             tiles = [*work.tiles(self.chunks_a_tile)]  # a chunk may be damaged where all had been read
             there = work.n_windows - sum(tile.n_windows for tile in tiles)
             tally.done, tally.found = tally.done + there, tally.found + there
+            tally.lacking[work.array.path] = len(tiles)
             if not tiles:
+                mark_complete(work.array)
                 continue
             pixels, true = picture.read(), picture.true(self.network)
             for tile in tiles:
@@ -196,7 +199,7 @@ class Mapper:
     def _works(self, picture: PictureToMap) -> Iterator[Work]:
         """What must be read of a picture, each side once."""
         seen: set[Grid] = set()
-        for side in sides_of(self.plan, picture.height, picture.width):
+        for side in {side.grid: side for side in sides_of(self.plan, picture.height, picture.width)}.values():
             if self.sample is not None and not self._is_mapped(picture, side.grid):
                 yield self._sampled(picture, side.grid)
                 continue

@@ -76,12 +76,13 @@ def rate_rows(network: str, findings: Iterable[Finding]) -> list[dict[str, Any]]
 
 def mean_rates(network: str, findings: Sequence[Finding]) -> list[MeanRate]:
     """Means over all pictures, then over those of each supercategory; in the order of sides and types."""
-    groups: dict[tuple[str, float | int, str], list[Finding]] = {}
+    groups: dict[tuple[str, float | None, int | None, str], list[Finding]] = {}
     for supercategory in [EVERYTHING, *dict.fromkeys(found.picture.supercategory for found in findings)]:
         for found in findings:
             if supercategory in (EVERYTHING, found.picture.supercategory):
-                side = found.side.grid.side if found.side.proportion is None else found.side.proportion
-                groups.setdefault((supercategory, side, found.type), []).append(found)
+                side_px = found.side.grid.side if found.side.proportion is None else None
+                key = supercategory, found.side.proportion, side_px, found.type
+                groups.setdefault(key, []).append(found)
     return [_mean(network, key[0], members) for key, members in groups.items()]
 
 

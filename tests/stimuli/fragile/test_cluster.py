@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -180,7 +180,7 @@ class Counted:
         self.executor, self.device_type = executor, executor.device_type
         self.taken = self.given = self.most_ahead = 0
 
-    def run(self, jobs: Iterator[Job]) -> Iterator[tuple[Job, Answer]]:
+    def run(self, jobs: Iterator[Job]) -> Generator[tuple[Job, Answer], None, None]:
         for found in self.executor.run(self.counted(jobs)):
             self.given += 1
             yield found
@@ -198,7 +198,7 @@ class Changed:
     def __init__(self, executor: OnCluster, change: Callable[[Request], Request]) -> None:
         self.executor, self.change, self.device_type = executor, change, executor.device_type
 
-    def run(self, jobs: Iterator[Job]) -> Iterator[tuple[Job, Answer]]:
+    def run(self, jobs: Iterator[Job]) -> Generator[tuple[Job, Answer], None, None]:
         return self.executor.run(replace(job, request=self.change(job.request)) for job in jobs)
 
 

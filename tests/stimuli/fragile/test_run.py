@@ -22,10 +22,13 @@ from protocols.problems import FoolscanError
 from protocols.study import Study, load_study
 from protocols.tables import read_table
 from stimuli.fragile.definitions import FRAGILE_TYPES, fragile_maps
+from stimuli.fragile.found import found_in, pictures_of
 from stimuli.fragile.mapping import Told
+from stimuli.fragile.pictures import pictures
 from stimuli.fragile.progress import line, shown
 from stimuli.fragile.run import fragile, networks_of, plan_of
 from stimuli.fragile.summary import lines
+from stimuli.fragile.windows import Grid
 
 TABLES = ("rates", "rates_mean")
 
@@ -150,11 +153,52 @@ def test_windows_too_small_to_shrink_have_no_rows_of_shrinking(network: Counting
     assert two.count("n/a") == 2
 
 
-def test_a_side_that_two_proportions_share_is_mapped_once(network: CountingNetwork, tmp_path: Path):
-    write_pictures(tmp_path / "pictures", [(20, 26)])
-    study = fragile_study(tmp_path, "proportions: [0.3, 0.31], sides_px: [7, 5]")
-    fragile(study, tmp_path / "to", "cpu", full=True)
-    assert {(row["side_px"], row["proportion"]) for row in tables(tmp_path / "to")[0]} == {("7", "0.3"), ("5", "n/a")}
+@pytest.mark.parametrize("sample", [None, 20])
+def test_a_side_that_two_proportions_share_is_read_once_and_told_of_both(
+    network: CountingNetwork, tmp_path: Path, sample: int | None
+):
+    write_pictures(tmp_path / "pictures", [(20, 26), (24, 28)])
+    one, both = "proportions: [0.3], sides_px: [9, 7, 5]", "proportions: [0.3, 0.31], sides_px: [9, 7, 5]"
+    passes = []
+    for name, sides in (("one", one), ("both", both)):
+        before = network.passes
+        fragile(fragile_study(tmp_path, sides), tmp_path / name, "cpu", full=sample is None, sample=sample)
+        passes.append(network.passes - before)
+    assert passes[0] == passes[1]
+    rates, means = tables(tmp_path / "both")
+    first = {(row["side_px"], row["proportion"]) for row in rates if row["picture_id"] == "p0"}
+    assert first == {("7", "0.3"), ("7", "0.31"), ("9", "n/a"), ("7", "n/a"), ("5", "n/a")}
+    assert {mean["n_pictures"] for mean in means if mean["supercategory"] == "all"} == {"2"}
+
+
+def test_a_side_of_one_pixel_and_a_proportion_of_one_have_means_apart(network: CountingNetwork, tmp_path: Path):
+    write_pictures(tmp_path / "pictures", [(9, 9)])
+    fragile(fragile_study(tmp_path, "proportions: [1.0], sides_px: [1]"), tmp_path / "to", "cpu", full=True)
+    means = [mean for mean in tables(tmp_path / "to")[1] if mean["supercategory"] == "all"]
+    assert {(mean["proportion"], mean["side_px"], mean["n_pictures"]) for mean in means} == {
+        ("1", "9", "1"),
+        ("n/a", "1", "1"),
+    }
+
+
+def test_interrupted_after_a_picture_that_one_counts_as_mapped(
+    network: CountingNetwork, two_pictures: Study, small_chunks: int, tmp_path: Path
+):
+    def stop(_network: str, latest: Told) -> None:
+        if latest.done > n_first:
+            raise KeyboardInterrupt
+
+    grids = [Grid(20, 26, side) for side in (7, 5, 13, 11)]
+    n_first = sum(grid.shape[0] * grid.shape[1] for grid in grids)
+    with pytest.raises(KeyboardInterrupt):
+        fragile(two_pictures, tmp_path / "to", "cpu", full=True, told=stop)
+    (found,) = found_in(two_pictures, StudyFolder(tmp_path / "to")).values()
+    assert all(found.store.is_mapped("p0", grid) for grid in grids)
+    first, second = pictures_of(two_pictures)
+    assert all(found.seen(first, side) is not None for side in found.sides(first))
+    assert all(found.seen(second, side) is None for side in found.sides(second))
+    drawn = pictures(two_pictures, StudyFolder(tmp_path / "to"))
+    assert "p0_picturenet_maps.png" in {path.name for path in drawn.written}
 
 
 def test_a_study_that_maps_nothing_is_told_what_to_write(tmp_path: Path):
