@@ -111,8 +111,7 @@ def executor_of(
         try:
             say(f"cluster at {where}, dashboard: {client.dashboard_link}")
             asking = Asking(client, where, waits)
-            device_type = asking.device_type(device, say)
-            yield OnCluster(asking, device_type)
+            yield OnCluster(asking, asking.ready(device, say))
         finally:
             with suppress(Exception):  # whatever it is, the work is over
                 client.close(CLOSE_S)
@@ -165,24 +164,26 @@ class Asking:
             f"{self.where}: the Dask scheduler {what}; check that it is up, then run the same command again: what was read is kept"
         )
 
-    def device_type(self, device: str, say: Callable[[str], object]) -> str:
-        """Where the workers compute, once there are some.
+    def ready(self, device: str, say: Callable[[str], object]) -> Readiness:
+        """What the workers are, once there are some.
 
-        Raises FoolscanError for workers of other software, or of several kinds of device.
+        Raises FoolscanError for workers of other software, or of several kinds of device or models of GPU.
         """
         while not self.threads():
             time.sleep(0.1)
         answers = {worker: future for worker, future in self._probes(device).items() if future.done()}
-        kinds: dict[str, str] = {}
+        kinds: dict[str, tuple[str, Readiness]] = {}
         for worker, future in answers.items():
-            kinds[self._kind(worker, future)] = worker
+            found = self._readiness(worker, future)
+            kinds[found.kind] = worker, found
         if len(kinds) > 1:
-            told = ", ".join(f"{kind} ({worker})" for kind, worker in kinds.items())
+            told = ", ".join(f"{kind} ({worker})" for kind, (worker, _) in kinds.items())
             raise FoolscanError(
                 f"{self.where}: found workers that compute on {told}; their bits differ: give --device cpu, or use workers of one kind"
             )
-        say(f"{len(self.threads())} workers, which compute on {next(iter(kinds))}")
-        return next(iter(kinds))
+        ((kind, (_, found)),) = kinds.items()
+        say(f"{len(self.threads())} workers, which compute on {kind}")
+        return found
 
     def _probes(self, device: str) -> dict[str, Future]:
         probes: dict[str, Future] = {}
@@ -203,7 +204,7 @@ class Asking:
             time.sleep(0.05)
         return probes
 
-    def _kind(self, worker: str, future: Future) -> str:
+    def _readiness(self, worker: str, future: Future) -> Readiness:
         try:
             ready: Readiness = future.result(ANSWER_S)
         except Exception as error:
@@ -219,7 +220,7 @@ class Asking:
             )
         if ready.device_type is None:
             raise FoolscanError(f"{self.where}: worker {worker}: {ready.lacking}")
-        return ready.device_type
+        return ready
 
     def _refuse_unmanned(self) -> None:
         waits = self.patience.gone if self._ever_manned else self.patience.first
@@ -236,12 +237,12 @@ class OnCluster:
 
     Jobs are taken as workers have room for them. Answers come back to this process, which alone writes.
 
-    asking      : the scheduler.
-    device_type : where the workers compute.
+    asking : the scheduler.
+    ready  : what its workers are.
     """
 
-    def __init__(self, asking: Asking, device_type: str) -> None:
-        self.device_type = device_type
+    def __init__(self, asking: Asking, ready: Readiness) -> None:
+        self.device_type, self.gpu = ready.device_type, ready.gpu
         self.asking, self._client = asking, asking.client
         self._software: Software = software()
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from stimuli.fragile.definitions import FRAGILE_TYPES, Correctness, FragileMap, FragileType, fragile, fragile_maps
 from stimuli.fragile.reading import RANK, Readings
-from stimuli.fragile.windows import Places
+from stimuli.fragile.store import Store
+from stimuli.fragile.windows import Grid, Places
 from stimuli.fragile.work import CELL_WINDOWS, MapWork, SampleWork
 
 
@@ -59,6 +60,19 @@ def looked_at_sample(work: SampleWork, top_k: int) -> Looked:
     readings = np.asarray(work.array)
     exhaustive = len(work.cells) == int(np.prod(work.grid.shape))
     return Looked(exhaustive, work.cells, correctness(readings[:, 0], top_k), signs_of_cells(readings, top_k))
+
+
+def keep_maps(store: Store, picture_id: str, grid: Grid, looked: Looked, top_k: int) -> None:
+    """Put the fragile recognition maps of one side into the store, ``<picture>/fragile/side-0077``: (n_types, rows, columns).
+
+    looked : at all windows.
+
+    They are in the order of the attribute ``types``.
+    """
+    types = [kind for kind in FRAGILE_TYPES if kind in looked.signs]
+    array = store.fragile_of(picture_id, grid, len(types))
+    array[:] = np.stack([looked.signs[kind].reshape(grid.shape) for kind in types])
+    array.attrs.update({"types": list(types), "top_k": top_k})
 
 
 def signs_of_cells(readings: Readings, top_k: int) -> dict[FragileType, FragileMap]:

@@ -148,6 +148,8 @@ def _read(array: zarr.Array, *, sampled: bool = False) -> Readings:
     """
     try:
         found: Readings = np.asarray(array)
+    except (OSError, MemoryError):
+        raise
     except Exception as error:
         # a checksum that does not fit, a file cut short, bytes that cannot be unpacked
         raise FoolscanError(f"{array.store_path}: a chunk is damaged ({error}); {_AGAIN}") from error

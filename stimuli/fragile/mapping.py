@@ -10,7 +10,14 @@ from typing import Protocol
 import numpy as np
 
 from protocols.fragile_plan import FragilePlan
-from stimuli.fragile.counting import Looked, correctness, looked_at_maps, looked_at_sample, signs_of_cells
+from stimuli.fragile.counting import (
+    Looked,
+    correctness,
+    keep_maps,
+    looked_at_maps,
+    looked_at_sample,
+    signs_of_cells,
+)
 from stimuli.fragile.definitions import FragileType, fragile, shift_neighbours
 from stimuli.fragile.estimates import Counted, counted, inside_box
 from stimuli.fragile.reading import Readings
@@ -86,6 +93,10 @@ class Executor(Protocol):
     def device_type(self) -> str | None:
         """What they compute on ('cpu', 'cuda', …); None: on the device that this process computes on."""
 
+    @property
+    def gpu(self) -> str | None:
+        """The name of their GPUs, where they compute on some and are not this process."""
+
     def run(self, jobs: Iterator[Job]) -> Generator[tuple[Job, Answer], None, None]:
         """Read every job's tile; answers come in any order."""
 
@@ -94,6 +105,7 @@ class Here:
     """Reads tiles in this process, one after the other."""
 
     device_type: str | None = None
+    gpu: str | None = None
 
     def run(self, jobs: Iterator[Job]) -> Generator[tuple[Job, Answer], None, None]:
         """Read every job's tile, in order."""
@@ -172,10 +184,13 @@ class Mapper:
         return tally.read_again
 
     def findings(self, pictures: Iterable[PictureToMap]) -> Iterator[Finding]:
-        """Count what has been read, picture by picture."""
+        """Count what has been read, picture by picture; fragile recognition maps are put into the store."""
         for picture in pictures:
             for side in sides_of(self.plan, picture.height, picture.width):
-                yield from found_in(picture, side, self.looked(picture, side.grid))
+                looked = self.looked(picture, side.grid)
+                if looked.exhaustive:
+                    keep_maps(self.store, picture.picture_id, side.grid, looked, self.looking.top_k)
+                yield from found_in(picture, side, looked)
 
     def looked(self, picture: PictureToMap, grid: Grid) -> Looked:
         """What was read of one side of a picture: its whole map where there is one, else its sample."""
@@ -192,6 +207,7 @@ class Mapper:
             if not tiles:
                 mark_complete(work.array)
                 continue
+            self.store.refuse_further()
             pixels, true = picture.read(), picture.true(self.network)
             for tile in tiles:
                 yield Job(Request(tile.name, self.at, self.looking, pixels, true, tile.pieces), tile, work)

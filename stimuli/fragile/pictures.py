@@ -1,4 +1,4 @@
-"""Pictures of fragile recognition, drawn from what a mapping left in the study folder; its maps go into the store with them."""
+"""Pictures of fragile recognition, drawn from what a mapping left in the study folder."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from protocols.folder import StudyFolder, exclusive
 from protocols.problems import NotReady
 from protocols.provenance import write_sidecar
 from protocols.study import Study
 from protocols.tables import read_table
-from stimuli.fragile.definitions import FRAGILE_TYPES
+from stimuli.fragile.counting import keep_maps
 from stimuli.fragile.found import Found, Seen, found_in, pictures_of
 from stimuli.fragile.mapping import Side
 from stimuli.fragile.picture_pages import confidence_page, maps_page, pairs_page
@@ -110,8 +108,8 @@ def _of_picture(folder: StudyFolder, picture: PictureToMap, found: Mapping[str, 
         mapped = {side: at for side, at in sides.items() if at.looked.exhaustive}
         if mapped:
             whole[name] = mapped
-            for at in mapped.values():
-                keep_maps(one, at)
+            for side, at in mapped.items():
+                keep_maps(one.store, picture.picture_id, side.grid, at.looked, one.plan.top_k)
             page = maps_page(picture, pixels, name, [*mapped.values()])
             written.append(_save(folder, f"{picture.picture_id}_{name}_maps", page, picture, [one]))
         if len(mapped) < len(sides):
@@ -140,17 +138,6 @@ def _sampled_only(network: str, sampled: Sequence[Seen]) -> str:
         f"{network}: windows of {which} px were only sampled ({n_cells} a map), so no maps of them are drawn, but pairs and rates "
         "(all windows: foolscan stimuli fragile --full)"
     )
-
-
-def keep_maps(found: Found, seen: Seen) -> None:
-    """Put the fragile recognition maps of one side into the store, ``<picture>/fragile/side-0077``: (n_types, rows, columns).
-
-    They are in the order of the attribute ``types``.
-    """
-    types = [kind for kind in FRAGILE_TYPES if kind in seen.looked.signs]
-    array = found.store.fragile_of(seen.picture.picture_id, seen.side.grid, len(types))
-    array[:] = np.stack([seen.looked.signs[kind].reshape(seen.side.grid.shape) for kind in types])
-    array.attrs.update({"types": list(types), "top_k": found.plan.top_k})
 
 
 def _rates(folder: StudyFolder) -> list[Path]:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import pickle
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from protocols.problems import FoolscanError
 from protocols.provenance import source_hash, versions
+
+if TYPE_CHECKING:
+    import torch
 
 PACKAGES = ("numpy", "pillow", "torch", "torchvision")
 """Whose versions may change the bits of what is read."""
@@ -22,11 +26,18 @@ class Readiness:
     software    : see `software`.
     device_type : where it computes: 'cpu', 'cuda', 'mps'; None where it cannot compute where it is asked to.
     lacking     : why not.
+    gpu         : the name of its GPU; None on other devices.
     """
 
     software: Software
     device_type: str | None
     lacking: str = ""
+    gpu: str | None = None
+
+    @property
+    def kind(self) -> str:
+        """Where it computes, for people: ``cpu``, ``cuda (NVIDIA H200)``."""
+        return f"{self.device_type} ({self.gpu})" if self.gpu else str(self.device_type)
 
 
 def software() -> Software:
@@ -42,9 +53,17 @@ def readiness(device: str) -> Readiness:
     from stimuli.networks.network import chosen_device
 
     try:
-        return Readiness(software(), chosen_device(device).type)
+        chosen = chosen_device(device)
+        return Readiness(software(), chosen.type, gpu=gpu_name(chosen))
     except FoolscanError as error:
         return Readiness(software(), None, str(error))
+
+
+def gpu_name(device: torch.device) -> str | None:
+    """What a device is called where it is a GPU of CUDA; others give other bits."""
+    import torch
+
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else None
 
 
 def differences(here: Software, there: Software) -> str:

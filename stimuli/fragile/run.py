@@ -14,13 +14,14 @@ from protocols.folder import StudyFolder, exclusive, open_folder
 from protocols.fragile_plan import FragilePlan
 from protocols.image_sets import NetworkPlan
 from protocols.problems import FoolscanError
-from protocols.provenance import write_sidecar
+from protocols.provenance import versions, write_sidecar
 from protocols.study import Study
 from stimuli.fragile.mapping import Executor, Here, Mapper, Told
 from stimuli.fragile.rates import COLUMNS, MEAN_COLUMNS, MeanRate, mean_rates, rate_rows, write_rates
 from stimuli.fragile.reading import preferred_batch
+from stimuli.fragile.remote import gpu_name
 from stimuli.fragile.sources import PictureToMap, pictures_to_map
-from stimuli.fragile.store import open_store
+from stimuli.fragile.store import MADE_WITH, open_store
 from stimuli.fragile.tiles import Looking, NetworkAt
 from stimuli.make import network_of
 from stimuli.networks.network import Network
@@ -56,7 +57,8 @@ def fragile(
 ) -> FragileResult:
     """Map how fragile a study's pictures are under its networks.
 
-    An interrupted call is continued by the next one, which ends with the same bytes, whoever computes.
+    An interrupted call is continued by the next one, which ends with the same bytes, whoever computes. The tables are written
+    after each network.
 
     study         : with `fragile`.
     folder        : the study folder, or where it shall be.
@@ -78,13 +80,12 @@ def fragile(
     rows: list[dict[str, Any]] = []
     means: list[MeanRate] = []
     stores: list[Path] = []
+    written: tuple[Path, ...] = ()
     looked: dict[str, dict[str, Any]] = {}
     again: dict[str, int] = {}
     with exclusive(opened.derived("fragile"), f"fragile recognition in {opened.root}"):
         for name, network_plan in networks_of(study, plan).items():
-            mapper = mapper_of(
-                study, opened, name, network_plan, device, sample, full, chunks_a_tile, reading.device_type
-            )
+            mapper = mapper_of(study, opened, name, network_plan, device, sample, full, chunks_a_tile, reading)
             read_again = mapper.read(pictures, reading, partial(told, name))
             found = [*mapper.findings(pictures)]
             rows += rate_rows(name, found)
@@ -93,19 +94,36 @@ def fragile(
             looked[name] = {key: value for key, value in mapper.store.group.attrs.items() if key != "classes"}
             if mapper.looking.precision != "fp32":
                 again[name] = read_again
-        tables = write_rates(opened.derived("fragile"), rows, means)
-        facts = {
-            "fragile": plan.model_dump(mode="json"),
-            "networks": looked,
-            "pictures": {picture.picture_id: picture.identity for picture in pictures},
-        }
-        sidecars = [
-            write_sidecar(
-                opened, table, inputs=(), parameters=facts, packages=PACKAGES, seed=study.seed, more=_described(columns)
-            )
-            for table, columns in zip(tables, (COLUMNS, MEAN_COLUMNS), strict=True)
-        ]
-    return FragileResult((*tables, *sidecars, *stores), tuple(means), again)
+            written = _tables(study, opened, plan, pictures, rows, means, looked)
+    return FragileResult((*written, *stores), tuple(means), again)
+
+
+def _tables(
+    study: Study,
+    folder: StudyFolder,
+    plan: FragilePlan,
+    pictures: Sequence[PictureToMap],
+    rows: Sequence[Mapping[str, Any]],
+    means: Sequence[MeanRate],
+    looked: Mapping[str, Any],
+) -> tuple[Path, ...]:
+    """Write the tables of the networks that have been read by now; returns them and their sidecars.
+
+    looked : the parameters of each network's store.
+    """
+    tables = write_rates(folder.derived("fragile"), rows, means)
+    facts = {
+        "fragile": plan.model_dump(mode="json"),
+        "networks": dict(looked),
+        "pictures": {picture.picture_id: picture.identity for picture in pictures},
+    }
+    sidecars = [
+        write_sidecar(
+            folder, table, inputs=(), parameters=facts, packages=PACKAGES, seed=study.seed, more=_described(columns)
+        )
+        for table, columns in zip(tables, (COLUMNS, MEAN_COLUMNS), strict=True)
+    ]
+    return (*tables, *sidecars)
 
 
 def plan_of(study: Study) -> FragilePlan:
@@ -132,13 +150,14 @@ def mapper_of(
     sample: int | None = None,
     full: bool | None = None,
     chunks_a_tile: int = 1,
-    elsewhere: str | None = None,
+    executor: Executor | None = None,
 ) -> Mapper:
     """What maps under one network, its store open; parameters as for `fragile`.
 
-    elsewhere : what other processes, which do the reading, compute on: 'cpu', 'cuda', … None: this process reads.
+    executor : who reads; None: this process.
     """
     plan = plan_of(study)
+    elsewhere = None if executor is None else executor.device_type
     network = network_of(network_plan, study.folder, device if elsewhere is None else "cpu")
     where = network.device if elsewhere is None else torch.device(elsewhere)
     weights = network_plan.weights
@@ -148,14 +167,16 @@ def mapper_of(
     looking = Looking(plan.crops, plan.filter, plan.precision, plan.batch_size or preferred_batch(where), plan.top_k)
     everything = full if full is not None else where.type == "cuda" and sample is None
     n_cells = None if everything else sample if sample is not None else plan.sample
-    store = open_store(folder.fragile(name), parameters_of(network, looking, where))
+    gpu = gpu_name(where) if executor is None or elsewhere is None else executor.gpu
+    store = open_store(folder.fragile(name), parameters_of(network, looking, where, gpu))
     return Mapper(plan, network, at, looking, store, n_cells, study.seed, chunks_a_tile)
 
 
-def parameters_of(network: Network, looking: Looking, where: torch.device) -> dict[str, Any]:
+def parameters_of(network: Network, looking: Looking, where: torch.device, gpu: str | None) -> dict[str, Any]:
     """Everything that decides what is read of a window, but for the picture.
 
     where : it is computed.
+    gpu   : what that is called; None on other devices.
     """
     return {
         "network": network.name,
@@ -168,6 +189,8 @@ def parameters_of(network: Network, looking: Looking, where: torch.device) -> di
         "precision": looking.precision,
         "batch_size": looking.batch_size,
         **({"top_k": looking.top_k} if looking.precision != "fp32" else {}),
+        **{name: version for name, version in versions(MADE_WITH).items() if name in MADE_WITH},
+        **({"gpu": gpu} if gpu is not None else {}),
     }
 
 

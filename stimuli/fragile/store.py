@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ CHUNK = 64
 """Cells of a map along either side of a chunk: what one chunk holds is lost at most when the work is cut off."""
 CHUNK_CELLS = 128
 """Sampled windows a chunk."""
+MADE_WITH = ("numpy", "pillow", "torch", "gpu")
+"""Attributes: versions, and the model of GPU, that may change the last bits of what is read."""
 PARTIAL = "*.partial"
 """What zarr calls a chunk that is being written."""
 
@@ -31,10 +33,12 @@ class Store:
 
     path       : its folder, ``<network>.zarr``.
     group      : open in it.
+    other      : in what it was made with something else than would be read with now; empty: nothing.
     """
 
     path: Path
     group: zarr.Group
+    other: str = ""
 
     def map_of(self, picture_id: str, grid: Grid) -> zarr.Array:
         """The readings of all windows of one side: (rows, columns, 3), float32; made anew when there is none yet."""
@@ -52,6 +56,14 @@ class Store:
             raise FoolscanError(
                 f"{self.path / picture_id}: holds readings of another picture of that name (found {_shown(found)}, expected "
                 f"{_shown(identity)}); put the picture back, or delete that folder to have it mapped anew"
+            )
+
+    def refuse_further(self) -> None:
+        """Raise FoolscanError where what is read now may have other bits than what is there."""
+        if self.other:
+            raise FoolscanError(
+                f"{self.path}: was read with something else ({self.other}), which may give other bits; what is there can be counted "
+                "and drawn. To read more, install what it was read with, use the same model of GPU, or map into another folder (--to)"
             )
 
     def is_mapped(self, picture_id: str, grid: Grid) -> bool:
@@ -102,7 +114,8 @@ def map_name(picture_id: str, grid: Grid) -> str:
 def open_store(path: Path, parameters: Mapping[str, Any]) -> Store:
     """The store at a path, made if there is none.
 
-    parameters : of everything that decides what is read; they stand in its attributes.
+    parameters : of everything that decides what is read; they stand in its attributes. Where those of `MADE_WITH` are others,
+                 it opens, and nothing further may be read into it.
 
     Raises FoolscanError, naming the first difference, for a store of another format or other parameters.
     """
@@ -120,9 +133,14 @@ def open_store(path: Path, parameters: Mapping[str, Any]) -> Store:
         raise FoolscanError(
             f"{path}: not readable as a Zarr group ({error}); delete it to have it made anew"
         ) from error
-    refuse_other(path, found, expected)
+    refuse_other(path, *(_without(each, MADE_WITH) for each in (found, expected)))
     _sweep(path)
-    return Store(path, group)
+    with_now, with_then = ({key: each[key] for key in MADE_WITH if key in each} for each in (expected, found))
+    return Store(path, group, "; ".join(_differences(with_then, with_now)))
+
+
+def _without(parameters: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    return {key: value for key, value in parameters.items() if key not in keys}
 
 
 def _sweep(path: Path) -> None:
@@ -138,16 +156,20 @@ def _is_begun(path: Path) -> bool:
 
 def refuse_other(path: Path, found: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
     """Raise FoolscanError with every key in which two stores' parameters differ: what was found and what is expected."""
-    told = [
-        f"{key}: found {_shown(found.get(key))}, expected {_shown(expected.get(key))}"
-        for key in [*expected, *(key for key in found if key not in expected)]
-        if found.get(key) != expected.get(key)
-    ]
+    told = _differences(found, expected)
     if told:
         raise FoolscanError(
             f"{path}: holds readings of other parameters. {'; '.join(told)}. Map into another folder (--to), put the study back "
             "as it was, or delete this store to have it made anew"
         )
+
+
+def _differences(found: Mapping[str, Any], expected: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{key}: found {_shown(found.get(key))}, expected {_shown(expected.get(key))}"
+        for key in [*expected, *(key for key in found if key not in expected)]
+        if found.get(key) != expected.get(key)
+    ]
 
 
 def _shown(value: Any) -> str:
@@ -156,7 +178,7 @@ def _shown(value: Any) -> str:
 
 
 def chunks_of(array: zarr.Array) -> Iterator[tuple[int, ...]]:
-    """The chunks of an array along its first two axes, or its first where chunks span the others."""
+    """The chunks of an array, as their numbers along each of its axes."""
     counts = [-(-side // part) for side, part in zip(array.shape, array.chunks, strict=True)]
     yield from np.ndindex(*counts)
 
@@ -170,9 +192,14 @@ def slices(array: zarr.Array, chunk: tuple[int, ...]) -> tuple[slice, ...]:
 
 
 def is_there(array: zarr.Array, chunk: tuple[int, ...]) -> bool:
-    """Whether a chunk has been written, whole: its checksum is looked at, and one that is damaged is done again."""
+    """Whether a chunk has been written, whole: its checksum is looked at, and one that is damaged is done again.
+
+    Raises OSError where the disk does not let it be read: that says nothing of what is there.
+    """
     try:
         found: Readings = np.asarray(array[slices(array, chunk)])
+    except (OSError, MemoryError):
+        raise
     except Exception:
         # a checksum that does not fit, a file cut short, bytes that cannot be unpacked: all mean that it is not there
         return False

@@ -177,7 +177,7 @@ class Counted:
     """Counts the jobs that an executor takes before it gives their answers."""
 
     def __init__(self, executor: OnCluster) -> None:
-        self.executor, self.device_type = executor, executor.device_type
+        self.executor, self.device_type, self.gpu = executor, executor.device_type, executor.gpu
         self.taken = self.given = self.most_ahead = 0
 
     def run(self, jobs: Iterator[Job]) -> Generator[tuple[Job, Answer], None, None]:
@@ -196,7 +196,8 @@ class Changed:
     """An executor whose requests are changed on their way."""
 
     def __init__(self, executor: OnCluster, change: Callable[[Request], Request]) -> None:
-        self.executor, self.change, self.device_type = executor, change, executor.device_type
+        self.executor, self.change = executor, change
+        self.device_type, self.gpu = executor.device_type, executor.gpu
 
     def run(self, jobs: Iterator[Job]) -> Generator[tuple[Job, Answer], None, None]:
         return self.executor.run(replace(job, request=self.change(job.request)) for job in jobs)

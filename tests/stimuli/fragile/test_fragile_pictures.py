@@ -86,8 +86,7 @@ def test_a_picture_that_is_mapped_has_all_its_pages(
         assert read_rgb(path).shape[0] > 200
 
 
-def test_the_maps_are_put_into_the_store(study: Study, folder: StudyFolder) -> None:
-    pictures(study, folder, ELEPHANT)
+def test_mapping_puts_the_maps_into_the_store(study: Study, folder: StudyFolder) -> None:
     group = found_in(study, folder)["picturenet"].store.group
     kept = group[f"{ELEPHANT}/fragile/side-0043"]
     correct, shrunk = (np.asarray(group[f"{ELEPHANT}/side-{side}"])[..., 0] < 1 for side in ("0043", "0041"))

@@ -115,6 +115,21 @@ def test_a_map_that_is_half_read_does_not_pass_for_a_whole_one(
     assert {row["estimate"] for table in tables(tmp_path / "to") for row in table} == {"sample"}
 
 
+def test_the_tables_are_written_after_each_network(network: CountingNetwork, tmp_path: Path):
+    def stop(name: str, _latest: Told) -> None:
+        if name != "picturenet":
+            raise KeyboardInterrupt
+
+    write_pictures(tmp_path / "pictures", [(9, 10)])
+    study = fragile_study(tmp_path, "networks: [{name: picturenet}, {name: picturenet-b}], proportions: [0.6]")
+    first, second = networks_of(study, plan_of(study))
+    with pytest.raises(KeyboardInterrupt):
+        fragile(study, tmp_path / "to", "cpu", full=True, told=stop)
+    assert {row["network"] for table in tables(tmp_path / "to") for row in table} == {first}
+    fragile(study, tmp_path / "to", "cpu", full=True)
+    assert {row["network"] for table in tables(tmp_path / "to") for row in table} == {first, second}
+
+
 def test_every_column_is_described_beside_its_table(two_pictures: Study, tmp_path: Path):
     fragile(two_pictures, tmp_path / "to", "cpu", full=False, sample=20)
     folder = tmp_path / "to" / "derivatives" / "foolscan" / "fragile"

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -209,6 +209,31 @@ def test_other_proportions_and_another_top_k_go_on_with_the_same_store(
     assert passes_of(network, more, tmp_path / "to") > 0
 
 
+@pytest.mark.parametrize(
+    ("changed", "value", "told"),
+    [
+        ("versions", lambda _: {"torch": "1.0"}, "torch: found 1.0, expected"),
+        ("gpu_name", lambda _: "NVIDIA A100", "gpu: found NVIDIA A100, expected nothing"),
+    ],
+)
+def test_what_was_read_with_something_else_is_counted_and_nothing_is_added(
+    network: CountingNetwork,
+    two_pictures: Study,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    changed: str,
+    value: Callable[[object], object],
+    told: str,
+):
+    with monkeypatch.context() as patched:
+        patched.setattr(run, changed, value)
+        fragile(two_pictures, tmp_path / "to", **FULL)
+    assert passes_of(network, two_pictures, tmp_path / "to") == 0
+    plan = run.plan_of(two_pictures).model_copy(update={"proportions": (0.3, 0.8)})
+    with pytest.raises(FoolscanError, match=f"was read with something else .*{told}.*To read more, install"):
+        fragile(two_pictures.model_copy(update={"fragile": plan}), tmp_path / "to", **FULL)
+
+
 def test_a_store_of_a_newer_format_is_refused(two_pictures: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     with monkeypatch.context() as patched:
         patched.setattr(store, "STORE_FORMAT", 2)
@@ -305,3 +330,17 @@ def test_a_chunk_that_holds_nothing_yet_is_not_there(tmp_path: Path):
     array[store.slices(array, chunks[2])] = 0
     assert [store.is_there(array, chunk) for chunk in chunks] == [False, False, True, False]
     assert open_store(tmp_path / "s.zarr", {}).group["p/side-0009"].shape == (82, 72, 3)
+
+
+@pytest.mark.parametrize("error", [PermissionError(13, "no"), OSError(5, "the network's disk"), MemoryError()])
+def test_a_disk_that_does_not_let_a_chunk_be_read_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+):
+    array = open_store(tmp_path / "s.zarr", {}).map_of("p", Grid(30, 30, 9))
+
+    def refuse(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(zarr.Array, "__getitem__", refuse)
+    with pytest.raises(type(error)):
+        store.is_there(array, (0, 0, 0))
