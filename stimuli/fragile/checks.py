@@ -9,7 +9,7 @@ from protocols.fragile_plan import BookPicturesToMap, FragilePlan
 from protocols.image_sets import NetworkPlan
 from protocols.problems import FoolscanError, Problem, WorkWanting, near
 from protocols.study import Study
-from stimuli.fragile.windows import Grid, side_of
+from stimuli.fragile.windows import Grid, nearest_side, side_of
 from stimuli.networks.names import SHIPPED, offered
 from stimuli.networks.outline import Outline
 
@@ -128,7 +128,7 @@ def _unresized(
                 "fragile.crops", found, "in_place with pictures of the input's size, resized, or centred"
             )
             return
-        sides = [2 * int(share * min(height, width) / 2) + 1 for share in plan.proportions] + [*plan.sides_px]
+        sides = [nearest_side(share, height, width) for share in plan.proportions] + [*plan.sides_px]
         if max(sides, default=0) > input_px:
             found = f"{plan.crops}, for {key} with an input of {input_px} and windows of {max(sides)} pixels ({name})"
             yield study.problem("fragile.crops", found, "resized, or smaller windows")

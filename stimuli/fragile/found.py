@@ -21,7 +21,7 @@ from stimuli.fragile.mapping import Side, sides_of
 from stimuli.fragile.reading import RANK, Readings
 from stimuli.fragile.run import networks_of, plan_of, refuse_twice
 from stimuli.fragile.sources import PictureToMap, pictures_to_map
-from stimuli.fragile.store import STORE_FORMAT, Store, is_complete, map_name, refuse_other
+from stimuli.fragile.store import STORE_FORMAT, Store, is_complete, map_name, opened_group, refuse_other
 from stimuli.fragile.windows import SHRINK_PX, Places
 from stimuli.fragile.work import CELL_WINDOWS, MapWork, SampleWork, drawn, is_window
 
@@ -84,8 +84,8 @@ class Found:
         if picture.picture_id not in self.store.group:
             return None
         self.store.refuse_other(picture.picture_id, picture.identity)
-        grids = [side.grid] if side.grid.shrunk is None else [side.grid, side.grid.shrunk]
-        if all(self.store.is_mapped(picture.picture_id, grid) for grid in grids):
+        if self.store.is_mapped_with_shrunk(picture.picture_id, side.grid):
+            grids = [side.grid] if side.grid.shrunk is None else [side.grid, side.grid.shrunk]
             works = [
                 MapWork(picture.picture_id, grid, self._array(map_name(picture.picture_id, grid))) for grid in grids
             ]
@@ -175,14 +175,8 @@ def found_in(study: Study, folder: StudyFolder) -> Mapping[str, Found]:
             raise NotReady(
                 f"{path}: no readings yet; map the pictures first: foolscan stimuli fragile {study.name} --to {folder.root}"
             )
-        try:
-            group = zarr.open_group(path, mode="r+")
-            facts: dict[str, Any] = dict(group.attrs)
-        except Exception as error:
-            # whatever zarr meets in a folder that is none of its own: each release has another class for it
-            raise FoolscanError(
-                f"{path}: not readable as a Zarr group ({error}); delete it and map the pictures again"
-            ) from error
+        group = opened_group(path, "delete it and map the pictures again")
+        facts: dict[str, Any] = dict(group.attrs)
         expected = {
             "format": STORE_FORMAT,
             "crops": plan.crops,

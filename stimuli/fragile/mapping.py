@@ -225,8 +225,7 @@ class Mapper:
                     yield work
 
     def _is_mapped(self, picture: PictureToMap, grid: Grid) -> bool:
-        grids = [grid] if grid.shrunk is None else [grid, grid.shrunk]
-        return all(self.store.is_mapped(picture.picture_id, each) for each in grids)
+        return self.store.is_mapped_with_shrunk(picture.picture_id, grid)
 
     def _whole(self, picture: PictureToMap, grid: Grid) -> tuple[MapWork, MapWork | None]:
         smaller = None if grid.shrunk is None else map_work(self.store, picture.picture_id, grid.shrunk)

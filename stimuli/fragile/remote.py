@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from protocols.problems import FoolscanError
 from protocols.provenance import source_hash, versions
@@ -66,10 +67,14 @@ def gpu_name(device: torch.device) -> str | None:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else None
 
 
-def differences(here: Software, there: Software) -> str:
-    """In what another process's software differs; empty where it does not."""
+def differences(here: Mapping[str, Any], there: Mapping[str, Any], longest: int = 12) -> str:
+    """In what another process's software, or the parameters of a store, differ; empty where they do not.
+
+    here, there : what is expected, what was found.
+    longest     : characters that are shown of a value.
+    """
     return "; ".join(
-        f"{name}: found {_shown(there.get(name))}, expected {_shown(here.get(name))}"
+        f"{name}: found {shown(there.get(name), longest)}, expected {shown(here.get(name), longest)}"
         for name in [*here, *(name for name in there if name not in here)]
         if here.get(name) != there.get(name)
     )
@@ -94,5 +99,6 @@ def read_sent(sent: bytes, asker: Software) -> bytes:
         return pickle.dumps(str(error))
 
 
-def _shown(version: str | None) -> str:
-    return "nothing" if version is None else version[:12]
+def shown(value: object, longest: int) -> str:
+    """A value of limited length, in a message."""
+    return "nothing" if value is None else str(value)[:longest]

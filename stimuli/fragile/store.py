@@ -14,6 +14,7 @@ from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
 
 from protocols.problems import FoolscanError
 from stimuli.fragile.reading import CHANNELS, Readings
+from stimuli.fragile.remote import differences, shown
 from stimuli.fragile.windows import Grid
 
 STORE_FORMAT = 1
@@ -23,6 +24,8 @@ CHUNK_CELLS = 128
 """Sampled windows a chunk."""
 MADE_WITH = ("numpy", "pillow", "torch", "gpu")
 """Attributes: versions, and the model of GPU, that may change the last bits of what is read."""
+SHOWN = 80
+"""Characters of a parameter in a message."""
 PARTIAL = "*.partial"
 """What zarr calls a chunk that is being written."""
 
@@ -54,8 +57,8 @@ class Store:
             group.attrs["identity"] = identity
         elif found != identity:
             raise FoolscanError(
-                f"{self.path / picture_id}: holds readings of another picture of that name (found {_shown(found)}, expected "
-                f"{_shown(identity)}); put the picture back, or delete that folder to have it mapped anew"
+                f"{self.path / picture_id}: holds readings of another picture of that name (found {shown(found, SHOWN)}, expected "
+                f"{shown(identity, SHOWN)}); put the picture back, or delete that folder to have it mapped anew"
             )
 
     def refuse_further(self) -> None:
@@ -70,6 +73,10 @@ class Store:
         """Whether all windows of one side have been read."""
         name = map_name(picture_id, grid)
         return name in self.group and is_complete(self.map_of(picture_id, grid))
+
+    def is_mapped_with_shrunk(self, picture_id: str, grid: Grid) -> bool:
+        """Whether all windows of one side, and of the one two pixels smaller, have been read."""
+        return all(self.is_mapped(picture_id, each) for each in (grid, grid.shrunk) if each is not None)
 
     def sample_of(self, picture_id: str, grid: Grid, seed: int, n_cells: int, n_windows: int) -> zarr.Array:
         """The readings of sampled cells: (n_cells, n_windows, 3), float32: of each the window and all it is compared with.
@@ -125,18 +132,28 @@ def open_store(path: Path, parameters: Mapping[str, Any]) -> Store:
         made = Store(path, zarr.create_group(path, attributes=expected))
         _sweep(path)
         return made
-    try:
-        group = zarr.open_group(path, mode="r+")
-        found = dict(group.attrs)
-    except Exception as error:
-        # whatever zarr meets in a folder that is none of its own: each release has another class for it
-        raise FoolscanError(
-            f"{path}: not readable as a Zarr group ({error}); delete it to have it made anew"
-        ) from error
+    group = opened_group(path, "delete it to have it made anew")
+    found = dict(group.attrs)
     refuse_other(path, *(_without(each, MADE_WITH) for each in (found, expected)))
     _sweep(path)
     with_now, with_then = ({key: each[key] for key in MADE_WITH if key in each} for each in (expected, found))
-    return Store(path, group, "; ".join(_differences(with_then, with_now)))
+    return Store(path, group, differences(with_now, with_then, SHOWN))
+
+
+def opened_group(path: Path, mend: str) -> zarr.Group:
+    """What is a store's group already.
+
+    mend : what to do with a folder that is none.
+
+    Raises FoolscanError for such a folder.
+    """
+    try:
+        return zarr.open_group(path, mode="r+")
+    except (PermissionError, MemoryError):
+        raise
+    except Exception as error:
+        # whatever zarr meets in a folder that is none of its own: each release has another class for it
+        raise FoolscanError(f"{path}: not readable as a Zarr group ({error}); {mend}") from error
 
 
 def _without(parameters: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
@@ -156,25 +173,12 @@ def _is_begun(path: Path) -> bool:
 
 def refuse_other(path: Path, found: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
     """Raise FoolscanError with every key in which two stores' parameters differ: what was found and what is expected."""
-    told = _differences(found, expected)
+    told = differences(expected, found, SHOWN)
     if told:
         raise FoolscanError(
-            f"{path}: holds readings of other parameters. {'; '.join(told)}. Map into another folder (--to), put the study back "
+            f"{path}: holds readings of other parameters. {told}. Map into another folder (--to), put the study back "
             "as it was, or delete this store to have it made anew"
         )
-
-
-def _differences(found: Mapping[str, Any], expected: Mapping[str, Any]) -> list[str]:
-    return [
-        f"{key}: found {_shown(found.get(key))}, expected {_shown(expected.get(key))}"
-        for key in [*expected, *(key for key in found if key not in expected)]
-        if found.get(key) != expected.get(key)
-    ]
-
-
-def _shown(value: Any) -> str:
-    text = "nothing" if value is None else str(value)
-    return text if len(text) <= 80 else f"{text[:77]}…"
 
 
 def chunks_of(array: zarr.Array) -> Iterator[tuple[int, ...]]:

@@ -70,5 +70,9 @@ def side_of(proportion: float, height: int, width: int) -> int:
         raise FoolscanError(
             f"proportion: found {proportion:g}, expected a share of the shorter side, above 0 and up to 1"
         )
-    side = 2 * math.floor(proportion * min(height, width) / 2) + 1
-    return Grid(height, width, side).side
+    return Grid(height, width, nearest_side(proportion, height, width)).side
+
+
+def nearest_side(proportion: float, height: int, width: int) -> int:
+    """The same, whether or not such a window fits."""
+    return 2 * math.floor(proportion * min(height, width) / 2) + 1

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,9 @@ from small_image_study import contents
 from protocols.problems import FoolscanError
 from protocols.study import Study, load_study
 from stimuli.fragile import cluster
-from stimuli.fragile.cluster import AHEAD, OnCluster, Patience, executor_of, wanted
+from stimuli.fragile.cluster import AHEAD, PATIENCE, Asking, OnCluster, Patience, executor_of, wanted
 from stimuli.fragile.mapping import Job, Told
-from stimuli.fragile.remote import differences, read_sent, software
+from stimuli.fragile.remote import Readiness, differences, read_sent, software
 from stimuli.fragile.run import fragile
 from stimuli.fragile.tiles import Answer, Looking, NetworkAt, Request, read_tile
 from stimuli.fragile.windows import Grid
@@ -403,3 +403,30 @@ def test_the_bits_do_not_depend_on_how_many_threads_torch_has(name: str, weights
     finally:
         torch.set_num_threads(before)
     assert len(set(read)) == 1
+
+
+@dataclass
+class Answered:
+    """A worker's answer that is there."""
+
+    ready: Readiness
+
+    def done(self) -> bool:
+        return True
+
+    def result(self, _within_s: float) -> Readiness:
+        return self.ready
+
+
+def test_workers_with_gpus_of_several_models_are_refused(monkeypatch: pytest.MonkeyPatch):
+    gpus = {"tcp://a": "NVIDIA A100", "tcp://b": "NVIDIA H200"}
+    monkeypatch.setattr(Asking, "threads", lambda _: dict.fromkeys(gpus, 1))
+    answers = {worker: Answered(Readiness(software(), "cuda", gpu=gpu)) for worker, gpu in gpus.items()}
+    monkeypatch.setattr(Asking, "_probes", lambda *_: answers)
+    asking = Asking(None, "tcp://s", PATIENCE["local"])  # type: ignore[arg-type]
+    with pytest.raises(
+        FoolscanError, match=r"cuda \(NVIDIA A100\) \(tcp://a\), cuda \(NVIDIA H200\) \(tcp://b\); their bits"
+    ):
+        asking.ready("cuda", print)
+    del answers["tcp://a"]
+    assert asking.ready("cuda", print).gpu == "NVIDIA H200"

@@ -22,6 +22,7 @@ from protocols.problems import FoolscanError
 from protocols.study import Study
 from stimuli.fragile import run, store
 from stimuli.fragile.crops import cutter
+from stimuli.fragile.mapping import Here
 from stimuli.fragile.reading import Reader
 from stimuli.fragile.run import fragile
 from stimuli.fragile.store import PARTIAL, open_store
@@ -232,6 +233,25 @@ def test_what_was_read_with_something_else_is_counted_and_nothing_is_added(
     plan = run.plan_of(two_pictures).model_copy(update={"proportions": (0.3, 0.8)})
     with pytest.raises(FoolscanError, match=f"was read with something else .*{told}.*To read more, install"):
         fragile(two_pictures.model_copy(update={"fragile": plan}), tmp_path / "to", **FULL)
+
+
+class Elsewhere(Here):
+    """Reads here, and says that it is a worker with a GPU."""
+
+    device_type, gpu = "cuda", "NVIDIA H200"
+
+
+def test_a_store_is_of_its_workers_model_of_gpu(two_pictures: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    fragile(two_pictures, tmp_path / "to", executor=Elsewhere(), sample=20)
+    attributes = attributes_of(tmp_path / "to")
+    assert (attributes["device"], attributes["gpu"]) == ("cuda", "NVIDIA H200")
+    monkeypatch.setattr(Elsewhere, "gpu", "NVIDIA A100")
+    with pytest.raises(FoolscanError, match="gpu: found NVIDIA H200, expected NVIDIA A100"):
+        fragile(two_pictures, tmp_path / "to", executor=Elsewhere(), sample=30)
+
+
+def attributes_of(folder: Path) -> dict[str, object]:
+    return dict(zarr.open_group(store_of(folder), mode="r").attrs)
 
 
 def test_a_store_of_a_newer_format_is_refused(two_pictures: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
