@@ -12,7 +12,7 @@ import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -75,7 +75,7 @@ def in_batches(network: Network) -> Make:
         for outcome in synthesise(planner.method, queue, BATCH, network.device):
             further = planner.next(outcome, 0)
             if further is None:
-                yield outcome
+                yield replace(outcome, image=planner.image(outcome))
             else:
                 queue.appendleft(further)
 
@@ -92,7 +92,7 @@ def one_by_one(model: Model) -> Make:
             while further is not None:
                 outcome = ascended(model, further, planner.recipe.step, is_ball)
                 further = planner.next(outcome, 0)
-            yield outcome
+            yield replace(outcome, image=planner.image(outcome))
 
     return images
 
