@@ -46,9 +46,11 @@ class PairsPlan(Plan):
         Field(description="of the fragile windows; the other member is drawn from the changed windows that flip"),
     ] = "loose_shrink"
     direction: Annotated[
-        Literal["to_wrong", "to_right", "both"],
-        Field(description="to_wrong: the fragile window is right and the changed one wrong; to_right: the reverse"),
-    ] = "to_wrong"
+        Literal["to_incorrect", "to_correct", "both"],
+        Field(
+            description="to_incorrect: the fragile window is right and the changed one wrong; to_correct: the reverse"
+        ),
+    ] = "to_incorrect"
     proportion: Annotated[
         Proportion | None, Field(description="side of the windows, one of `proportions`; nothing: the first of them")
     ] = None

@@ -82,18 +82,18 @@ class Counted:
 
     total              : cells of the map.
     looked_at          : cells whose fragility is known.
-    to_wrong, to_right : cells where a right window becomes wrong, and a wrong one right.
+    to_incorrect, to_correct : cells where a right window becomes wrong, and a wrong one right.
     """
 
     total: int
     looked_at: int
-    to_wrong: int
-    to_right: int
+    to_incorrect: int
+    to_correct: int
 
     @property
     def rate(self) -> Share:
         """The share of fragile cells, of either sign."""
-        return share_of(self.to_wrong + self.to_right, self.looked_at, self.total)
+        return share_of(self.to_incorrect + self.to_correct, self.looked_at, self.total)
 
 
 def counted(signs: FragileMap, total: int) -> Counted:

@@ -19,7 +19,7 @@ from stimuli.fragile.mapping import Side
 from stimuli.fragile.reading import Readings
 from stimuli.fragile.sources import PictureToMap
 
-Direction = Literal["to_wrong", "to_right", "both"]
+Direction = Literal["to_incorrect", "to_correct", "both"]
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def fragile_cells(seen: Seen, kind: FragileType, direction: Direction = "both") 
     signs = seen.looked.signs.get(kind)
     if signs is None:
         return np.zeros(0, np.int64)
-    wanted = {"to_wrong": signs > 0, "to_right": signs < 0, "both": signs != 0}[direction]
+    wanted = {"to_incorrect": signs > 0, "to_correct": signs < 0, "both": signs != 0}[direction]
     return np.flatnonzero(wanted)
 
 

@@ -189,11 +189,11 @@ def _map_plates(seen: Seen) -> list[Plate]:
             plates.append(Plate(None, (("windows too small", QUIET),)))
             continue
         signs = seen.looked.signs[kind].reshape(shape)
-        to_wrong, to_right = float((signs > 0).mean()), float((signs < 0).mean())
+        to_incorrect, to_correct = float((signs > 0).mean()), float((signs < 0).mean())
         lines: tuple[Line, ...] = (
-            (f"{percent(to_wrong + to_right)} fragile", INK),
-            (f"right to wrong {percent(to_wrong)}", TO_WRONG),
-            (f"wrong to right {percent(to_right)}", TO_RIGHT),
+            (f"{percent(to_incorrect + to_correct)} fragile", INK),
+            (f"right to wrong {percent(to_incorrect)}", TO_WRONG),
+            (f"wrong to right {percent(to_correct)}", TO_RIGHT),
         )
         plates.append(Plate(enlarged(fragile_plate(signs, correct), times), lines))
     return plates

@@ -26,12 +26,12 @@ COLUMNS: dict[str, str] = {
     "estimate": "exhaustive: every window was looked at; sample: windows drawn at random, and the rate is an estimate.",
     "n_windows": "Windows of this side in the picture.",
     "n_looked_at": "Windows whose fragility is known.",
-    "right": "Share of these that the network recognises.",
+    "correct": "Share of these that the network recognises.",
     "rate": "Share of windows that are fragile, of either sign.",
     "ci_low": "Of the 95 % interval of the rate over all windows (exhaustive: the rate itself).",
     "ci_high": "Of the 95 % interval of the rate over all windows (exhaustive: the rate itself).",
-    "to_wrong": "Share of windows that are right and become wrong.",
-    "to_right": "Share of windows that are wrong and become right.",
+    "to_incorrect": "Share of windows that are right and become wrong.",
+    "to_correct": "Share of windows that are wrong and become right.",
     "rate_in_box": "Rate among windows whose middle lies in the object's box (n/a: no box).",
     "rate_outside_box": "Rate among the other windows.",
 }
@@ -48,8 +48,8 @@ MEAN_COLUMNS: dict[str, str] = {
     "ci_high": "Of the 95 % interval of that mean over all windows of these very pictures.",
     "ci_low_such_pictures": "Of the 95 % interval of the mean over pictures like these (Student's t over pictures).",
     "ci_high_such_pictures": "Of the 95 % interval of the mean over pictures like these (Student's t over pictures).",
-    "to_wrong": "Mean share of windows that are right and become wrong.",
-    "to_right": "Mean share of windows that are wrong and become right.",
+    "to_incorrect": "Mean share of windows that are right and become wrong.",
+    "to_correct": "Mean share of windows that are wrong and become right.",
 }
 
 
@@ -65,8 +65,8 @@ class MeanRate:
     exhaustive: bool
     n_pictures: int
     rate: MeanShare
-    to_wrong: float
-    to_right: float
+    to_incorrect: float
+    to_correct: float
 
 
 def rate_rows(network: str, findings: Iterable[Finding]) -> list[dict[str, Any]]:
@@ -107,12 +107,12 @@ def _row(network: str, found: Finding) -> dict[str, Any]:
         "estimate": _estimate(found.exhaustive),
         "n_windows": counts.total,
         "n_looked_at": counts.looked_at,
-        "right": found.right,
+        "correct": found.right,
         "rate": counts.rate.share,
         "ci_low": counts.rate.low,
         "ci_high": counts.rate.high,
-        "to_wrong": counts.to_wrong / counts.looked_at,
-        "to_right": counts.to_right / counts.looked_at,
+        "to_incorrect": counts.to_incorrect / counts.looked_at,
+        "to_correct": counts.to_correct / counts.looked_at,
         "rate_in_box": _share(found.inside),
         "rate_outside_box": _share(found.outside),
     }
@@ -138,8 +138,8 @@ def _mean(network: str, supercategory: str, found: Sequence[Finding]) -> MeanRat
         exhaustive=all(each.exhaustive for each in found),
         n_pictures=n,
         rate=mean_share(counts),
-        to_wrong=sum(count.to_wrong / count.looked_at for count in counts) / n,
-        to_right=sum(count.to_right / count.looked_at for count in counts) / n,
+        to_incorrect=sum(count.to_incorrect / count.looked_at for count in counts) / n,
+        to_correct=sum(count.to_correct / count.looked_at for count in counts) / n,
     )
 
 

@@ -118,9 +118,9 @@ def test_every_window_that_flips_is_a_square_of_its_colour(study: Study, folder:
     assert seen is not None
     drawn = maps_page(picture, picture.read(), "picturenet", [seen])
     times = 256 // 6
-    to_wrong = sum(int((signs > 0).sum()) for signs in seen.looked.signs.values())
+    to_incorrect = sum(int((signs > 0).sum()) for signs in seen.looked.signs.values())
     # the captions are in these colours, too
-    assert 0 <= count(drawn, TO_WRONG) - to_wrong * times**2 < 2 * times**2
+    assert 0 <= count(drawn, TO_WRONG) - to_incorrect * times**2 < 2 * times**2
 
 
 def test_of_a_picture_without_a_fragile_window_there_are_no_pairs(study: Study, folder: StudyFolder) -> None:

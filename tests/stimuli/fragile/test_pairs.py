@@ -70,13 +70,13 @@ def a_draw(seed: int, kind: FragileType, direction: Direction = "both", study_se
 
 
 @pytest.mark.parametrize("kind", FRAGILE_TYPES)
-@pytest.mark.parametrize("direction", ["to_wrong", "to_right", "both"])
+@pytest.mark.parametrize("direction", ["to_incorrect", "to_correct", "both"])
 def test_a_pair_is_a_fragile_window_and_one_that_flips(kind: FragileType, direction: Direction) -> None:
     correct, shrunk = np.zeros((5, 6), bool), np.ones((7, 8), bool)
     correct[2, 3] = True
     shrunk[2:5, 3:6] = False
     pair = drawn_pair(seen_of(correct, shrunk), kind, direction, 1, 7)
-    if direction == "to_right" and kind == "strict_shift":
+    if direction == "to_correct" and kind == "strict_shift":
         assert pair is None  # only one neighbour of a wrong window flips
         return
     assert pair is not None
@@ -85,7 +85,7 @@ def test_a_pair_is_a_fragile_window_and_one_that_flips(kind: FragileType, direct
     after = shrunk if kind in SHRINKS else correct
     assert bool(after[pair.altered.row, pair.altered.column]) == pair.altered.correct
     assert pair.altered.side == (3 if kind in SHRINKS else 5)
-    if direction == "to_wrong":
+    if direction == "to_incorrect":
         assert (pair.fragile.row, pair.fragile.column, pair.fragile.correct) == (2, 3, True)
 
 
@@ -102,7 +102,7 @@ def test_the_draw_is_the_same_at_every_call_and_differs_between_seeds() -> None:
 def test_every_changed_window_that_flips_may_be_the_twin() -> None:
     correct, shrunk = np.ones((1, 1), bool), np.ones((3, 3), bool)
     shrunk[0, 1] = shrunk[2, 2] = False
-    drawn = [drawn_pair(seen_of(correct, shrunk), "loose_shrink", "to_wrong", 1, seed) for seed in range(40)]
+    drawn = [drawn_pair(seen_of(correct, shrunk), "loose_shrink", "to_incorrect", 1, seed) for seed in range(40)]
     assert {pair.offset for pair in drawn if pair} == {(0, 1), (2, 2)}
 
 
@@ -252,7 +252,9 @@ def test_a_new_export_replaces_the_earlier_ones_files_and_no_others(
 ) -> None:
     fragile_pairs(study, folder, "cpu")
     (crops_folder(folder) / "mine.png").write_bytes(b"mine")
-    fragile_pairs(study_of_windows(tmp_path, "{proportion: 0.9, n: 1, type: strict_shift, direction: both}"), folder, "cpu")
+    fragile_pairs(
+        study_of_windows(tmp_path, "{proportion: 0.9, n: 1, type: strict_shift, direction: both}"), folder, "cpu"
+    )
     listed = {crop.path(folder).name for crop in read_crops(folder)}
     assert {path.name for path in crops_folder(folder).glob("*.png")} == listed | {"mine.png"}
 

@@ -51,9 +51,9 @@ def test_whole_maps_are_counted_to_the_window(two_pictures: Study, tmp_path: Pat
         assert row["estimate"] == "exhaustive"
         assert int(row["n_windows"]) == int(row["n_looked_at"]) == signs.size
         assert float(row["rate"]) == pytest.approx((signs != 0).mean(), rel=1e-8)
-        assert float(row["to_wrong"]) == pytest.approx((signs > 0).mean(), rel=1e-8)
-        assert float(row["to_right"]) == pytest.approx((signs < 0).mean(), rel=1e-8)
-        assert float(row["right"]) == pytest.approx(correct.mean(), rel=1e-8)
+        assert float(row["to_incorrect"]) == pytest.approx((signs > 0).mean(), rel=1e-8)
+        assert float(row["to_correct"]) == pytest.approx((signs < 0).mean(), rel=1e-8)
+        assert float(row["correct"]) == pytest.approx(correct.mean(), rel=1e-8)
         assert row["ci_low"] == row["ci_high"] == row["rate"]
         assert row["rate_in_box"] == row["rate_outside_box"] == "n/a"
     for mean in means:
