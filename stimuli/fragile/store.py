@@ -217,7 +217,7 @@ def _is_filler(found: NDArray[np.float32]) -> bool:
 
 
 def mark_complete(array: zarr.Array) -> None:
-    """Note that all of an array has been read: later calls need not look."""
+    """Note that all of an array has been read: it counts as a whole map or sample."""
     if not is_complete(array):
         array.attrs["complete"] = True
 
