@@ -12,6 +12,7 @@ from protocols.analysis_plan import AnalysisPlan
 from protocols.folder import MOST_RUNS
 from protocols.fragile_plan import FragilePlan
 from protocols.image_sets import ControlRecipe, Recipe, StimulusPlan
+from protocols.online_plan import OnlinePlan
 from protocols.problems import Problem, ProtocolError
 from protocols.provenance import sha256_of_bytes
 from protocols.roi_plan import unknown_regions
@@ -203,6 +204,7 @@ class Study(Plan):
     fragile: Annotated[
         FragilePlan | None, Field(description="nothing: no windows of pictures are mapped (Srivastava 2019)")
     ] = None
+    online: Annotated[OnlinePlan | None, Field(description="nothing: no task in the browser")] = None
     basis: dict[str, Basis] = Field(default_factory=dict)
 
     _document: Document | None = PrivateAttr(default=None)

@@ -16,7 +16,7 @@ DIGITS = 12
 # What people read, and what is worked out elsewhere, afterwards or only in a rehearsal: a visit that has begun may go on with it changed.
 # All else decides: the images, what is asked, when, in which order, with which answers and buttons.
 WITHOUT_WEIGHT = re.compile(
-    r"(title|reference|basis|analysis|rehearsal|fragile|design\.(subjects|sessions)"
+    r"(title|reference|basis|analysis|rehearsal|fragile|online|design\.(subjects|sessions)"
     r"|tasks\.\w+\.(question|instructions"
     r"|screens\.(names|instructions|button_test|waiting|pause|end)"
     r"|practice\.(right|wrong|missed|noted)"

@@ -1,0 +1,1 @@
+"""Recruiters: where people come from and how they are told that they are done; one interface, one module each."""
