@@ -27,6 +27,13 @@ class ImageNetToMap(Plan):
     kind: Literal["imagenet"]
     folder: Annotated[Text, Field(description="of the picture files")]
     truth: Annotated[Text, Field(description="the list: file name and class number, from 0, on every line")] = "val.txt"
+    boxes: Annotated[
+        Text | None,
+        Field(
+            description="folder of ImageNet's annotations of the objects' boxes, in `folder` (`ILSVRC2012_val_00000001.xml` for "
+            "the picture of that name); nothing: no boxes"
+        ),
+    ] = None
     left_out: Annotated[
         tuple[Whole, ...],
         EachOnce,

@@ -50,12 +50,28 @@ MEAN_COLUMNS: dict[str, str] = {
     "ci_high_such_pictures": "Of the 95 % interval of the mean over pictures like these (Student's t over pictures).",
     "to_incorrect": "Mean share of windows that are right and become wrong.",
     "to_correct": "Mean share of windows that are wrong and become right.",
+    "n_in_box": "Pictures with windows looked at whose middle lies in the object's box.",
+    "rate_in_box": "Mean over these of the rate among such windows (n/a: no boxes).",
+    "ci_low_in_box": "Of the 95 % interval of that mean over all windows of these very pictures.",
+    "ci_high_in_box": "Of the 95 % interval of that mean over all windows of these very pictures.",
+    "n_outside_box": "Pictures with a box and windows looked at whose middle lies outside it.",
+    "rate_outside_box": "Mean over these of the rate among such windows (n/a: no boxes).",
+    "ci_low_outside_box": "Of the 95 % interval of that mean over all windows of these very pictures.",
+    "ci_high_outside_box": "Of the 95 % interval of that mean over all windows of these very pictures.",
 }
 
 
 @dataclass(frozen=True)
+class PartRate:
+    """The mean rate of the windows that lie in the objects' boxes, or of those that do not; None where there are none."""
+
+    n_pictures: int
+    rate: MeanShare | None
+
+
+@dataclass(frozen=True)
 class MeanRate:
-    """The mean rate of some pictures under one network, for one side and type."""
+    """The mean rate of some pictures under one network, for one side and type; inside and outside the objects' boxes, too."""
 
     network: str
     supercategory: str
@@ -67,6 +83,8 @@ class MeanRate:
     rate: MeanShare
     to_incorrect: float
     to_correct: float
+    in_box: PartRate
+    outside_box: PartRate
 
 
 def rate_rows(network: str, findings: Iterable[Finding]) -> list[dict[str, Any]]:
@@ -140,7 +158,20 @@ def _mean(network: str, supercategory: str, found: Sequence[Finding]) -> MeanRat
         rate=mean_share(counts),
         to_incorrect=sum(count.to_incorrect / count.looked_at for count in counts) / n,
         to_correct=sum(count.to_correct / count.looked_at for count in counts) / n,
+        in_box=_part([each.inside for each in found]),
+        outside_box=_part([each.outside for each in found]),
     )
+
+
+def _part(counts: Sequence[Counted | None]) -> PartRate:
+    looked = [count for count in counts if count is not None and count.looked_at > 0]
+    return PartRate(len(looked), mean_share(looked) if looked else None)
+
+
+def _part_row(part: PartRate, where: str) -> dict[str, Any]:
+    low, high = part.rate.of_these if part.rate else (None, None)
+    mean = part.rate.mean if part.rate else None
+    return {f"n_{where}": part.n_pictures, f"rate_{where}": mean, f"ci_low_{where}": low, f"ci_high_{where}": high}
 
 
 def _mean_row(mean: MeanRate) -> dict[str, Any]:
@@ -148,6 +179,8 @@ def _mean_row(mean: MeanRate) -> dict[str, Any]:
     such_low, such_high = mean.rate.of_such
     return {
         **asdict(mean),
+        **_part_row(mean.in_box, "in_box"),
+        **_part_row(mean.outside_box, "outside_box"),
         "estimate": _estimate(mean.exhaustive),
         "rate": mean.rate.mean,
         "ci_low": low,

@@ -13,6 +13,7 @@ from protocols.image_sets import FolderSource
 from protocols.problems import FoolscanError, WorkWanting
 from protocols.provenance import sha256_of
 from protocols.study import Study
+from stimuli.fragile.annotations import annotated_box
 from stimuli.fragile.estimates import Box
 from stimuli.networks.network import Network, NetworkError
 from stimuli.own_pictures import read_own
@@ -181,4 +182,6 @@ def _of_imagenet(study: Study, source: ImageNetToMap, per_supercategory: int) ->
         if supercategory is None or line in source.left_out or taken[supercategory] >= per_supercategory:
             continue
         taken[supercategory] += 1
-        yield _of_file(folder / file, f"class{number}", supercategory, int(number), None)
+        path = folder / file
+        box = annotated_box(folder / source.boxes / f"{path.stem}.xml") if source.boxes else None
+        yield _of_file(path, f"class{number}", supercategory, int(number), box)

@@ -73,6 +73,27 @@ def test_whole_maps_are_counted_to_the_window(two_pictures: Study, tmp_path: Pat
     ]  # fmt: skip
 
 
+def test_means_tell_the_rates_inside_and_outside_the_objects_boxes(two_pictures: Study, tmp_path: Path):
+    labels = two_pictures.folder / "pictures" / "labels.tsv"
+    head, first, second = labels.read_text(encoding="utf-8").splitlines()
+    boxed = [f"{head}\tbox_left\tbox_top\tbox_right\tbox_bottom", f"{first}\t0\t0\t6\t7", f"{second}\t\t\t\t"]
+    labels.write_text("\n".join(boxed) + "\n", encoding="utf-8")
+    fragile(two_pictures, tmp_path / "to", "cpu", full=True)
+    rates, means = tables(tmp_path / "to")
+    boxed_rates = [row for row in rates if row["picture_id"] == "p0"]
+    compared = 0
+    for mean in (row for row in means if row["supercategory"] == "all"):
+        key = mean["type"], mean["proportion"]
+        (row,) = [row for row in boxed_rates if (row["type"], row["proportion"]) == key]
+        for where in ("in_box", "outside_box"):
+            rate = row[f"rate_{where}"]  # n/a: no window's middle is there
+            assert mean[f"n_{where}"] == ("0" if rate == "n/a" else "1")
+            assert mean[f"rate_{where}"] == mean[f"ci_low_{where}"] == mean[f"ci_high_{where}"] == rate
+            compared += rate != "n/a"
+    assert compared > len(boxed_rates)
+    assert {row["rate_in_box"] for row in means if row["supercategory"] == "beasts"} == {"n/a"}
+
+
 def test_an_estimate_says_so_and_holds_what_the_whole_map_has(two_pictures: Study, tmp_path: Path):
     fragile(two_pictures, tmp_path / "whole", "cpu", full=True)
     fragile(two_pictures, tmp_path / "some", "cpu", full=False, sample=60)

@@ -71,6 +71,57 @@ def test_imagenets_pictures_are_the_first_of_their_supercategory_in_the_lists_or
     assert pictures_of(study)[0].read().shape == (15, 20, 3)
 
 
+def annotation(*boxes: tuple[int, int, int, int]) -> str:
+    """As ImageNet's files have it: left, top, right, bottom of every object."""
+    objects = "".join(
+        f"<object><name>n02085620</name><bndbox><xmin>{left}</xmin><ymin>{top}</ymin><xmax>{right}</xmax><ymax>{bottom}</ymax>"
+        "</bndbox></object>"
+        for left, top, right, bottom in boxes
+    )
+    return f"<annotation><size><width>20</width><height>15</height></size>{objects}</annotation>"
+
+
+def annotated_study(folder: Path, *texts: str) -> Study:
+    lines = [f"a{number}.JPEG 153" for number in range(len(texts))]
+    imagenet_study(folder, lines)
+    (folder / "val" / "boxes").mkdir()
+    for number, text in enumerate(texts):
+        (folder / "val" / "boxes" / f"a{number}.xml").write_text(text, encoding="utf-8")
+    path = folder / "small.yaml"
+    path.write_text(
+        path.read_text(encoding="utf-8").replace("{folder: val}", "{folder: val, boxes: boxes}"), encoding="utf-8"
+    )
+    return load_study(path)
+
+
+def test_imagenets_box_is_around_all_annotated_objects(tmp_path: Path):
+    study = annotated_study(tmp_path, annotation((3, 2, 9, 8), (5, 4, 20, 15)), annotation())
+    first, second = pictures_of(study)
+    assert first.box == (2, 3, 15, 20)
+    assert second.box is None
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("<annotation>", "no readable annotation"),
+        ("<annotation><object><bndbox><xmin>3</xmin></bndbox></object></annotation>", "whole numbers ymin, xmin"),
+        ("<!DOCTYPE a [<!ENTITY b 'c'>]><annotation>&b;</annotation>", "no plain annotation"),
+        (annotation((3, 2, 40, 8)), "it must lie in it"),
+    ],
+)
+def test_an_annotation_that_is_none_is_told_with_its_file(tmp_path: Path, text: str, told: str):
+    with pytest.raises(FoolscanError, match=rf"a0\.(xml|JPEG): .*{told}"):
+        pictures_of(annotated_study(tmp_path, text))
+
+
+def test_a_picture_without_its_annotation_is_work_to_be_done(tmp_path: Path):
+    study = annotated_study(tmp_path, annotation())
+    (tmp_path / "val" / "boxes" / "a0.xml").unlink()
+    with pytest.raises(WorkWanting, match=r"a0.xml: no such file; put ImageNet's box annotations there"):
+        pictures_of(study)
+
+
 def test_pictures_that_are_left_out_are_replaced_by_the_next_ones(tmp_path: Path):
     lines = [f"a{number}.JPEG 153" for number in range(4)]
     study = imagenet_study(tmp_path, lines, "  per_supercategory: 2\n")
