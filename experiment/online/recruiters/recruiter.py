@@ -59,9 +59,14 @@ class Recruiter(Protocol):
     form_action     : addresses to which the page may post a form at the end; empty: none.
     """
 
-    name: str
-    frame_ancestors: tuple[str, ...]
-    form_action: tuple[str, ...]
+    @property
+    def name(self) -> str: ...  # noqa: D102 - see above; properties, so that a recruiter may be a frozen dataclass
+
+    @property
+    def frame_ancestors(self) -> tuple[str, ...]: ...  # noqa: D102
+
+    @property
+    def form_action(self) -> tuple[str, ...]: ...  # noqa: D102
 
     def arrived(self, query: Mapping[str, str]) -> Arrival | Preview:
         """Who came with these parameters of the page's address. Raises Refused."""
