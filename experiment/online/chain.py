@@ -1,0 +1,107 @@
+"""The chain over all answers: salted commitments, so that an answer can be erased and the rest still be proved untouched."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+START = "0" * 64
+"""The link before the first answer."""
+SALT_BYTES = 16
+
+
+class Row(Protocol):
+    """A row of table `responses`."""
+
+    @property
+    def place(self) -> int:
+        """In the chain, from 1."""
+
+    @property
+    def session(self) -> str:
+        """Whose it is."""
+
+    @property
+    def trial(self) -> int:
+        """From 1."""
+
+    @property
+    def content(self) -> str | None:
+        """Canonical JSON; None once erased."""
+
+    @property
+    def salt(self) -> str | None:
+        """Hexadecimal; None once erased."""
+
+    @property
+    def commitment(self) -> str:
+        """SHA-256 of salt and content."""
+
+    @property
+    def link(self) -> str:
+        """SHA-256 of the link before, session, trial and commitment."""
+
+
+@dataclass(frozen=True)
+class Break:
+    """Where a chain does not hold.
+
+    place : of the first row that is not as it was written.
+    found : what is wrong with it.
+    """
+
+    place: int
+    found: str
+
+
+def canonical(content: Any) -> str:
+    """JSON with sorted keys and no spaces: one text for one value."""
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def new_salt() -> str:
+    """A random salt, hexadecimal."""
+    return secrets.token_hex(SALT_BYTES)
+
+
+def commitment(salt: str, content: str) -> str:
+    """What is kept of an answer for ever: SHA-256 of its salt and content, hexadecimal.
+
+    The salt keeps an erased answer from being found by trying all that could have been said.
+    """
+    return hashlib.sha256((salt + content).encode()).hexdigest()
+
+
+def link(previous: str, session: str, trial: int, committed: str) -> str:
+    """The next link: SHA-256 of ``previous|session|trial|commitment``, hexadecimal."""
+    return hashlib.sha256(f"{previous}|{session}|{trial}|{committed}".encode()).hexdigest()
+
+
+def first_break(rows: Iterable[Row], erased: Iterable[int] = ()) -> Break | None:
+    """The first place at which a chain does not hold; None where all of it does.
+
+    rows   : all answers, in order of their places.
+    erased : places that have a tombstone.
+    """
+    tombstones = set(erased)
+    previous, expected = START, 1
+    for row in rows:
+        if row.place != expected:
+            return Break(expected, f"the answer is missing: the next one has place {row.place}")
+        if (row.content is None) != (row.salt is None):
+            return Break(row.place, "content or salt is missing, but not both")
+        if row.content is None and row.place not in tombstones:
+            return Break(row.place, "the content is gone, and no tombstone says why")
+        if row.content is not None and row.place in tombstones:
+            return Break(row.place, "a tombstone says that it was erased, and its content is there")
+        if row.content is not None and commitment(row.salt or "", row.content) != row.commitment:
+            return Break(row.place, "the content is not the one that was committed to")
+        if link(previous, row.session, row.trial, row.commitment) != row.link:
+            return Break(row.place, "the link does not follow from the one before")
+        previous, expected = row.link, expected + 1
+    beyond = [place for place in tombstones if place >= expected]
+    return Break(min(beyond), "a tombstone stands for an answer that is not there") if beyond else None

@@ -1,0 +1,215 @@
+"""Making the crowd task's database, or making sure that it is this study's: same name, images and deciding keys."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, insert, inspect, select, update
+
+from experiment.online import database, tokens
+from experiment.online.items import Item
+from experiment.online.lists import ShownList
+from experiment.online.tables import facts, schema
+from experiment.online.tables import lists as lists_table
+from protocols.folder import StudyFolder
+from protocols.formats import ONLINE
+from protocols.problems import FoolscanError, NotReady
+from protocols.provenance import sha256_of_bytes
+from protocols.study import Study
+from protocols.study_versions import DIGITS, named
+
+# What people read, where they come from, for how long a place is kept, and which further names are right: a task that has begun may go
+# on with it changed. All else decides: the images, what is asked and offered, how it is shown, who counts.
+WITHOUT_WEIGHT = re.compile(
+    r"(saying|mturk|language|lease_minutes|questions\.[0-9]+\.(text|labels|accepted)|practice\.(right|wrong|feedback_s)"
+    r"|attention\.text)(\..*)?"
+)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a crowd task's files stand."""
+
+    folder: Path
+    task: str
+
+    @property
+    def database(self) -> Path:
+        """Everything that was answered."""
+        return self.folder / f"{self.task}.sqlite3"
+
+    @property
+    def key(self) -> Path:
+        """The key of the pseudonyms; without it nobody is known again."""
+        return self.folder / f"{self.task}_key.json"
+
+
+def place_of(study: Study, folder: StudyFolder) -> Place:
+    """Where a study's crowd task keeps its files.
+
+    Raises FoolscanError where the study has none.
+    """
+    if study.online is None:
+        problem = study.problem(
+            "online", "nothing", "what is asked in the browser", "see srivastava2019 for an example"
+        )
+        raise FoolscanError(str(problem))
+    return Place(folder.derived("online"), study.online.task)
+
+
+def nobody_asked_yet(place: Place) -> NotReady:
+    """That there is no database yet."""
+    return NotReady(f"{place.database}: nobody was asked yet; begin with: foolscan online serve STUDY --to FOLDER")
+
+
+def key_of(study: Study, folder: StudyFolder) -> bytes:
+    """The key of the pseudonyms, also while a server is at work. Raises FoolscanError where there is none."""
+    return tokens.read_key(place_of(study, folder).key)
+
+
+def deciding_keys(study: Study) -> dict[str, str]:
+    """Dotted key -> beginning of the hash of its value, for what decides what a person is put through and who counts."""
+    assert study.online is not None
+    leaves = [*_leaves("", study.online.model_dump(mode="json", exclude_defaults=True))]
+    kept = {f"online.{key}": value for key, value in leaves if not WITHOUT_WEIGHT.fullmatch(key)}
+    kept["seed"] = study.seed
+    return {key: sha256_of_bytes(json.dumps(value).encode())[:DIGITS] for key, value in sorted(kept.items())}
+
+
+def images_sha256(items: Sequence[Item]) -> str:
+    """One hash of all images that may be shown, their sources, and what a right answer to each is."""
+    rows = [[item.item_id, item.source_id, item.sha256, *sorted(item.traits.items())] for item in items]
+    return sha256_of_bytes(json.dumps(rows).encode())
+
+
+def open_database(
+    place: Place, study: Study, items: Sequence[Item], lists: Sequence[ShownList], now_ms: int, *, create: bool
+) -> tuple[Engine, bytes]:
+    """The engine of a crowd task that is this study's, and its key.
+
+    create : whether it is made where there is none.
+
+    Raises NotReady where there is none, FoolscanError where it is damaged, of another study, or of another format.
+    """
+    path = place.database
+    database.refuse_far_away(place.folder if place.folder.exists() else place.folder.parent)
+    with database.readable(path):
+        if not path.exists() or path.stat().st_size == 0 or _is_empty(path):
+            if not create:
+                raise nobody_asked_yet(place)
+            return _made(place, study, items, lists, now_ms)
+        engine = database.connect(path)
+        try:
+            with engine.connect() as connection:
+                found = read_facts(connection, path)
+                database.refuse_damaged(connection, path)
+            key = tokens.read_key(place.key)
+            if tokens.key_check(key) != found.get("key_check"):
+                raise FoolscanError(f"{place.key}: found another key than {path} was made with; restore it from a copy")
+            _refuse_other_study(found, study, items, path)
+        except BaseException:
+            engine.dispose()
+            raise
+        return engine, key
+
+
+def read_facts(connection: Connection, path: Path) -> dict[str, str]:
+    """What a database says of itself.
+
+    Raises FoolscanError where it is no crowd task's, or one of another format.
+    """
+    if not inspect(connection).has_table("facts"):
+        raise FoolscanError(f"{path}: found another program's database; move it away, or use another folder (--to)")
+    found = {row.name: row.value for row in connection.execute(select(facts))}
+    form = found.get("format", "none")
+    if form != str(ONLINE):
+        newer = form.isdigit() and int(form) > ONLINE
+        remedy = "update foolscan" if newer else "read it with the foolscan that wrote it, or use another folder (--to)"
+        raise FoolscanError(f"{path}: format: found {form}, this foolscan reads {ONLINE}; {remedy}")
+    return found
+
+
+def set_fact(connection: Connection, name: str, value: str) -> None:
+    """Write one fact, new or again."""
+    if connection.execute(update(facts).where(facts.c.name == name).values(value=value)).rowcount == 0:
+        connection.execute(insert(facts).values(name=name, value=value))
+
+
+def _made(
+    place: Place, study: Study, items: Sequence[Item], lists: Sequence[ShownList], now_ms: int
+) -> tuple[Engine, bytes]:
+    place.folder.mkdir(parents=True, exist_ok=True)
+    key = tokens.read_key(place.key) if place.key.exists() else tokens.make_key(place.key)
+    database.make_private(place.database)
+    engine = database.connect(place.database)
+    said = {
+        "format": str(ONLINE),
+        "study": study.name,
+        "title": study.title,
+        "task": place.task,
+        "study_sha256": study.sha256,
+        "seed": str(study.seed),
+        "keys": json.dumps(deciding_keys(study), sort_keys=True),
+        "images_sha256": images_sha256(items),
+        "key_check": tokens.key_check(key),
+        "created_ms": str(now_ms),
+        "paused": "false",
+    }
+    with engine.begin() as connection:
+        schema.create_all(connection)
+        connection.execute(insert(facts), [{"name": name, "value": value} for name, value in said.items()])
+        rows = [
+            {
+                "list_id": shown.list_id,
+                "group_name": shown.group,
+                "condition": shown.condition,
+                "quota": shown.quota,
+                "given": 0,
+            }
+            for shown in lists
+        ]
+        connection.execute(insert(lists_table), rows)
+    return engine, key
+
+
+def _is_empty(path: Path) -> bool:
+    """Whether the file was begun and the making of its tables never ended."""
+    engine = database.connect_reading(path)
+    try:
+        with engine.connect() as connection:
+            return not inspect(connection).get_table_names()
+    finally:
+        engine.dispose()
+
+
+def _refuse_other_study(found: Mapping[str, str], study: Study, items: Sequence[Item], path: Path) -> None:
+    if found.get("study") != study.name:
+        raise FoolscanError(
+            f"{path}: found the answers to study {found.get('study')!r}, not to {study.name!r}; use another folder (--to)"
+        )
+    before, now = json.loads(found["keys"]), deciding_keys(study)
+    differing = tuple(key for key in sorted({*before, *now}) if before.get(key) != now.get(key))
+    if differing:
+        raise FoolscanError(
+            f"{path}: found answers to another version of study {study.name!r}: {named(differing)} changed since; undo that, "
+            "or begin anew in another folder (--to)"
+        )
+    if found.get("images_sha256") != images_sha256(items):
+        raise FoolscanError(
+            f"{path}: found answers to other images than the folder has now; restore the images, or begin anew in another "
+            "folder (--to)"
+        )
+
+
+def _leaves(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
+    members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    found = [*members]
+    if not found:
+        yield prefix, value
+    for key, member in found:
+        yield from _leaves(f"{prefix}.{key}" if prefix else str(key), member)
