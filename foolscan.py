@@ -21,6 +21,7 @@ app = typer.Typer(
 )
 for _room in ("stimuli", "experiment", "analysis"):
     app.add_typer(importlib.import_module(f"{_room}.command_line").app, name=_room)
+app.add_typer(importlib.import_module("experiment.online.command_line").app, name="online")
 
 
 class PlatformOption(StrEnum):
