@@ -56,6 +56,7 @@ def _engine(path: Path) -> Engine:
     address = URL.create("sqlite+pysqlite", database=str(path))
     engine = create_engine(
         address,
+        hide_parameters=True,  # raw identifiers shall not stand in messages
         connect_args={"timeout": BUSY_S, "check_same_thread": False},
         pool_size=READERS,
         max_overflow=2 * READERS,

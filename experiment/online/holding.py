@@ -184,7 +184,7 @@ class Holding:
         self._head = place, link
         return outcomes
 
-    def touch(self, connection: Connection, items: Sequence[str]) -> list[None | BaseException]:
+    def touch(self, connection: Connection, items: Sequence[str]) -> list[BaseException | None]:
         """Keep the places of sessions of which something was heard."""
         self._remember(connection, items)
         now = self._now_ms()

@@ -21,14 +21,17 @@ from experiment.online.joining import Design, Finished
 from experiment.online.lists import ShownList, lists_of
 from experiment.online.messages import Answers
 from experiment.online.recruiters.recruiter import Arrival, Completion
-from experiment.online.refusals import Mismatch, NotOpen, UnknownAsset, UnknownToken
 from experiment.online.refusals import Incomplete as Incomplete
+from experiment.online.refusals import Mismatch, UnknownAsset, UnknownToken
 from experiment.online.refusals import NotStored as NotStored
 from experiment.online.refusals import OutOfOrder as OutOfOrder
 from experiment.online.reservations import Tally
-from experiment.online.tables import flags, sessions, trials
+from experiment.online.session_state import Held as Held
+from experiment.online.session_state import Joined as Joined
+from experiment.online.session_state import SessionState as SessionState
+from experiment.online.tables import flags, trials, workers
 from experiment.online.trials import SessionPlan, Trial, plan_session
-from experiment.online.writer import Writer
+from experiment.online.writer import Writer, failed, then
 from protocols.folder import StudyFolder
 from protocols.locks import exclusive
 from protocols.study import Study
@@ -45,54 +48,11 @@ TOUCH_MS = 10_000
 
 
 @dataclass(frozen=True)
-class SessionState:
-    """A session as the page needs it.
-
-    assets      : random name of each image, by trial number.
-    held        : number of trials that the server holds.
-    happenings  : highest number of a happening that it holds.
-    loads       : highest number of a page load in the last answer that it holds.
-    state       : active, finished, withdrawn or erased.
-    """
-
-    session: str
-    list_id: str
-    condition: str
-    language: str
-    state: str
-    held: int
-    plan: SessionPlan
-    assets: Mapping[int, str]
-    happenings: int
-    loads: int
-
-
-@dataclass(frozen=True)
-class Joined:
-    """Somebody was let in, or goes on: the token is told once, and only its hash is kept."""
-
-    token: str
-    session_state: SessionState
-
-
-@dataclass(frozen=True)
-class Held:
-    """Answers are on the disk.
-
-    held     : number of trials that are held now.
-    feedback : of the practice trials among them: whether the first answer was right, by trial number.
-    """
-
-    held: int
-    feedback: Mapping[int, Literal["right", "wrong"]]
-
-
-@dataclass(frozen=True)
 class _Known:
     """What never changes of a session."""
 
     session: str
-    worker: str
+    recruiter: str
     shown: ShownList
     plan: SessionPlan
     trials: Mapping[int, Trial]
@@ -101,6 +61,8 @@ class _Known:
 
 
 _ASSETS = select(trials.c.trial, trials.c.asset).where(trials.c.session == bindparam("of"), trials.c.asset.is_not(None))
+
+_RECRUITER = select(workers.c.recruiter).where(workers.c.worker == bindparam("of"))
 
 
 class Crowd:
@@ -192,7 +154,7 @@ class Crowd:
                 self._known.pop(void, None)
             return Joined(token, state)
 
-        return _then(self._writer.submit(write), done)
+        return then(self._writer.submit(write), done)
 
     def state(self, token: str) -> SessionState:
         """A session as it is now; its place is kept from now. Raises UnknownToken."""
@@ -221,7 +183,7 @@ class Crowd:
         try:
             known = self._know(token_sha256)
         except UnknownToken as refusal:
-            return _failed(refusal)
+            return failed(refusal)
         questions = self.design.plan.questions
         try:
             for answer in sent.answers:
@@ -241,7 +203,7 @@ class Crowd:
                         feedback[answer.trial] = "right" if right else "wrong"
             return Held(now.held, feedback)
 
-        return _then(self._writer.add(self._holding.hold, wanted), done)
+        return then(self._writer.add(self._holding.hold, wanted), done)
 
     def withdraw(self, token: str, erase: bool) -> Future[None]:
         """End a session whose person takes part no longer. The future raises UnknownToken.
@@ -268,7 +230,7 @@ class Crowd:
         try:
             known = self._know(token_sha256)
         except UnknownToken as refusal:
-            return _failed(refusal)
+            return failed(refusal)
 
         def write(connection: Connection) -> Finished:
             self._holding.forget(known.session)
@@ -330,6 +292,7 @@ class Crowd:
         known = self._know(token_sha256, connection)
         return SessionState(
             session=known.session,
+            recruiter=known.recruiter,
             list_id=known.shown.list_id,
             condition=known.shown.condition,
             language=row["language"],
@@ -363,9 +326,10 @@ class Crowd:
         shown = self.design.list_of(row["list_id"])
         plan = plan_session(self.design.plan, shown, self.design.items, row["seed"])
         numbered = {trial.number: trial for trial in plan.trials}
-        assets = {number: asset for number, asset in connection.execute(_ASSETS, {"of": row["session"]})}
+        assets = {found.trial: found.asset for found in connection.execute(_ASSETS, {"of": row["session"]})}
         items = {asset: item for number, asset in assets.items() if (item := numbered[number].item)}
-        return _Known(row["session"], row["worker"], shown, plan, numbered, assets, items)
+        recruiter = connection.execute(_RECRUITER, {"of": row["worker"]}).scalar_one()
+        return _Known(row["session"], recruiter, shown, plan, numbered, assets, items)
 
     def _flag(self, kind: str, detail: str, session: str | None) -> Future[None] | None:
         with self._lock:
@@ -382,7 +346,7 @@ class Crowd:
         """A refusal that comes once its flag is stored, or could not be."""
         stored = self._flag(kind, detail, session)
         if stored is None:
-            return _failed(refusal)
+            return failed(refusal)
         future: Future[Any] = Future()
         future.set_running_or_notify_cancel()
         stored.add_done_callback(lambda _: future.set_exception(refusal))
@@ -392,28 +356,3 @@ class Crowd:
 def _flag_all(connection: Connection, rows: Any) -> list[None]:
     connection.execute(insert(flags), [*rows])
     return [None for _ in rows]
-
-
-def _failed(error: Exception) -> Future[Any]:
-    future: Future[Any] = Future()
-    future.set_exception(error)
-    return future
-
-
-def _then(before: Future[Any], turn: Callable[[Any], T]) -> Future[T]:
-    """The future of what is made of another one's result."""
-    future: Future[T] = Future()
-    future.set_running_or_notify_cancel()
-
-    def ready(done: Future[Any]) -> None:
-        error = done.exception()
-        try:
-            if error is not None:
-                future.set_exception(error)
-            else:
-                future.set_result(turn(done.result()))
-        except Exception as wrong:
-            future.set_exception(wrong)
-
-    before.add_done_callback(ready)
-    return future

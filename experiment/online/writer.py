@@ -176,3 +176,29 @@ class Writer(Generic[T]):
 def _each(connection: Connection, writes: Sequence[Callable[[Connection], Any]]) -> Sequence[Any]:
     """Each alone: it may read what the one before wrote."""
     return [write(connection) for write in writes]
+
+
+def failed(error: Exception) -> Future[Any]:
+    """A future that has failed already."""
+    future: Future[Any] = Future()
+    future.set_exception(error)
+    return future
+
+
+def then(before: Future[Any], turn: Callable[[Any], T]) -> Future[T]:
+    """The future of what is made of another one's result."""
+    future: Future[T] = Future()
+    future.set_running_or_notify_cancel()
+
+    def ready(done: Future[Any]) -> None:
+        error = done.exception()
+        try:
+            if error is not None:
+                future.set_exception(error)
+            else:
+                future.set_result(turn(done.result()))
+        except Exception as wrong:
+            future.set_exception(wrong)
+
+    before.add_done_callback(ready)
+    return future
