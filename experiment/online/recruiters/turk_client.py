@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -85,9 +85,11 @@ class TurkApi:
     """The calls. Each raises TurkRefused, TurkUnclear, or FoolscanError where keys are missing.
 
     client : boto3's of the service ``mturk``.
+    now    : the time; a HIT that has expired is not open, whatever its status.
     """
 
     client: Any
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def balance_cents(self) -> int:
         """What the account can spend, US cents."""
@@ -115,19 +117,19 @@ class TurkApi:
 
     def create_hit(self, request: Mapping[str, Any]) -> Hit:
         """A new HIT."""
-        return _hit(self._call("create_hit", **request)["HIT"])
+        return self._hit(self._call("create_hit", **request)["HIT"])
 
     def find_hit(self, token: str) -> Hit | None:
         """The HIT that was made with a request token."""
         wanted = annotation(token)
         for found in self._pages("list_hits", "HITs"):
             if found.get("RequesterAnnotation") == wanted:
-                return _hit(found)
+                return self._hit(found)
         return None
 
     def hit(self, hit_id: str) -> Hit:
         """A HIT as it is now."""
-        return _hit(self._call("get_hit", HITId=hit_id)["HIT"])
+        return self._hit(self._call("get_hit", HITId=hit_id)["HIT"])
 
     def expire(self, hit_id: str) -> None:
         """End a HIT: nobody can accept it any more; who has accepted it may go on. Again: nothing changes."""
@@ -163,6 +165,19 @@ class TurkApi:
             if same and cents_of(float(paid["BonusAmount"])) == cents:
                 return True
         return False
+
+    def _hit(self, found: Mapping[str, Any]) -> Hit:
+        running = found["HITStatus"] in ("Assignable", "Unassignable")
+        return Hit(
+            hit=found["HITId"],
+            hit_type=found["HITTypeId"],
+            status=found["HITStatus"],
+            places=found["MaxAssignments"],
+            free=found["NumberOfAssignmentsAvailable"],
+            pending=found["NumberOfAssignmentsPending"],
+            expires=found["Expiration"],
+            open=running and found["Expiration"] > self.now(),
+        )
 
     def _pages(self, operation: str, key: str, **parameters: Any) -> Iterator[dict[str, Any]]:
         more: dict[str, Any] = {}
@@ -282,19 +297,6 @@ def _of_amazon(operation: str, response: Mapping[str, Any]) -> FoolscanError:
             "Run the same command again later: nothing is done or paid twice"
         )
     return TurkRefused(operation, code, message)
-
-
-def _hit(found: Mapping[str, Any]) -> Hit:
-    return Hit(
-        hit=found["HITId"],
-        hit_type=found.get("HITTypeId", ""),
-        status=found.get("HITStatus", ""),
-        places=found.get("MaxAssignments", 1),
-        free=found.get("NumberOfAssignmentsAvailable", 0),
-        pending=found.get("NumberOfAssignmentsPending", 0),
-        expires=found["Expiration"],
-        open=found.get("HITStatus") in ("Assignable", "Unassignable") and found["Expiration"] > datetime.now(UTC),
-    )
 
 
 def _assignment(found: Mapping[str, Any]) -> Assignment:

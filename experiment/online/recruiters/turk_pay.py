@@ -145,7 +145,7 @@ def approve(campaign: Campaign, found: Reconciled, *, also: Collection[str] = ()
     return Paid(now, len(works) - now - len(refused), tuple(refused))
 
 
-def bonuses(campaign: Campaign, found: Reconciled) -> list[Due]:
+def to_bonus(found: Reconciled) -> list[Due]:
     """Those who get a bonus: whose reward was paid."""
     return [one for one in found.due if one.work.status == "Approved"]
 
@@ -160,7 +160,7 @@ def bonus(campaign: Campaign, found: Reconciled, *, most_cents: int | None) -> P
     pay_cents, cost_cents = cents_of(campaign.plan.bonus_usd), bonus_with_fee_cents(campaign.plan)
     if pay_cents == 0:
         raise FoolscanError("online.mturk.bonus_usd: found 0; the study promises no bonus")
-    who = bonuses(campaign, found)
+    who = to_bonus(found)
     paid = {entry.about for entry in campaign.ledger.entries("bonus") if entry.state == "done"}
     refuse_low_balance(campaign, cost_cents * sum(one.worker not in paid for one in who))
     note = {"pay_cents": pay_cents, "reason": f"For finishing: {campaign.plan.title}"}
