@@ -1,0 +1,1 @@
+"""What people answered online: recognition of crops and of the study's sets, gaps of pairs, who counted."""
