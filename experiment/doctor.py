@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 
+from experiment.online import doctor as online
 from experiment.urgency import make_urgent
 from protocols.doctor import Finding, is_installed, not_installed
 
@@ -46,8 +47,8 @@ class WindowReport:
 
 
 def probes() -> list[Finding]:
-    """The display and its refresh, the keyboard, triggers, fonts, a browser and the BIDS validator."""
-    return [*window_and_keyboard(), *ports(), fonts(), browser(), bids_validator()]
+    """The display and its refresh, the keyboard, triggers, fonts, a browser, the BIDS validator, and the task in the browser."""
+    return [*window_and_keyboard(), *ports(), fonts(), browser(), bids_validator(), *online.probes()]
 
 
 # --- the display and the keyboard -----------------------------------------------------------------------------------

@@ -45,6 +45,7 @@ TYPES = {
     ".svg": "image/svg+xml",
     ".woff2": "font/woff2",
 }
+BROKEN = Refuse(500, "broken", "Something broke on the server; what was acknowledged is held.", wait_s=5)
 NOT_HERE = "There is nothing here. Please use the link exactly as you got it."
 
 _log = logging.getLogger(__name__)
@@ -76,6 +77,9 @@ class Handled:
             reply = refusal.reply
         except Gone:
             return
+        except Exception:  # a fault of ours: said in the log, with where it happened
+            _log.exception("%s broke", self.handler.__qualname__)
+            reply = BROKEN.reply
         await reply.send(send)
 
 
@@ -99,6 +103,24 @@ class Kept:
             return
         kind = (b"content-type", self.served.type.encode())
         await Reply(200, self.served.content, (*self.headers, kind, tag)).send(send)
+
+
+class ParticipantApp(Starlette):
+    """An application in which a few addresses are reached at once when something is posted to them.
+
+    at_once : address -> what answers; the routes have it, too, for other methods.
+    """
+
+    def __init__(self, at_once: Mapping[str, Handled], **settings: Any) -> None:
+        super().__init__(**settings)
+        self._at_once = at_once
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] == "http" and scope["method"] == "POST" and (found := self._at_once.get(scope["path"])):
+            await found(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
 
 
 def participant_app(
@@ -134,7 +156,11 @@ def participant_app(
         *(_file_route(f"/vendor/{name}", path) for name, path in vendored.items()),
         Route("/healthz", Handled(_health), methods=["GET"]),
     ]
-    app = Starlette(routes=routes, exception_handlers={HTTPException: _refused, Exception: _broken})
+    app = ParticipantApp(
+        {"/api/answers": Handled(api.answers)},
+        routes=routes,
+        exception_handlers={HTTPException: _refused, Exception: _broken},
+    )
     app.router.redirect_slashes = False  # a redirect would name the host that the request named
     return app
 
@@ -208,7 +234,7 @@ def _refused(request: Request, error: Exception) -> Response:
 
 def _broken(request: Request, error: Exception) -> Response:
     """A fault of ours: it is logged by whoever runs the application."""
-    return _response(Refuse(500, "broken", "Something broke on the server; what was acknowledged is held.", wait_s=5).reply)
+    return _response(BROKEN.reply)
 
 
 def _response(reply: Reply, more: Mapping[str, str] | None = None) -> Response:
