@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
 import signal
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from experiment.online import closing_verbs, crowd_verbs, recruiter_verbs
 
 if TYPE_CHECKING:
     from experiment.online.serving import Listening
 
 app = typer.Typer(no_args_is_help=True, help="Ask people in their browsers: serve the task, recruit, watch, export, verify.")
 
-INTERRUPTED = 130
+INTERRUPTED = 130  # what typer makes of Ctrl-C, as shells do
 
 
 @app.command()
@@ -87,6 +86,6 @@ HINTS = {
 }
 
 
-for _name in ("recruiter_verbs", "closing_verbs", "crowd_verbs"):
-    with suppress(ImportError):  # temporary: until all of the verbs are there
-        importlib.import_module(f"experiment.online.{_name}").mount(app)
+recruiter_verbs.mount(app)
+closing_verbs.mount(app)
+crowd_verbs.mount(app)
