@@ -63,8 +63,7 @@ class Writer(Generic[T]):
     def submit(self, write: Callable[[Connection], T]) -> Future[T]:
         """Have something written.
 
-        write : called in the writer's thread, once or (after a neighbour's failure) again; what it raises takes back what it
-                wrote, and nothing else.
+        write : called in the writer's thread; what it raises takes back what it wrote, and nothing else.
 
         The future is resolved after the commit; NotStored where that failed.
         """
