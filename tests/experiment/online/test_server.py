@@ -424,11 +424,10 @@ def test_nothing_that_a_session_can_fetch_tells_what_an_image_is(tmp_path: Path,
         words: set[str] = {item.item_id for item in items} | {item.file for item in items} | {Path(item.file).stem for item in items}
         words |= {item.source_id for item in items} | {item.pair_id for item in items if item.pair_id}
         words |= {item.traits["category"] for item in items}
-        words -= options
         words |= {item.sha256 for item in items} | {str(tmp_path), str(folder.root)}
         words |= {shown for shown in ("fragile", "square-1", "square-2", "supercategory", "picture_id", "item_id")}
         texts = b"\n".join(said.body + repr(said.headers).encode() for said in pages).lower()
-        spoken = repr(study.online.saying).lower().encode()
+        spoken = repr((study.online.saying, options)).lower().encode()
         told = [word for word in words if len(word) > 3 and holds(texts, word) and not holds(spoken, word)]
         assert told == []
 
