@@ -26,7 +26,7 @@ from stimuli.planners.planner import DrawnPlanner, EnginePlanner, Planner, Verdi
 from stimuli.progress import Progress, Tell
 from stimuli.records import Made, Records, engine_hash, recipe_hash
 from stimuli.synthesis.engine import synthesise
-from stimuli.synthesis.ordering import hardest_first
+from stimuli.synthesis.ordering import hardest_first, in_turn
 from stimuli.synthesis.starts import ByteImage
 from stimuli.synthesis.stopping import Ended
 
@@ -206,7 +206,7 @@ class _SetInWork:
             if further is None and not self._finished(item, planner.image(outcome)):
                 further = planner.first(item, self.attempt[stim_id])
             if further is not None:
-                queue.appendleft(further)  # what has begun goes on: a chain that waits its turn would end last
+                in_turn(queue, further, n_images)
 
     def _stepped(self, n_images: int) -> None:
         self.n_steps += n_images

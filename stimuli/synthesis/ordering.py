@@ -32,6 +32,24 @@ def hardest_first(method: Method, jobs: Sequence[Job], batch_size: int, device: 
     return deque(jobs[place] for place in np.argsort(values, kind="stable"))
 
 
+WAITING = 2
+"""Batches of others behind which a chain of jobs waits for its next turn."""
+
+
+def in_turn(queue: deque[Job], further: Job, batch_size: int) -> None:
+    """Put the next job of a chain into a queue, behind so many others that chains go on side by side.
+
+    Chains that are all begun before any is far end at about the same time, with short jobs that fill the batch to its end;
+    one begun last would keep it waiting for its whole length. But none waits behind all others: what is interrupted has
+    lost what is begun and not finished, and that is never more than some batches.
+
+    queue      : of the engine.
+    further    : what follows a job that has ended.
+    batch_size : images a step.
+    """
+    queue.insert(WAITING * batch_size, further)
+
+
 def _values(method: Method, jobs: Sequence[Job], device: torch.device) -> list[float]:
     def of(arrays: list[np.ndarray]) -> Tensor:
         return torch.from_numpy(np.stack(arrays)).to(device)

@@ -40,7 +40,7 @@ from stimuli.planners.noise import NoisePlanner
 from stimuli.planners.planner import Wanted
 from stimuli.planners.registry import planner_for
 from stimuli.synthesis.engine import Job, Outcome, synthesise
-from stimuli.synthesis.ordering import hardest_first
+from stimuli.synthesis.ordering import hardest_first, in_turn
 from stimuli.verify import verify
 
 with warnings.catch_warnings():
@@ -77,7 +77,7 @@ def in_batches(network: Network) -> Make:
             if further is None:
                 yield replace(outcome, image=planner.image(outcome))
             else:
-                queue.appendleft(further)
+                in_turn(queue, further, BATCH)
 
     return images
 

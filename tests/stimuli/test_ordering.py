@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from stimuli.synthesis.constraints import PixelRange
 from stimuli.synthesis.engine import Job, Method, synthesise
 from stimuli.synthesis.objectives import Reading, Sought
 from stimuli.synthesis.optimisers import NormalisedGradient
-from stimuli.synthesis.ordering import hardest_first
+from stimuli.synthesis.ordering import hardest_first, in_turn
 from stimuli.synthesis.stopping import StopRule
 
 CPU = torch.device("cpu")
@@ -54,4 +55,33 @@ def test_images_are_the_same_in_any_order_and_the_hardest_first_take_fewer_steps
 
     (as_given, slow), (hard_first, fast) = made(deque(jobs)), made(hardest_first(METHOD, jobs, 2, CPU))
     assert as_given == hard_first
+    assert fast < slow
+
+
+def test_what_follows_waits_its_turn_but_not_behind_all() -> None:
+    queue = deque(job(i, 100.0) for i in range(7))
+    in_turn(queue, job(9, 100.0), 2)
+    assert [int(one.job_id[-1]) for one in queue] == [0, 1, 2, 3, 9, 4, 5, 6]
+    short = deque([job(0, 100.0)])
+    in_turn(short, job(9, 100.0), 2)
+    assert [int(one.job_id[-1]) for one in short] == [0, 9]
+
+
+def test_chains_side_by_side_end_the_same_in_fewer_steps_than_one_after_the_other() -> None:
+    levels = [90.0, 60.0, 30.0]  # of every chain, one after the other
+
+    def made(put: Callable[[deque[Job], Job], None]) -> tuple[dict[str, list[bytes]], int]:
+        queue, steps, images = deque(job(i, levels[0]) for i in range(5)), list[int](), dict[str, list[bytes]]()
+        for outcome in synthesise(METHOD, queue, 2, CPU, steps.append):
+            chain = images.setdefault(outcome.job.job_id, [])
+            chain.append(outcome.image.tobytes())
+            if len(chain) < len(levels):
+                put(queue, job(int(outcome.job.job_id[-1]), levels[len(chain)]))
+        return images, len(steps)
+
+    (one_by_one, slow), (in_turns, fast) = (
+        made(deque.appendleft),
+        made(lambda queue, further: in_turn(queue, further, 2)),
+    )
+    assert one_by_one == in_turns
     assert fast < slow
