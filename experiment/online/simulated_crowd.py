@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from experiment.online.recruiters.recruiter import Arrival, Completion, Refused
+from experiment.online.recruiters.recruiter import Arrival, Completion, Recruiter, Refused
 from experiment.online.simulated_page import Ask, Ending, Eyes, Reply
 from experiment.online.simulated_people import SHARES, Kind, Person, Truth, crowd_of
 from experiment.online.simulated_visits import Visit, visit
@@ -217,20 +217,28 @@ def rehearse(
     The same seed in the same study gives the same answers. Run again, it goes on: who has finished is told so.
     Raises FoolscanError where the study has no task online or its images are not made.
     """
+    from experiment.online.assets import read_assets
     from experiment.online.items import items_of
+    from experiment.online.jspsych import vendored
+    from experiment.online.limits import Gate, Limits
     from experiment.online.participation import Crowd
     from experiment.online.server import participant_app
 
     if study.online is None:
         raise FoolscanError(f"study {study.name}: found no `online`; see crops_demo, or docs/online.md")
     truth, began_s = truth or Truth(), time.monotonic()
-    eyes = Eyes.of(study.online, truth, items_of(study.online, folder), folder)
+    items = items_of(study.online, folder)
+    eyes = Eyes.of(study.online, truth, items, folder)
+    packages = vendored() if browsers else {}
     crowd_seed = study.seed if seed is None else seed
     clock = SimulatedClock(round(time.time() * 1000))
-    with Crowd.open(study, folder, now_ms=clock.now_ms) as crowd:
+    with Crowd.open(study, folder, now_ms=clock.now_ms) as crowd, read_assets(items, folder) as assets:
         clock.set_to((last_heard_ms(crowd) - clock.begin_ms) / 1000)
         begins_s = clock.now_s()
-        app = participant_app(crowd, study, folder, {"simulated": Simulated()}, now_s=clock.now_s)
+        recruiters: dict[str, Recruiter] = {"simulated": Simulated()}
+        app = participant_app(
+            crowd, study, folder, recruiters, assets=assets, vendored=packages, gate=Gate(Limits(), clock.now_s)
+        )
         with in_thread(app) as port:
             endings = [Ending(person) for person in crowd_of(people, crowd_seed, shares, truth)]
             visits = [

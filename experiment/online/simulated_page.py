@@ -26,7 +26,7 @@ Loss = Literal["request", "reply"]
 LOSES = 0.2
 """Of the requests of somebody whose network is flaky: half of them get lost on their way, half their replies."""
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 30.0
-MOST_TRIES = 500
+MOST_TRIES, MOST_FAULTS = 500, 5
 READING_S = 20.0
 
 
@@ -177,6 +177,10 @@ class Page:
         reply = yield Ask(method, path, content, self.token, "request" if self.offline else lost)
         what = f"{path.split('?')[0].split('/')[0]} {reply.status if reply else 'no reply'}"
         self.ending.statuses[what] = self.ending.statuses.get(what, 0) + 1
+        if reply is not None and reply.status == 500:
+            self.ending.oddities.append(f"the server broke: {method} {path.split('?')[0]}")
+            if self.ending.statuses[what] > MOST_FAULTS:
+                raise Stopped("the server broke")
         return reply
 
     def insist(self, method: Literal["GET", "POST"], path: str, body: Mapping[str, Any] | None = None) -> Step:

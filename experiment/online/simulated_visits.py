@@ -51,9 +51,12 @@ def _trials(page: Page) -> Step:
                 raise Stopped("withdrawn")
         yield from page.do(number)
         if number == turn and person.kind == "again":
-            page = yield from _another_tab(page)
-        elif number == turn and person.kind == "two_tabs":
+            page, turn = (yield from _another_tab(page)), 0  # once; what was not sent is answered anew
+            continue
+        if number == turn and person.kind == "two_tabs":
+            turn = 0
             yield from _two_tabs(page)
+            continue
         if number in reloads:
             reloads.discard(number)
             yield from _reload(page, sent=bool(chance.random() < 0.5))
@@ -87,7 +90,9 @@ def _sends_again(page: Page) -> Step:
     held = [answer for number, answer in page.ending.acknowledged.items() if number <= page.held][-3:]
     if held:
         reply = yield from page.ask("POST", "answers", {"answers": held, "happenings": []})
-        if reply is not None and reply.status == 200 and reply.said["held"] != page.held:
+        if reply is not None and reply.status != 200:
+            page.ending.oddities.append(f"answers sent again: found {reply.status}")
+        elif reply is not None and reply.said["held"] < page.held:
             page.ending.oddities.append(f"answers sent again: {page.held} were held, then {reply.said['held']}")
 
 
