@@ -51,7 +51,7 @@ async function run(display, trial, room, loaded) {
   const section = make("section", { class: "trial", "data-trial": trial.number, "data-kind": trial.kind }, stage, asking);
   display.replaceChildren(section);
   const questions = trial.kind === "attention" ? room.questions.slice(0, 1) : room.questions;
-  const asked = questions.map((question) => new Asked(question, room.words, { blocked: room.blocked, signal }));
+  const asked = questions.map((question, place) => new Asked(question, room.words, { blocked: room.blocked, signal, later: place > 0 }));
   asking.append(asked[0].element);
   const layers = trial.asset ? await prepared(stage, trial, room) : null;
   loaded();

@@ -27,9 +27,12 @@ export function placeOf(event) {
  * `given` resolves to the answer: {question, value, typed, rt_ms, by}.
  */
 export class Asked {
-  /** question: as the server says it; words: Words; blocked: () -> whether something else is in front; signal: ends it. */
-  constructor(question, words, { blocked, signal }) {
-    Object.assign(this, { question, words, blocked, signal });
+  /**
+   * question: as the server says it; words: Words; blocked: () -> whether something else is in front; signal: ends it;
+   * later: whether another question came before it in the same trial, at the same place.
+   */
+  constructor(question, words, { blocked, signal, later = false }) {
+    Object.assign(this, { question, words, blocked, signal, later });
     this.since = Infinity; // from when on answers count, and reaction times are measured
     this.visibleSince = Infinity;
     this.down = null;
@@ -128,7 +131,7 @@ export class Asked {
   click(event, value) {
     const down = event.detail > 0 ? this.down : null;
     this.down = null;
-    if (down && down.at < this.visibleSince + (this.visibleSince > this.since ? SAME_CLICK_MS : 0)) return;
+    if (down && down.at < this.visibleSince + (this.later ? SAME_CLICK_MS : 0)) return;
     this.answer(down ? down.at : event.timeStamp, { value, typed: null }, down ? down.by : "key");
   }
 
