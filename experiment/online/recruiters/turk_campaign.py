@@ -173,6 +173,7 @@ def qualify_everybody(campaign: Campaign) -> tuple[int, int]:
         return 0, refused
     qualification = study_qualification(campaign)
     entries = campaign.ledger.intend([Intent("qualify", worker) for worker, _ in todo])
+    given = 0
     for entry, (_, raw_id) in zip(entries, todo, strict=True):
         try:
             campaign.api.qualify(qualification, raw_id)
@@ -181,7 +182,8 @@ def qualify_everybody(campaign: Campaign) -> tuple[int, int]:
             refused += 1
         else:
             campaign.ledger.done(entry)
-    return sum(tried.get(worker) is None or tried[worker] == "intended" for worker, _ in todo), refused
+            given += 1
+    return given, refused
 
 
 def status(campaign: Campaign) -> list[Batch]:

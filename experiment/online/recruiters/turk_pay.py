@@ -12,8 +12,8 @@ from experiment.online.recruiters.mturk import CODE_FIELD
 from experiment.online.recruiters.turk_campaign import Campaign, batch_hits, refuse_low_balance
 from experiment.online.recruiters.turk_client import Assignment, TurkRefused
 from experiment.online.recruiters.turk_hits import bonus_with_fee_cents, cents_of
-from experiment.online.tables import payments, sessions, workers
-from experiment.online.tokens import pseudonym, sha256_of_token, typed_code
+from experiment.online.tables import sessions, workers
+from experiment.online.tokens import completion_code, pseudonym, same, typed_code
 from protocols.problems import FoolscanError
 
 
@@ -48,11 +48,15 @@ class Trouble:
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody who came from Mechanical Turk: how the session here stands (None: there is none), and its code's hash."""
+    """Somebody who came from Mechanical Turk.
+
+    state : of the session here; None: there is none.
+    code  : that the page is given when the session is finished, and not before.
+    """
 
     state: str | None
     excluded_for: str | None
-    code_sha256: str | None
+    code: str | None = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -204,21 +208,22 @@ def _wrong(work: Assignment, person: Person | None) -> tuple[str, str] | None:
         return "rejected", "somebody has rejected it on Amazon's pages"
     if person is None or person.state is None:
         return "without_session", "submitted, and nobody with this worker id took part here"
-    if person.code_sha256 is None:
-        return "unfinished", f"submitted, and the session here is {person.state} and was not finished"
-    code = work.fields.get(CODE_FIELD, "")
-    if sha256_of_token(typed_code(code)) != person.code_sha256:
-        return "wrong_code", "submitted without the code of the session that was finished here under this worker id"
-    return None
+    if person.code is not None and same(typed_code(work.fields.get(CODE_FIELD, "")), person.code):
+        return None
+    if person.state != "finished":
+        return "unfinished", f"submitted, and the session here is {person.state}"
+    return "wrong_code", "submitted without the code of the session that was finished here under this worker id"
 
 
 def _people(campaign: Campaign) -> dict[str, Person]:
-    joined = workers.outerjoin(sessions, sessions.c.worker == workers.c.worker).outerjoin(
-        payments, payments.c.worker == workers.c.worker
-    )
-    rows = select(workers.c.worker, sessions.c.state, sessions.c.excluded_for, payments.c.code_sha256).select_from(
-        joined
-    )
+    # neither ids nor codes are asked of table payments: whoever had them erased is still owed the money
+    rows = select(workers.c.worker, sessions.c.session, sessions.c.state, sessions.c.excluded_for)
+    joined = rows.select_from(workers.outerjoin(sessions, sessions.c.worker == workers.c.worker))
     with campaign.reading.begin() as connection:
-        found = connection.execute(rows.where(workers.c.recruiter == campaign.environment.name)).all()
-    return {row.worker: Person(row.state, row.excluded_for, row.code_sha256) for row in found}
+        found = connection.execute(joined.where(workers.c.recruiter == campaign.environment.name)).all()
+    return {
+        row.worker: Person(
+            row.state, row.excluded_for, None if row.session is None else completion_code(campaign.key, row.session)
+        )
+        for row in found
+    }
