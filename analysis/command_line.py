@@ -150,6 +150,16 @@ def behaviour(study: StudyArgument, to: FolderOption) -> None:
 
 
 @app.command()
+def crops(study: StudyArgument, to: FolderOption) -> None:
+    """Tabulate what people recognised online, beside chance. Example: foolscan analysis crops srivastava2019 --to crop-study"""
+    from analysis.crops.tables import write_crops_analysis
+    from protocols.folder import StudyFolder
+    from protocols.study import load_study
+
+    _say_written(write_crops_analysis(load_study(study), StudyFolder(to)), "tables")
+
+
+@app.command()
 def trace(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="a derived file, such as .../rdms/similarity_brain.tsv")],
     to: Annotated[

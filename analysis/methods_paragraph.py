@@ -75,6 +75,8 @@ def methods_paragraph(
     motion: RunsWithMotion = "all",
     imported: Sequence[str] = (),
     estimated: bool = True,
+    scanner: bool = True,
+    more: Sequence[Part] = (),
 ) -> list[tuple[str, list[Sentence]]]:
     """The methods of a study, topic by topic.
 
@@ -83,12 +85,15 @@ def methods_paragraph(
     motion    : in which runs the GLM had head motion as confounds; the study file does not say it, the betas do.
     imported  : what is known of betas that were estimated elsewhere, in words.
     estimated : whether foolscan estimated any.
+    scanner   : whether the study is of images in a scanner or at a desk; False for one of crops in the browser alone.
+    more      : further topics, after these.
 
     Returns (topic, sentences). Published values come first in each topic, then this study's own choices.
     """
     cited = citation(study.reference) if study.reference else ""
     topics = []
-    for part in _parts(study, simulated, motion, imported, estimated=estimated):
+    parts = _parts(study, simulated, motion, imported, estimated=estimated) if scanner else ()
+    for part in (*parts, *more):
         sentences = []
         for published in (True, False):
             clauses = [clause for clause in part.clauses if _published(study, clause) == published]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from analysis.behaviour_table import write_behaviour
+from analysis.crops.collected import has_answers
+from analysis.crops.tables import write_crops_analysis
 from analysis.figure_style import style
 from analysis.pages.contents import gather
 from analysis.pages.figures import FigureFolder
@@ -14,6 +16,7 @@ from analysis.rdms import Progress
 from protocols.folder import StudyFolder, write_text
 from protocols.locks import exclusive
 from protocols.manifest import read_manifest
+from protocols.problems import NotReady
 from protocols.provenance import is_current, write_sidecar
 from protocols.study import Study
 
@@ -24,7 +27,7 @@ def report_path(folder: StudyFolder, page: str = "report") -> Path:
 
 
 def report(study: Study, folder: StudyFolder, progress: Progress | None = None) -> list[Path]:
-    """Write the report of what there is, a page per analysis; the tables of behaviour are made on the way.
+    """Write the report of what there is, a page per analysis; the tables of behaviour and of answers online are made on the way.
 
     study    : the study file.
     folder   : a study folder, after `compare` where there is a brain or a network.
@@ -35,7 +38,8 @@ def report(study: Study, folder: StudyFolder, progress: Progress | None = None) 
 
     Returns the pages, the first page first. Raises NotReady naming the command that makes what is missing.
     """
-    read_manifest(folder)
+    if not _asked_online(study, folder):
+        read_manifest(folder)
     if any(folder.runs(study.analysis.task, at) for at in ("func", "beh")):
         write_behaviour(study, folder)
     contents = gather(study, folder)
@@ -73,6 +77,17 @@ def report(study: Study, folder: StudyFolder, progress: Progress | None = None) 
     if progress:
         progress("", len(entries), len(entries))
     return written
+
+
+def _asked_online(study: Study, folder: StudyFolder) -> bool:
+    """Make the tables of the answers online; False when there are none of people who count, who are no hindrance to the rest."""
+    if not has_answers(study, folder):
+        return False
+    try:
+        write_crops_analysis(study, folder)
+    except NotReady:
+        return False
+    return True
 
 
 def _take_away(folder: StudyFolder, names: set[str]) -> None:

@@ -48,7 +48,7 @@ def crop_study(
     crops = [crop for number in range(pairs) for crop in crop_pair(number)]
     for crop in crops:
         crop.path(folder).parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(_blobs(crop)).save(crop.path(folder))
+        Image.fromarray(_blobs(crop.seed, crop.shown_px)).save(crop.path(folder))
     write_crops(folder, crops)
     described = {name: {"Description": text} for name, text in CROP_COLUMNS.items()}
     write_sidecar(folder, crops_table(folder), inputs=[], parameters={}, more={"format": CROPS, **described})
@@ -90,6 +90,9 @@ def set_study(root: Path, *, sources: int = 12, per_list: int = 4) -> tuple[Stud
         for name in ("RE", "AN", "AI")
         for number in range(sources)
     ]
+    for row in rows:
+        row.path(folder).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(_blobs(row.seed, 32)).save(row.path(folder))
     write_manifest(folder, rows)
     return load_study(root / "study.yaml"), folder
 
@@ -236,7 +239,6 @@ def _of_person(session: Session) -> dict[str, object]:
     return {name: getattr(session, name) for name in names}
 
 
-def _blobs(crop: Crop) -> np.ndarray:  # type: ignore[type-arg]
-    generator = np.random.default_rng(crop.seed)
-    coarse = generator.integers(0, 256, (5, 5, 3), dtype=np.uint8)
-    return np.asarray(Image.fromarray(coarse).resize((crop.shown_px, crop.shown_px), Image.Resampling.BICUBIC))
+def _blobs(seed: int, side_px: int) -> np.ndarray:  # type: ignore[type-arg]
+    coarse = np.random.default_rng(seed).integers(0, 256, (5, 5, 3), dtype=np.uint8)
+    return np.asarray(Image.fromarray(coarse).resize((side_px, side_px), Image.Resampling.BICUBIC))

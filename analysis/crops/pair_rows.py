@@ -17,7 +17,7 @@ PAIR_COLUMNS: dict[str, str] = {
     "question": "Name of the question.",
     "condition": "free or forced; forced answers are other people's.",
     "unit": "Pair of crops, or source of the images of two sets.",
-    "contrast": "Which is compared with which: recognised - other (by the network), or two sets.",
+    "contrast": "Which is compared with which: recognised minus other (by the network), or two sets.",
     "category": "What the source shows.",
     "supercategory": "What that is one of.",
     "first_id": "Image that comes first in the difference: the crop that the network recognises, or that of the first set.",
@@ -78,12 +78,12 @@ def compared(collected: Collected) -> Iterator[tuple[str, Image, Image]]:
     if collected.pairs:
         for members in units.values():
             first, second = sorted(members.values(), key=lambda image: not image.network_right)
-            yield f"{RECOGNISED} - {OTHER}", first, second
+            yield f"{RECOGNISED} minus {OTHER}", first, second
         return
     for one, other in contrasts(collected):
         for members in units.values():
             if one in members and other in members:
-                yield f"{one} - {other}", members[one], members[other]
+                yield f"{one} minus {other}", members[one], members[other]
 
 
 def contrasts(collected: Collected) -> list[tuple[str, str]]:

@@ -20,7 +20,7 @@ from protocols.answers import Answer
 from protocols.online_plan import Question
 from protocols.seeds import generator_for
 
-BOTH = f"{RECOGNISED} - {OTHER}"
+BOTH = f"{RECOGNISED} minus {OTHER}"
 SELECTED = (
     "the pairs were chosen because the network's answer flips between their members, so that its gap is inflated by the choice and would "
     "be smaller in another network or at other windows (regression to the mean); people's gap is not chosen on people's answers"

@@ -12,9 +12,9 @@ from protocols.answers import Answer, Session
 ALL = "all"
 RULES = {
     "attention_failures": "more failed attention checks than {} (online.exclusions.attention_failures)",
-    "impossible_share": "more than {} of main trials answered impossibly soon (online.exclusions.impossible_share)",
-    "one_answer_share": "more than {} of first answers the same (online.exclusions.one_answer_share)",
-    "blurred_share": "more than {} of main trials with the page hidden (online.exclusions.blurred_share)",
+    "impossible_share": "more than {} % of main trials answered impossibly soon (online.exclusions.impossible_share)",
+    "one_answer_share": "more than {} % of first answers the same (online.exclusions.one_answer_share)",
+    "blurred_share": "more than {} % of main trials with the page hidden (online.exclusions.blurred_share)",
 }
 EXCLUSION_COLUMNS: dict[str, str] = {
     "list_id": "List of images; 'all': every list together.",
@@ -128,7 +128,8 @@ def _rows(
     ]
     for rule in dict.fromkeys([*RULES, *sorted(rules)]):
         limit = getattr(collected.plan.exclusions, rule, None)
-        meaning = RULES.get(rule, "as the table of people says").format("–" if limit is None else f"{limit:g}")
+        shown = "–" if limit is None else f"{limit if rule == 'attention_failures' else 100 * limit:g}"
+        meaning = RULES.get(rule, "as the table of people says").format(shown)
         if rule in RULES and limit is None:
             meaning = f"not used in this study (online.exclusions.{rule})"
         told.append(("excluded", rule, rules[rule], meaning))

@@ -18,8 +18,8 @@ from protocols.answers import Answer
 from protocols.online_plan import Question
 
 FORCED = "where 'nothing recognisable' is no answer, people must name something: forced naming manufactures recognition"
-NO_RIGHT = "nothing is right of this set: counted is the class (or animacy) that it was made for"
-BETWEEN = "forced - free"
+NO_RIGHT = "no answer is right by what such an image shows: counted is the class (or animacy) that it was made for"
+BETWEEN = "forced minus free"
 
 
 def set_summary(collected: Collected) -> Rows:
@@ -96,7 +96,7 @@ def _by_set(
         found = crossed(both, collected.coverage)
         note = _note(collected, (first, second), measure, head["condition"])
         told = "; ".join(filter(None, [note, left_out("sources", np.unique(both.unit).size, found)])) or None
-        of = {"of": f"{first} - {second}"}
+        of = {"of": f"{first} minus {second}"}
         rows.append(crossed_row(head | of, measure, within(-reach, reach, found), "sources", note=told))
     return rows
 
@@ -125,7 +125,7 @@ def _sensitivities(collected: Collected, head: dict[str, str], answers: Sequence
         reach = _delta(both, _side(first, second), _slope(slopes, 1.0, 1.0), collected.coverage)
         value = found[first][0] - found[second][0]
         note = _note(collected, (first, second), "d_prime", head["condition"])
-        rows.append(_about(head | {"of": f"{first} - {second}"}, "d_prime", value, reach, note))
+        rows.append(_about(head | {"of": f"{first} minus {second}"}, "d_prime", value, reach, note))
     return rows
 
 

@@ -30,9 +30,9 @@ MEASURES: dict[str, str] = {
 }
 SUMMARY_COLUMNS: dict[str, str] = {
     "question": "Name of the question (n/a: the network).",
-    "condition": "free or forced; 'forced - free': the difference, between other people.",
+    "condition": "free or forced; 'forced minus free': the difference, between other people.",
     "whom": "counted: people who count; finished: all who finished, excluded people included; network.",
-    "of": "Of which images: recognised or other (by the network; crops), or the set; 'A - B': the difference, within pair or source.",
+    "of": "Of which images: recognised or other (by the network; crops), or the set; 'A minus B': the difference, within pair or source.",
     "measure": "; ".join(f"{name}: {text}" for name, text in MEASURES.items()) + ".",
     "value": "The measure.",
     "ci_low": "Lower bound of the interval.",

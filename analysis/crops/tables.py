@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from analysis.crops.collected import Collected, collect, online_plan
@@ -15,6 +16,7 @@ from analysis.crops.set_summary import set_summary
 from analysis.crops.summary_rows import SUMMARY_COLUMNS
 from protocols.folder import StudyFolder
 from protocols.locks import exclusive
+from protocols.problems import NotReady
 from protocols.provenance import is_current, write_sidecar
 from protocols.study import Study
 from protocols.tables import write_table
@@ -40,12 +42,17 @@ def write_crops_analysis(study: Study, folder: StudyFolder) -> list[Path]:
     ``<task>_crops.tsv``: a row per image; ``_pairs``: per pair; ``_summary``: over images and people; ``_exclusions``: everybody;
     ``_typed``: every typed name.
 
-    Returns the tables that were written; none when all are current. Raises as `collect` does.
+    Returns the tables that were written; none when all are current. Raises as `collect` does; where nobody counts (any more), tables of
+    earlier answers are taken away.
     """
     plan = online_plan(study)
     paths = {name: crops_path(folder, plan.task, name) for name in TABLES}
     with exclusive(paths["crops"], f"the analysis of {plan.task}"):
-        collected = collect(study, folder)
+        try:
+            collected = collect(study, folder)
+        except NotReady:
+            _take_away(paths.values())
+            raise
         parameters = parameters_of(collected)
         if all(is_current(folder, path, collected.inputs, parameters) for path in paths.values()):
             return []
@@ -78,6 +85,12 @@ def tables_of(collected: Collected) -> dict[str, Rows]:
         "exclusions": exclusion_rows(collected),
         "typed": typed_rows(collected),
     }
+
+
+def _take_away(paths: Iterable[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
+        path.with_suffix(".json").unlink(missing_ok=True)
 
 
 def parameters_of(collected: Collected) -> dict[str, object]:

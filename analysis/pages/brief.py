@@ -23,6 +23,7 @@ def in_brief(contents: Contents) -> list[str]:
     if contents.behaviour:
         for at, where in (("func", ""), ("beh", "At a desk: ")):
             found += _behaviour_brief(contents.behaviour.where(at=at), who, where)
+    found += _online_brief(contents)
     return found or ["So far there are only images: no run was shown, and neither brain nor network was measured."]
 
 
@@ -93,6 +94,41 @@ def _behaviour_brief(rows: Sequence[dict[str, str]], who: str, where: str) -> li
                 f"the network saw an animal, and in {100 * number(row['p_animal_if_not']):.0f} % when it did not."
             )
     return found
+
+
+def _online_brief(contents: Contents) -> list[str]:
+    """What was recognised online, of people who count."""
+    if contents.recognition is None:
+        return []
+    who = "simulated people" if contents.simulated else "people"
+    found = []
+    rows = [row for row in contents.recognition.rows if row["whom"] == "counted" and row["value"] != "n/a"]
+    for gap in (row for row in rows if row["measure"] == "gap"):
+        same = [row for row in rows if (row["question"], row["condition"]) == (gap["question"], gap["condition"])]
+        rates = [number(row["value"]) for row in same if row["measure"] == "rate"]
+        text = (
+            f"Online, {who} recognised {100 * rates[0]:.0f} % of the crops that the network recognises and {100 * rates[1]:.0f} % of their "
+            f"twins that it does not: a gap of {signed(number(gap['value']))}{_interval(gap)} over {gap['n_units']} pairs"
+        )
+        absolute = next((row for row in same if row["measure"] == "abs_gap"), None)
+        if absolute:
+            chance = f"{number(absolute['chance']):.2f}"
+            text += f"; the mean absolute gap is {number(absolute['value']):.2f}, and {chance} by chance alone"
+        found.append(f"{text}.")
+    of_sets = [row for row in rows if row["measure"] == "rate" and " minus " not in row["of"] + row["condition"]]
+    for key in dict.fromkeys(
+        (row["question"], row["condition"]) for row in of_sets if row["of"] not in ("recognised", "other")
+    ):
+        mine = [row for row in of_sets if (row["question"], row["condition"]) == key]
+        shares = ", ".join(f"{100 * number(row['value']):.0f} % of {row['of']}" for row in mine)
+        found.append(f"Online, {who} were right ({key[0]}, {key[1]}) about {shares}.")
+    return found
+
+
+def _interval(row: dict[str, str]) -> str:
+    if row["ci_low"] == "n/a":
+        return ""
+    return f" [{signed(number(row['ci_low']))}, {signed(number(row['ci_high']))}]"
 
 
 def _clear(rows: Sequence[DifferenceRow]) -> tuple[int, int]:

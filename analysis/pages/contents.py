@@ -10,6 +10,9 @@ from typing import Any, get_args
 from analysis.behaviour import POOLED
 from analysis.behaviour_table import TABLES, behaviour_path
 from analysis.compare import difference_path, similarity_path
+from analysis.crops.collected import has_answers
+from analysis.crops.tables import TABLES as RECOGNITION
+from analysis.crops.tables import crops_path
 from analysis.pages.shown_tables import Source, read_source
 from analysis.rdm import Rdm
 from analysis.rdm_files import find_rdms, read_rdms
@@ -18,7 +21,7 @@ from analysis.similarity_table import DifferenceRow, SimilarityRow, read_rows
 from protocols.folder import Modality, StudyFolder, read_json
 from protocols.manifest import Stimulus, read_manifest
 from protocols.problems import NotReady
-from protocols.provenance import sidecar_path
+from protocols.provenance import is_simulated, sidecar_path
 from protocols.study import Study
 
 MODALITIES: tuple[Modality, ...] = get_args(Modality)
@@ -89,6 +92,24 @@ class Contents:
         return read_source(behaviour_path(self.folder)) if self.behaviour_files else None
 
     @property
+    def manifest_files(self) -> list[Path]:
+        """The manifest of images, where there are any: a study of crops needs none."""
+        return [self.folder.manifest] if self.stimuli else []
+
+    @property
+    def recognition_files(self) -> list[Path]:
+        """The tables of what was recognised online; none when there are no answers, for then tables are left over."""
+        return recognition_files(self.study, self.folder)
+
+    @property
+    def recognition(self) -> Source | None:
+        """The summary of what was recognised online; None when nobody was asked."""
+        online = self.study.online
+        return (
+            read_source(crops_path(self.folder, online.task, "summary")) if online and self.recognition_files else None
+        )
+
+    @property
     def subjects(self) -> int:
         """How many people (or emulated observers) answered."""
         found = self.behaviour
@@ -125,18 +146,20 @@ class Contents:
 
 
 def gather(study: Study, folder: StudyFolder) -> Contents:
-    """Read what the report shows: of brain and network whatever there is; images there must be.
+    """Read what the report shows: of brain and network whatever there is; images there must be, or answers to crops.
 
     Raises NotReady naming the command that makes what is missing.
     """
-    stimuli = read_manifest(folder)
+    recognised = recognition_files(study, folder)
+    stimuli = read_manifest(folder) if folder.manifest.exists() or not recognised else []
     has_brain, has_network = made_so_far(study, folder)
     certificates = tuple(sorted(folder.derived("certificates").glob(f"*_task-{study.analysis.task}_*.json")))
     description = folder.root / "dataset_description.json"
     return Contents(
         study,
         folder,
-        description.exists() and read_json(description).get("Simulated") is True,
+        (description.exists() and read_json(description).get("Simulated") is True)
+        or any(map(is_simulated, recognised)),
         study.tasks[study.analysis.task].sets,
         stimuli,
         _part(folder, "network", network_path(folder)) if has_network else None,
@@ -145,6 +168,13 @@ def gather(study: Study, folder: StudyFolder) -> Contents:
         certificates,
         tuple(sorted(folder.derived("screenshots").glob("*.png"))),
     )
+
+
+def recognition_files(study: Study, folder: StudyFolder) -> list[Path]:
+    """The tables of a study's online task that there are, where there are answers."""
+    if study.online is None or not has_answers(study, folder):
+        return []
+    return [path for name in RECOGNITION if (path := crops_path(folder, study.online.task, name)).is_file()]
 
 
 def _part(folder: StudyFolder, what: str, rdms: Path) -> Part:

@@ -42,7 +42,7 @@ def page(contents: Contents, figures: FigureFolder) -> Page:
 
 def _with_intervals(contents: Contents) -> list[Path]:
     derived = contents.folder.derived
-    paths = [path for kind in ("behaviour", *KINDS) for path in sorted(derived(kind).glob("*.tsv"))]
+    paths = [path for kind in ("behaviour", "crops", *KINDS) for path in sorted(derived(kind).glob("*.tsv"))]
     found = []
     for path in paths:
         with path.open(encoding="utf-8") as lines:

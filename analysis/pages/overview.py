@@ -28,15 +28,15 @@ DESCRIPTIVE = (
 
 def sources(contents: Contents) -> list[Path]:
     """The manifest, similarities, behaviour and certificates: what the sentences and Figure 1 are made of."""
-    found = [contents.folder.manifest, *contents.certificate_files]
+    found = [*contents.manifest_files, *contents.certificate_files]
     for part in (contents.network, contents.brain):
         found += part.files if part else ()
-    return [*found, *contents.behaviour_files[:1]]
+    return [*found, *contents.behaviour_files[:1], *contents.recognition_files]
 
 
 def figures_of(contents: Contents, figures: FigureFolder) -> dict[str, Shown]:
-    """Figure 1 as a whole, and its panels B and C."""
-    found = {"figure_1": _figure_1(contents, figures)}
+    """Figure 1 as a whole, and its panels B and C; none without images."""
+    found = {"figure_1": _figure_1(contents, figures)} if contents.stimuli else {}
     columns = [field.name for field in fields(SimilarityRow)]
     interval = f"{100 * contents.study.analysis.bootstrap.interval:g} %"
     if contents.network:

@@ -14,14 +14,14 @@ from protocols.provenance import read_provenance, source_commit, versions
 NAME, TITLE = "provenance", "Provenance"
 SUMMARY = "What every number was made from, by which version, and how to see the whole chain behind a file."
 PACKAGES = ("numpy", "scipy", "nibabel", "nilearn", "h5py", "matplotlib", "jinja2")
-MADE = ("behaviour", "activations", *KINDS)
+MADE = ("behaviour", "crops", "answers", "activations", *KINDS)
 
 
 def sources(contents: Contents) -> list[Path]:
     """Every table and file of RDMs with a record beside it."""
     derived = contents.folder.derived
     found = [path for kind in MADE for suffix in ("*.tsv", "*.h5") for path in sorted(derived(kind).glob(suffix))]
-    return [contents.folder.manifest, *(path for path in found if _record(path) is not None)]
+    return [*contents.manifest_files, *(path for path in found if _record(path) is not None)]
 
 
 def page(contents: Contents, figures: FigureFolder) -> Page:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from analysis.methods_paragraph import RunsWithMotion, methods_paragraph
+from analysis.crops.methods import methods_online
+from analysis.crops.people_rows import ALL
+from analysis.methods_paragraph import Part, RunsWithMotion, methods_paragraph
 from analysis.pages import (
     behaviour,
     betas,
@@ -17,6 +19,7 @@ from analysis.pages import (
     overview,
     provenance,
     rdms,
+    recognition,
     runs,
     scaling,
     similarity,
@@ -88,8 +91,8 @@ class MethodsPage:
     )
 
     def sources(self, contents: Contents) -> list[Path]:
-        """The manifest, and the betas, whose records say whether motion was in the model."""
-        return [contents.folder.manifest, *_betas(contents.folder)]
+        """The manifest, the betas, whose records say whether motion was in the model, and who answered online."""
+        return [*contents.manifest_files, *_betas(contents.folder), *contents.recognition_files]
 
     def page(self, contents: Contents, figures: FigureFolder) -> Page:
         """Its heading."""
@@ -110,6 +113,7 @@ ENTRIES: tuple[Entry, ...] = (
     _module(stimuli, "Stimuli"),
     _module(runs, "Runs"),
     _module(behaviour, "Behaviour"),
+    _module(recognition, "Online"),
     _module(betas, "Betas"),
     _module(voxels, "Voxels"),
     _module(rdms, "RDMs"),
@@ -173,9 +177,22 @@ def render(
             motion=motion_of(contents.folder),
             imported=imported,
             estimated=estimated,
+            scanner=bool(contents.stimuli),
+            more=_online(contents),
         )
         return _html("methods.html.j2", values)
     return _html("page.html.j2", values)
+
+
+def _online(contents: Contents) -> list[Part]:
+    """The methods of the task in the browser, where anybody was asked."""
+    online = contents.study.online
+    if online is None or not contents.recognition_files:
+        return []
+    source = contents.table("crops", f"{online.task}_exclusions.tsv")
+    rows = source.where(list_id=ALL, kind="people") if source else []
+    people = {row["what"]: int(row["n"]) for row in rows}
+    return methods_online(contents.study, people, simulated=contents.simulated)
 
 
 def _shown(page: Page) -> list[Section]:

@@ -35,8 +35,8 @@ HEADINGS = (
 
 
 def sources(contents: Contents) -> list[Path]:
-    """The manifest."""
-    return [contents.folder.manifest]
+    """The manifest, where there are images."""
+    return contents.manifest_files
 
 
 def page(contents: Contents, figures: FigureFolder) -> Page:
