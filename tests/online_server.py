@@ -229,4 +229,4 @@ def stored_bytes(folder: StudyFolder) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in folder.derived("online").rglob("*") if path.is_file()}
 
 
-QUICK = Deadlines(head_s=1.0, body_s=1.5, answer_s=5.0, idle_s=3)
+QUICK = Deadlines(head_s=1.0, body_s=1.5, answer_s=5.0)

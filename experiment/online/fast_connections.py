@@ -9,6 +9,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from experiment.online.connections import Connection, Deadlines, HeadTooLong, Phase, admit, refuse
 
+TOO_LONG = "The head of this request is too long."
+
 
 def guarded_httptools(deadlines: Deadlines) -> type[asyncio.Protocol]:
     """The protocol, with these deadlines."""
@@ -17,11 +19,18 @@ def guarded_httptools(deadlines: Deadlines) -> type[asyncio.Protocol]:
         phase: Phase = "head"
         since_s = 0.0
         seen = 0
+        unfinished = 0  # bytes of packets of which nothing but head has come: what llhttp keeps of a header that does not end
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
             self.since_s = self.loop.time()
             admit(self, cast("set[Connection]", self.connections), deadlines)
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            self.unfinished = self.unfinished + len(data) if self.phase == "head" else 0
+            if self.unfinished > deadlines.head_bytes and not self.transport.is_closing():
+                refuse(self.transport, 431, "too_large", TOO_LONG)
 
         def on_message_begin(self) -> None:
             self.phase, self.since_s, self.seen = "head", self.loop.time(), 1
@@ -51,7 +60,7 @@ def guarded_httptools(deadlines: Deadlines) -> type[asyncio.Protocol]:
 
         def send_400_response(self, msg: str) -> None:
             if self.seen > deadlines.head_bytes:
-                refuse(self.transport, 431, "too_large", "The head of this request is too long.")
+                refuse(self.transport, 431, "too_large", TOO_LONG)
             else:
                 refuse(self.transport, 400, "malformed", "This is no request.")
 
