@@ -30,8 +30,14 @@ find_python() {
 is_installed() { dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null | grep -q '^installed$'; }
 is_known() { apt-cache policy "$1" 2>/dev/null | grep -q 'Candidate: [0-9]'; }
 
-missing_packages() {  # one line of alternatives each, as the list has them
-  sed -e 's/#.*//' -e 's/[[:space:]].*//' setup/system-packages.txt | while read -r choices; do
+case ,$extras, in
+  *,dev,*) package_lists='setup/system-packages.txt setup/system-packages-dev.txt' ;;
+  *) package_lists=setup/system-packages.txt ;;
+esac
+
+missing_packages() {  # one line of alternatives each, as the lists have them
+  # shellcheck disable=SC2086
+  sed -e 's/#.*//' -e 's/[[:space:]].*//' $package_lists | while read -r choices; do
     [ -n "$choices" ] || continue
     for package in $(printf '%s' "$choices" | tr '|' ' '); do
       is_installed "$package" && continue 2

@@ -68,7 +68,7 @@ def machine(tmp_path: Path) -> Machine:
     made = Machine(tmp_path / "checkout", tmp_path / "programs", tmp_path / "calls")
     made.programs.mkdir()
     (made.checkout / "setup").mkdir(parents=True)
-    for name in ("setup/setup.sh", "setup/system-packages.txt", "pyproject.toml"):
+    for name in ("setup/setup.sh", "setup/system-packages.txt", "setup/system-packages-dev.txt", "pyproject.toml"):
         shutil.copy(ROOT / name, made.checkout / name)
     for name in (*BORROWED, "cp", "mkdir", "chmod"):
         found = shutil.which(name)
