@@ -18,7 +18,9 @@ KEPT = 5
 LOGGERS = {"experiment.online": logging.INFO, "uvicorn": logging.WARNING, "asyncio": logging.ERROR}
 TOKEN = re.compile(r"(?<![\w/.-])[A-Za-z0-9_-]{40,}(?![\w/.-])")
 IPV4 = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])")
-IPV6 = re.compile(r"(?<![\w:])(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{1,4}(?![\w:])")
+_GROUPS = r"[0-9A-Fa-f]{1,4}(?::[0-9A-Fa-f]{1,4})*"
+IPV6 = re.compile(rf"(?<![\w:])(?:(?:[0-9A-Fa-f]{{1,4}}:){{7}}[0-9A-Fa-f]{{1,4}}|(?:{_GROUPS})?::(?:{_GROUPS})?)(?![\w:])")
+"""With all eight groups, or shortened by two colons; a time of day has neither."""
 
 
 class Discreet(logging.Formatter):
