@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,19 @@ def enrol(folder: StudyFolder, sub: str, *, simulated: bool) -> None:
 
     Raises FoolscanError when another command holds the list for longer than `WAIT_S`.
     """
+    enrol_all(folder, [sub], simulated=simulated)
+
+
+def enrol_all(folder: StudyFolder, subs: Iterable[str], *, simulated: bool, gone: Iterable[str] = ()) -> None:
+    """Add subjects to ``participants.tsv``, as `enrol` does, and strike out those of whom nothing is kept any more.
+
+    subs, gone : BIDS labels without ``sub-``.
+    """
     with exclusive(folder.root / "participants.tsv", "the list of participants", wait_s=WAIT_S):
-        _add(folder, sub, simulated)
+        _change(folder, [f"sub-{sub}" for sub in subs], simulated, {f"sub-{sub}" for sub in gone})
 
 
-def _add(folder: StudyFolder, sub: str, simulated: bool) -> None:
+def _change(folder: StudyFolder, names: Sequence[str], simulated: bool, gone: Set[str]) -> None:
     path = folder.root / "participants.tsv"
     rows: list[dict[str, str]] = []
     columns = ["participant_id", "simulated"]
@@ -40,15 +48,21 @@ def _add(folder: StudyFolder, sub: str, simulated: bool) -> None:
                 f"{path}: found columns {', '.join(columns)}, or a row of another length; expected participant_id and "
                 "as many cells in every row (tab-separated). Mend it, then: foolscan experiment recover"
             )
-    name = f"sub-{sub}"
-    if any(row["participant_id"] == name for row in rows):
+    there = {row["participant_id"] for row in rows}
+    kept = [row for row in rows if row["participant_id"] not in gone]
+    added = [name for name in dict.fromkeys(names) if name not in there]
+    if not added and len(kept) == len(rows):
         return
-    known = {"participant_id": name, "simulated": "true" if simulated else "false"}
-    rows.append({column: known.get(column, "n/a") for column in columns})
+    for name in added:
+        known = {"participant_id": name, "simulated": "true" if simulated else "false"}
+        kept.append({column: known.get(column, "n/a") for column in columns})
+    if not kept:  # nobody is left, and a table without rows is none
+        path.unlink(missing_ok=True)
+        return
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, delimiter="\t", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(sorted(rows, key=lambda row: row["participant_id"]))
+    writer.writerows(sorted(kept, key=lambda row: row["participant_id"]))
     write_text(path, text.getvalue())
     _describe(path.with_suffix(".json"), columns)
 

@@ -27,6 +27,10 @@ BIDSIGNORE = "derivatives/\n*.lock\n"
 
 # The same for the derived files, a dataset of their own: folders by what they hold, files named after what they are.
 DERIVATIVES_BIDSIGNORE = "*\n!dataset_description.json\n!README\n"
+README = (
+    "A study folder of foolscan, laid out as a BIDS dataset: images in stimuli/, what was recorded in sub-*/ and sourcedata/, what\n"
+    "was derived from it in derivatives/foolscan/. Beside every derived file a JSON sidecar says how it was made.\n"
+)
 DERIVATIVES_README = (
     "Derived by foolscan from the study folder around it: see docs/analysis.md of foolscan. Every file has a JSON sidecar with\n"
     "its inputs, parameters, versions and hashes; `foolscan analysis trace FILE` prints the chain behind it. All of it is\n"
@@ -230,7 +234,7 @@ def _describe(root: Path, title: str, rehearsal: bool | None) -> None:
     if rehearsal is not None:
         facts["Simulated"] = rehearsal
     watermark = f"\n{REHEARSAL_NOTE}\n" if rehearsal else ""
-    write_text(root / "README", f"{title}\n{watermark}\nA study folder of foolscan, laid out as a BIDS dataset.\n")
+    write_text(root / "README", f"{title}\n{watermark}\n{README}")
     write_json(root / "dataset_description.json", facts)
 
 

@@ -1,0 +1,159 @@
+"""Erases what a person said, or who it was: the bytes are gone from the database's files; tombstones keep the chain whole."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, func, select, update
+
+from experiment.online import joining, opening, tokens
+from experiment.online.database import connect, readable
+from experiment.online.export import database_of, online_plan
+from experiment.online.tables import erased as tombstones
+from experiment.online.tables import happenings, ledger, payments, responses, sessions, workers
+from protocols.answers import answers_table
+from protocols.folder import StudyFolder
+from protocols.problems import FoolscanError, WorkWanting
+from protocols.study import Study
+
+ASKED = "asked for"
+"""Why, on tombstones."""
+ATTEMPTS = 20
+PAID_BY_LEDGER = ("mturk", "mturk_sandbox")
+"""Recruiters whose people are paid by the ledger, which needs to know them."""
+
+
+@dataclass(frozen=True)
+class Erased:
+    """What was erased.
+
+    participant : ``sub-`` and the pseudonym.
+    answers     : answered trials whose content is gone; None: they were not to be erased.
+    comments    : comments and other things told that are gone.
+    payment     : whether a raw identifier is gone; None: it was not to be erased.
+    exported    : whether files of this person stand that an earlier export wrote.
+    """
+
+    participant: str
+    answers: int | None
+    comments: int
+    payment: bool | None
+    exported: bool
+
+
+def pseudonym_of(study: Study, folder: StudyFolder, recruiter: str, raw_id: str) -> str:
+    """``sub-`` and the pseudonym of somebody who asks to be erased and tells the identifier by which the recruiter knows them."""
+    return f"sub-{tokens.pseudonym(opening.key_of(study, folder), recruiter, raw_id)}"
+
+
+def erase(
+    study: Study,
+    folder: StudyFolder,
+    participant: str,
+    *,
+    answers: bool,
+    payment: bool,
+    unpaid: bool = False,
+    now_ms: Callable[[], int],
+    sleep_s: Callable[[float], None] = time.sleep,
+) -> Erased:
+    """Erase one person's data; the server may run meanwhile.
+
+    participant : ``sub-`` and the pseudonym, as exported.
+    answers     : what was answered and told: the content goes, a tombstone says so, and the chain of commitments stays whole.
+    payment     : the raw identifiers: nobody can say any more who it was, and the person cannot be paid.
+    unpaid      : whether raw identifiers of somebody who is still to be paid may go.
+    now_ms      : the clock, ms since 1970.
+
+    Done again, it finds nothing left. Raises FoolscanError for an unknown participant, or one who is still to be paid;
+    WorkWanting where the bytes could not be removed from the log, as somebody reads the database all the time.
+    """
+    if not (answers or payment):
+        raise FoolscanError("--answers, --payment: found neither; say what is to be erased")
+    path, worker = database_of(study, folder), participant.removeprefix("sub-")
+    engine = connect(path)
+    try:
+        with readable(path):
+            with engine.begin() as connection:
+                session, recruiter, state = _session_of(connection, worker, path)
+                if payment and not unpaid and _still_to_be_paid(connection, worker, recruiter, state):
+                    raise FoolscanError(
+                        f"{participant}: finished on {recruiter}, and not approved yet: without the identifier nobody can pay "
+                        "them. Approve first, or give --unpaid"
+                    )
+                n_answers = _erase_answers(connection, session, now_ms()) if answers else (0, 0)
+                known = _erase_payment(connection, worker) if payment else None
+            _empty_log(engine, path, sleep_s)
+    finally:
+        engine.dispose()
+    exported = (answers and any(folder.root.glob(f"sub-{worker}/beh/*"))) or (
+        answers and _in_table(study, folder, worker)
+    )
+    return Erased(f"sub-{worker}", n_answers[0] if answers else None, n_answers[1], known, bool(exported))
+
+
+def _session_of(connection: Connection, worker: str, path: Path) -> tuple[str, str, str]:
+    columns = select(sessions.c.session, workers.c.recruiter, sessions.c.state)
+    row = connection.execute(
+        columns.select_from(sessions.join(workers)).where(workers.c.worker == worker)
+    ).one_or_none()
+    if row is None:
+        raise FoolscanError(
+            f"--participant: found no sub-{worker} in {path}; pseudonyms stand in the exported tables and on the operator's page"
+        )
+    return row.session, row.recruiter, row.state
+
+
+def _still_to_be_paid(connection: Connection, worker: str, recruiter: str, state: str) -> bool:
+    if recruiter not in PAID_BY_LEDGER or state == "active":
+        return False
+    done = (ledger.c.recruiter == recruiter) & (ledger.c.action == "approve") & (ledger.c.state == "done")
+    approved = connection.execute(select(func.count()).where(done & (ledger.c.about == worker))).scalar_one()
+    known = connection.execute(select(payments.c.raw_id).where(payments.c.worker == worker)).scalar_one_or_none()
+    return known is not None and not approved
+
+
+def _erase_answers(connection: Connection, session: str, now_ms: int) -> tuple[int, int]:
+    said = select(func.count()).where(happenings.c.session == session, happenings.c.content.is_not(None))
+    n_said = int(connection.execute(said).scalar_one())
+    of_session = responses.join(tombstones, tombstones.c.place == responses.c.place)
+    count = select(func.count()).select_from(of_session).where(responses.c.session == session)
+    before = int(connection.execute(count).scalar_one())
+    joining.withdraw(connection, session, True, ASKED, now_ms)
+    return int(connection.execute(count).scalar_one()) - before, n_said
+
+
+def _erase_payment(connection: Connection, worker: str) -> bool:
+    mine = payments.c.worker == worker
+    raw = (payments.c.raw_id, payments.c.assignment, payments.c.hit, payments.c.code_sha256)
+    row = connection.execute(select(*raw).where(mine)).one_or_none()
+    connection.execute(
+        update(payments).where(mine).values(raw_id=None, assignment=None, hit=None, code_sha256=None, code_used_ms=None)
+    )
+    return row is not None and any(value is not None for value in row)
+
+
+def _empty_log(engine: Engine, path: Path, sleep_s: Callable[[float], None]) -> None:
+    """Write the log into the database and cut it to nothing: older pages in it still have what was erased."""
+    raw = engine.raw_connection()
+    try:
+        raw.cursor().execute("PRAGMA busy_timeout = 200")
+        for attempt in range(ATTEMPTS):
+            sleep_s(0.3 if attempt else 0.0)
+            busy, _, _ = raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            if not busy:
+                return
+    finally:
+        raw.close()
+    raise WorkWanting(
+        f"{path}: erased, but its log ({path.name}-wal) still has the bytes, as somebody reads the database all the time; "
+        "close what reads it (foolscan online export, verify), and run this again"
+    )
+
+
+def _in_table(study: Study, folder: StudyFolder, worker: str) -> bool:
+    table = answers_table(folder, online_plan(study).task)
+    return table.exists() and f"sub-{worker}\t" in table.read_text(encoding="utf-8")
