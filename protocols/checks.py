@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from protocols.display_checks import display_notes, display_problems
 from protocols.dissimilarity_names import NOISE_NORMALISED
 from protocols.image_sets import FolderSource
+from protocols.online_checks import online_problems
 from protocols.problems import Problem
 from protocols.rig import Rig
 from protocols.rig_device_checks import device_problems
@@ -34,7 +35,7 @@ def check(study: Study, rig: Rig | None = None) -> Checked:
     study : a loaded study.
     rig   : the place it shall be shown at.
     """
-    problems = [*_pictures(study), *_analysis(study)]
+    problems = [*_pictures(study), *_analysis(study), *online_problems(study)]
     if rig is None or rig.rehearsal:
         problems += _rehearsal(study)
     notes: list[str] = []
