@@ -98,7 +98,8 @@ class Client:
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.address)
-        assert parts.hostname and parts.port
+        assert parts.hostname
+        assert parts.port
         self.host, self.port = parts.hostname, parts.port
         self.connection = http.client.HTTPConnection(self.host, self.port, timeout=60)
 
@@ -109,7 +110,7 @@ class Client:
         body: Any = None,
         *,
         token: str | None = None,
-        headers: Mapping[str, str] = {},  # noqa: B006 - read only
+        headers: Mapping[str, str] = {},
     ) -> Said:
         """One request; a body that is no bytes is sent as JSON."""
         sent = {} if token is None else {"Authorization": f"Bearer {token}"}
@@ -194,8 +195,19 @@ def answer_of(session: Mapping[str, Any], number: int, **changed: Any) -> dict[s
         typed = None if options else "owl"
         given.append({"question": question["name"], "value": value, "typed": typed, "rt_ms": 700.0, "by": "key"})
     frames = [2000.0 * number + 16.7 * frame for frame in range(5)]
-    shown = None if check else {"onset_ms": frames[0], "n_frames": 4, "late_frames": 0, "frame_ms": 16.7, "frames_ms": frames}
-    answer = {"trial": number, "shown": shown, "given": given, "hidden": False, "sent_ms": 2000.0 * number + 900, "load": 1}
+    shown = (
+        None
+        if check
+        else {"onset_ms": frames[0], "n_frames": 4, "late_frames": 0, "frame_ms": 16.7, "frames_ms": frames}
+    )
+    answer = {
+        "trial": number,
+        "shown": shown,
+        "given": given,
+        "hidden": False,
+        "sent_ms": 2000.0 * number + 900,
+        "load": 1,
+    }
     return {**answer, **changed}
 
 

@@ -167,7 +167,9 @@ def _read(item: Item, folder: StudyFolder) -> tuple[Picture, bytes]:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise FoolscanError(f"{path}: {error.strerror or error}; it is an image of the online task: {remedy}") from error
+        raise FoolscanError(
+            f"{path}: {error.strerror or error}; it is an image of the online task: {remedy}"
+        ) from error
     found = hashlib.sha256(content).hexdigest()
     if found != item.sha256:
         raise FoolscanError(
@@ -180,14 +182,20 @@ def _pixels(item_id: str, content: bytes, path: Path, remedy: str) -> tuple[Pict
     try:
         with Image.open(io.BytesIO(content)) as opened:
             if opened.width * opened.height > MOST_PIXELS:
-                raise FoolscanError(f"{path}: found {opened.width} × {opened.height} pixels, expected at most {MOST_PIXELS}")
+                raise FoolscanError(
+                    f"{path}: found {opened.width} × {opened.height} pixels, expected at most {MOST_PIXELS}"
+                )
             if opened.mode not in SHOWN_MODES:
-                raise FoolscanError(f"{path}: found a picture of mode {opened.mode}, expected 8 bits a channel: {remedy}")
+                raise FoolscanError(
+                    f"{path}: found a picture of mode {opened.mode}, expected 8 bits a channel: {remedy}"
+                )
             opened.load()
             if "transparency" in opened.info or opened.mode == "RGBA":
                 clear = opened.convert("RGBA").getchannel("A").getextrema()
                 if clear != (255, 255):
-                    raise FoolscanError(f"{path}: found transparent pixels; what is seen would hang on the page: {remedy}")
+                    raise FoolscanError(
+                        f"{path}: found transparent pixels; what is seen would hang on the page: {remedy}"
+                    )
             picture = opened.convert("RGB")
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise FoolscanError(f"{path}: not readable as a picture ({error}): {remedy}") from error

@@ -13,7 +13,9 @@ from experiment.online import closing_verbs, crowd_verbs, recruiter_verbs
 if TYPE_CHECKING:
     from experiment.online.serving import Listening
 
-app = typer.Typer(no_args_is_help=True, help="Ask people in their browsers: serve the task, recruit, watch, export, verify.")
+app = typer.Typer(
+    no_args_is_help=True, help="Ask people in their browsers: serve the task, recruit, watch, export, verify."
+)
 
 INTERRUPTED = 130  # what typer makes of Ctrl-C, as shells do
 
@@ -25,16 +27,22 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="for participants; 0: any that is free")] = 8420,
     operator_port: Annotated[int, typer.Option(min=0, max=65535, help="for the operator's page")] = 8421,
     host: Annotated[
-        str, typer.Option(help="where participants' requests are taken from; 127.0.0.1: this computer, and a proxy on it")
+        str,
+        typer.Option(help="where participants' requests are taken from; 127.0.0.1: this computer, and a proxy on it"),
     ] = "127.0.0.1",
     operator_host: Annotated[str, typer.Option(help="the same for the operator's page")] = "127.0.0.1",
     trust_proxy: Annotated[
         list[str] | None,
-        typer.Option(metavar="IP", help="a proxy whose X-Forwarded-For is believed, for rate limits (repeat it for more)"),
+        typer.Option(
+            metavar="IP", help="a proxy whose X-Forwarded-For is believed, for rate limits (repeat it for more)"
+        ),
     ] = None,
     recruiter: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="an entrance: link, lab, mturk, mturk_sandbox (repeat it for more; left out: link and lab)"),
+        typer.Option(
+            metavar="NAME",
+            help="an entrance: link, lab, mturk, mturk_sandbox (repeat it for more; left out: link and lab)",
+        ),
     ] = None,
     public_url: Annotated[
         str | None, typer.Option(metavar="URL", help="the address that people see, where a proxy stands in front")

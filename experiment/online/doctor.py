@@ -79,8 +79,15 @@ def open_files() -> Finding:
 
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     if most != resource.RLIM_INFINITY and most < MANY_FILES:
-        return Finding("online: connections", "limited", f"{most} open files at most", "ulimit -Hn 8192, for some hundred people at once")
-    return Finding("online: connections", "ok", "as many as a crowd needs" if most < 0 else f"up to {most:,} open files")
+        return Finding(
+            "online: connections",
+            "limited",
+            f"{most} open files at most",
+            "ulimit -Hn 8192, for some hundred people at once",
+        )
+    return Finding(
+        "online: connections", "ok", "as many as a crowd needs" if most < 0 else f"up to {most:,} open files"
+    )
 
 
 def recruiting() -> Finding:

@@ -19,7 +19,9 @@ def guarded_httptools(deadlines: Deadlines) -> type[asyncio.Protocol]:
         phase: Phase = "head"
         since_s = 0.0
         seen = 0
-        unfinished = 0  # bytes of packets of which nothing but head has come: what llhttp keeps of a header that does not end
+        unfinished = (
+            0  # bytes of packets of which nothing but head has come: what llhttp keeps of a header that does not end
+        )
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)

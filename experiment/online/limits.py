@@ -133,7 +133,9 @@ class Gate:
                 )
             )
         if self.slowed:
-            found.append(Trouble("warning", f"{self.slowed:,} requests since the start came too often and were told to wait"))
+            found.append(
+                Trouble("warning", f"{self.slowed:,} requests since the start came too often and were told to wait")
+            )
         return found
 
     def _counted(self, wait_s: float) -> float:

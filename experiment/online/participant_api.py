@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 from pydantic import ValidationError
 
 from experiment.online.homecoming import Homecoming
-from experiment.online.limits import Gate, Gone, Network, Receive, TooLarge, body_of, came_from, is_one, retry_after
+from experiment.online.limits import Gate, Network, Receive, TooLarge, body_of, came_from, is_one, retry_after
 from experiment.online.messages import Answers, Finishing, Joining, Message, Withdrawal
 from experiment.online.recruiters.recruiter import Arrival, Preview, Recruiter, Refused
 from experiment.online.refusals import Incomplete, Mismatch, NotOpen, NotStored, OutOfOrder, UnknownAsset, UnknownToken
@@ -142,7 +142,12 @@ class ParticipantApi:
             raise Refuse(400, "refused", "This is a preview; accept the work first.")
         ending = self.crowd.finish(token, finishing.comment, lambda code: recruiter.completion(finishing.arrival, code))
         completion = (await self._written(ending, scope)).completion
-        told = {"kind": completion.kind, "code": completion.code, "url": completion.url, "fields": dict(completion.fields)}
+        told = {
+            "kind": completion.kind,
+            "code": completion.code,
+            "url": completion.url,
+            "fields": dict(completion.fields),
+        }
         language = chosen_language(self.plan, state.language)
         return answer({"completion": told, "debriefing": self.plan.saying.debriefing.get(language, "")})
 

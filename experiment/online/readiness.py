@@ -58,8 +58,16 @@ def public_address(url: str) -> str:
     Raises FoolscanError for what is no such address.
     """
     parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or "@" in parts.netloc:
-        raise FoolscanError(f"--public-url: found {url!r}, expected the address that people see, as in https://lab.example.org")
+    if (
+        parts.scheme not in ("http", "https")
+        or not parts.hostname
+        or parts.query
+        or parts.fragment
+        or "@" in parts.netloc
+    ):
+        raise FoolscanError(
+            f"--public-url: found {url!r}, expected the address that people see, as in https://lab.example.org"
+        )
     return url.rstrip("/")
 
 
@@ -73,7 +81,9 @@ def remarks_on(host: str, recruiters: Sequence[str], public: str | None) -> list
         )
     framed = [name for name in recruiters if name in ONLY_HTTPS]
     if framed and not (public or "").startswith("https://"):
-        remarks.append(f"{framed[0]}: workers can only be shown a page at an https:// address; name yours with --public-url")
+        remarks.append(
+            f"{framed[0]}: workers can only be shown a page at an https:// address; name yours with --public-url"
+        )
     return remarks
 
 
@@ -115,7 +125,9 @@ def bound(host: str, port: int, option: str) -> socket.socket:
 
 def _why_not(error: OSError, host: str, port: int, option: str) -> str:
     if error.errno == errno.EADDRINUSE:
-        return f"{option}: port {port} of {host} is taken by another program; end it, or choose another port with {option}"
+        return (
+            f"{option}: port {port} of {host} is taken by another program; end it, or choose another port with {option}"
+        )
     if error.errno in (errno.EACCES, errno.EPERM):
         return f"{option}: port {port} may not be opened by this user; choose one above 1023 with {option}"
     if error.errno == errno.EADDRNOTAVAIL:

@@ -35,9 +35,7 @@ PERMISSIONS = (
 _KEPT: dict[Kept, bytes] = {"never": b"no-store", "asked": b"no-cache"}
 
 
-def content_policy(
-    *, frame_ancestors: Sequence[str] = (), form_action: Sequence[str] = (), loads: bool = False
-) -> str:
+def content_policy(*, frame_ancestors: Sequence[str] = (), form_action: Sequence[str] = (), loads: bool = False) -> str:
     """A content security policy (CSP level 3).
 
     frame_ancestors : sources that may show the page in a frame; empty: none may.
@@ -88,5 +86,7 @@ def _source(address: str) -> str:
     """A source as a policy names it; an address with a query or with what would end the directive is none."""
     parts = urlsplit(address)
     if not address.isascii() or any(letter in address for letter in " ;,'\"\r\n\t") or parts.query or parts.fragment:
-        raise ValueError(f"found {address!r}, expected a source of a content security policy, such as https://example.org")
+        raise ValueError(
+            f"found {address!r}, expected a source of a content security policy, such as https://example.org"
+        )
     return address

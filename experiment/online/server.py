@@ -168,7 +168,9 @@ def participant_app(
 def plan_of(study: Study) -> OnlinePlan:
     """A study's task in the browser. Raises FoolscanError where it has none."""
     if study.online is None:
-        raise FoolscanError(f"{study.name}: online: found nothing; add a section `online:` to the study (see srivastava2019)")
+        raise FoolscanError(
+            f"{study.name}: online: found nothing; add a section `online:` to the study (see srivastava2019)"
+        )
     return study.online
 
 

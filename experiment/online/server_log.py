@@ -19,14 +19,15 @@ LOGGERS = {"experiment.online": logging.INFO, "uvicorn": logging.WARNING, "async
 TOKEN = re.compile(r"(?<![\w/.-])[A-Za-z0-9_-]{40,}(?![\w/.-])")
 IPV4 = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])")
 _GROUPS = r"[0-9A-Fa-f]{1,4}(?::[0-9A-Fa-f]{1,4})*"
-IPV6 = re.compile(rf"(?<![\w:])(?:(?:[0-9A-Fa-f]{{1,4}}:){{7}}[0-9A-Fa-f]{{1,4}}|(?:{_GROUPS})?::(?:{_GROUPS})?)(?![\w:])")
+IPV6 = re.compile(
+    rf"(?<![\w:])(?:(?:[0-9A-Fa-f]{{1,4}}:){{7}}[0-9A-Fa-f]{{1,4}}|(?:{_GROUPS})?::(?:{_GROUPS})?)(?![\w:])"
+)
 """With all eight groups, or shortened by two colons; a time of day has neither."""
 
 
 class Discreet(logging.Formatter):
     """One line of a log, times in UTC; what looks like an address or a token is left out, whoever wrote it."""
 
-    converter = time.gmtime
     default_msec_format = "%s.%03dZ"
 
     def format(self, record: logging.LogRecord) -> str:
@@ -52,8 +53,12 @@ def logging_to(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         handler = RotatingFileHandler(path, maxBytes=MOST_BYTES, backupCount=KEPT, encoding="utf-8")
     except OSError as error:
-        raise FoolscanError(f"{path}: could not be written ({error.strerror or error}); permission, or free space?") from error
-    handler.setFormatter(Discreet("%(asctime)s %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S"))
+        raise FoolscanError(
+            f"{path}: could not be written ({error.strerror or error}); permission, or free space?"
+        ) from error
+    form = Discreet("%(asctime)s %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
+    form.converter = time.gmtime
+    handler.setFormatter(form)
     before = {name: (logging.getLogger(name).level, logging.getLogger(name).propagate) for name in LOGGERS}
     for name, level in LOGGERS.items():
         logger = logging.getLogger(name)

@@ -36,6 +36,7 @@ PORT, OPERATOR_PORT = 8420, 8421
 LOOPBACK = "127.0.0.1"
 GRACE_S = 10
 """For which requests that have begun may last when the server ends."""
+USUAL_LIMITS, USUAL_DEADLINES = Limits(), Deadlines()
 FILES_BESIDES = 128
 """Open files that are no connections."""
 
@@ -73,8 +74,8 @@ def serve(
     recruiters: Sequence[str] = ("link", "lab"),
     trusted_proxies: Sequence[str] = (),
     public_url: str | None = None,
-    limits: Limits = Limits(),
-    deadlines: Deadlines = Deadlines(),
+    limits: Limits = USUAL_LIMITS,
+    deadlines: Deadlines = USUAL_DEADLINES,
     vendored: Mapping[str, Path] | None = None,
     page: Path = PAGE,
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
@@ -180,9 +181,7 @@ def _server(app: Starlette, deadlines: Deadlines) -> GuardedServer:
 
 async def _run(servers: Sequence[GuardedServer], doors: Sequence[socket.socket], started: Callable[[], None]) -> None:
     """Serve on all sockets until every server is told to end; where one fails, all end."""
-    running = [
-        asyncio.create_task(server.serve(sockets=[door])) for server, door in zip(servers, doors, strict=True)
-    ]
+    running = [asyncio.create_task(server.serve(sockets=[door])) for server, door in zip(servers, doors, strict=True)]
     try:
         while not all(server.started for server in servers) and not any(task.done() for task in running):
             await asyncio.sleep(0.01)

@@ -118,7 +118,13 @@ def label(question: Question, value: str, language: str, spoken: Mapping[str, st
 def _trial(
     plan: OnlinePlan, trial: Trial, asset: str | None, language: str, spoken: Mapping[str, str]
 ) -> dict[str, Any]:
-    told: dict[str, Any] = {"number": trial.number, "kind": trial.kind, "asset": asset, "rest": trial.rest, "text": None}
+    told: dict[str, Any] = {
+        "number": trial.number,
+        "kind": trial.kind,
+        "asset": asset,
+        "rest": trial.rest,
+        "text": None,
+    }
     if trial.kind == "attention" and plan.attention and trial.asked is not None:
         asked = label(plan.questions[0], trial.asked, language, spoken)
         told["text"] = plan.attention.text[language].replace(OPTION, asked)

@@ -43,7 +43,9 @@ def needs_jspsych() -> None:
 def serving(tmp_path: Path, *more: str) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
     """A server in a process of its own, with what it printed."""
     arguments = command("serve", str(tmp_path / "tiny.yaml"), "--to", str(tmp_path / "study"), *FREE, *more)
-    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8", cwd=ROOT)
+    process = subprocess.Popen(
+        arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8", cwd=ROOT
+    )
     assert process.stdout
     lines = []
     for line in process.stdout:
@@ -146,18 +148,23 @@ def test_mistakes_are_one_message_and_status_2(tmp_path: Path) -> None:
     ):
         found = done(*arguments)
         assert found.returncode == 2, found.stderr
-        assert said in found.stderr and "Traceback" not in found.stderr
+        assert said in found.stderr
+        assert "Traceback" not in found.stderr
 
 
 def test_people_are_not_asked_into_a_folder_of_a_rehearsal(tmp_path: Path) -> None:
     study, folder = crop_study(tmp_path)
     open_folder(folder.root, study.title, rehearsal=True)
     found = done("serve", str(tmp_path / "tiny.yaml"), "--to", str(folder.root), *FREE)
-    assert found.returncode == 2 and "rehearsal (simulated) folder" in found.stderr
+    assert found.returncode == 2
+    assert "rehearsal (simulated) folder" in found.stderr
 
 
 def test_its_command_line_loads_nothing_heavy() -> None:
     code = "import experiment.online.command_line, experiment.online.doctor, sys; print(*sys.modules)"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env={**os.environ}, timeout=120)
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env={**os.environ}, timeout=120
+    )
     heavy = {"starlette", "uvicorn", "sqlalchemy", "boto3", "numpy", "PIL", "pydantic", "torch", "psychopy"}
-    assert found.returncode == 0 and not heavy & set(found.stdout.split())
+    assert found.returncode == 0
+    assert not heavy & set(found.stdout.split())

@@ -79,7 +79,8 @@ def test_a_language_is_said_in_whole_or_not_offered(tmp_path: Path) -> None:
 def test_the_study_s_own_language_must_be_whole(tmp_path: Path) -> None:
     study, folder = crop_study(tmp_path, more="  language: fr\n")
     said = refusal(study, folder)
-    assert "found no text in fr for saying.title, saying.information" in said and "online.language" in said
+    assert "found no text in fr for saying.title, saying.information" in said
+    assert "online.language" in said
 
 
 def test_texts_that_nobody_can_do_without_must_be_there(tmp_path: Path) -> None:
@@ -88,8 +89,11 @@ def test_texts_that_nobody_can_do_without_must_be_there(tmp_path: Path) -> None:
     silent = study.online.model_copy(update={"saying": study.online.saying.model_copy(update={"title": {}})})
     with pytest.raises(FoolscanError, match=r"saying\.title"):
         speaks(silent, "tiny")
-    quiet = study.online.model_copy(update={"saying": study.online.saying.model_copy(update={"rest": {}, "debriefing": {}})})
-    assert isinstance(quiet, OnlinePlan) and speaks(quiet, "tiny") == []
+    quiet = study.online.model_copy(
+        update={"saying": study.online.saying.model_copy(update={"rest": {}, "debriefing": {}})}
+    )
+    assert isinstance(quiet, OnlinePlan)
+    assert speaks(quiet, "tiny") == []
 
 
 @pytest.mark.parametrize(
@@ -116,7 +120,8 @@ def test_a_port_that_is_taken_is_said_with_a_remedy(tmp_path: Path) -> None:
         other.listen()
         port = other.getsockname()[1]
         said = refusal(study, folder, port=port)
-        assert f"port {port} of 127.0.0.1 is taken" in said and "choose another port with --port" in said
+        assert f"port {port} of 127.0.0.1 is taken" in said
+        assert "choose another port with --port" in said
         assert "choose another port with --operator-port" in refusal(study, folder, operator_port=port)
         assert ports((port,)).status == "limited"
     assert not folder.derived("online").exists()
@@ -151,15 +156,25 @@ def test_the_page_s_library_must_be_there(tmp_path: Path, monkeypatch: pytest.Mo
 def test_who_can_reach_it_is_minded() -> None:
     assert remarks_on("127.0.0.1", ("link",), None) == remarks_on("::1", ("link",), None) == []
     (open_to_all,) = remarks_on("0.0.0.0", ("link",), "http://lab.example.org")
-    assert "not encrypted" in open_to_all and "--trust-proxy" in open_to_all
+    assert "not encrypted" in open_to_all
+    assert "--trust-proxy" in open_to_all
     (framed,) = remarks_on("127.0.0.1", ("mturk_sandbox",), "http://lab.example.org")
-    assert "https://" in framed and "--public-url" in framed
+    assert "https://" in framed
+    assert "--public-url" in framed
     assert remarks_on("127.0.0.1", ("mturk_sandbox",), "https://lab.example.org") == []
 
 
 @pytest.mark.parametrize(
     ("host", "loopback"),
-    [("127.0.0.1", True), ("127.8.9.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("::", False), ("lab", False)],
+    [
+        ("127.0.0.1", True),
+        ("127.8.9.1", True),
+        ("::1", True),
+        ("localhost", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("lab", False),
+    ],
 )
 def test_what_is_this_computer_alone(host: str, loopback: bool) -> None:
     assert is_loopback(host) is loopback
@@ -170,7 +185,10 @@ def test_a_public_address_loses_its_last_slash_alone(url: str) -> None:
     assert public_address(url) == url.rstrip("/")
 
 
-@pytest.mark.parametrize("url", ["ftp://lab.example.org", "https://", "https://a:b@lab.example.org", "https://x.org/?q", "javascript:alert(1)"])
+@pytest.mark.parametrize(
+    "url",
+    ["ftp://lab.example.org", "https://", "https://a:b@lab.example.org", "https://x.org/?q", "javascript:alert(1)"],
+)
 def test_what_is_no_public_address(url: str) -> None:
     with pytest.raises(FoolscanError, match="--public-url"):
         public_address(url)
@@ -181,15 +199,19 @@ def test_what_is_no_public_address(url: str) -> None:
 
 def test_where_everything_is_is_told(tmp_path: Path) -> None:
     study, folder = crop_study(tmp_path)
-    with running(study, folder, public_url="https://lab.example.org/crops/", recruiters=("lab", "link", "lab")) as listening:
+    with running(
+        study, folder, public_url="https://lab.example.org/crops/", recruiters=("lab", "link", "lab")
+    ) as listening:
         assert dict(listening.pages) == {
             "lab": "https://lab.example.org/crops/lab",
             "link": "https://lab.example.org/crops/link",
         }
-        assert listening.database == folder.derived("online") / "crops.sqlite3" and listening.database.exists()
+        assert listening.database == folder.derived("online") / "crops.sqlite3"
+        assert listening.database.exists()
         assert listening.log.read_text(encoding="utf-8").count("serving crops to lab, link") == 1
         address, token = listening.operator.split("/#")
-        assert address.startswith("http://127.0.0.1:") and len(token) >= 32
+        assert address.startswith("http://127.0.0.1:")
+        assert len(token) >= 32
         desk = Client(address)
         assert desk.ask("GET", "/api/watch", token=token).status == 200
         assert desk.ask("GET", "/api/watch").status == 401
@@ -225,7 +247,8 @@ def test_a_proxy_that_is_not_believed_is_told_to_the_operator(tmp_path: Path) ->
         participants(listening).join("anna", **{"X-Forwarded-For": "203.0.113.5"})
         assert "--trust-proxy" in str(desk.ask("GET", "/api/watch", token=token).json)
     log = listening.log.read_text(encoding="utf-8")
-    assert log.count("a request came through a proxy that is not believed") == 1 and "203.0.113.5" not in log
+    assert log.count("a request came through a proxy that is not believed") == 1
+    assert "203.0.113.5" not in log
 
 
 def test_started_again_it_goes_on_with_the_same_people(tmp_path: Path) -> None:
@@ -237,7 +260,8 @@ def test_started_again_it_goes_on_with_the_same_people(tmp_path: Path) -> None:
         operator = listening.operator.partition("#")[2]
     with running(study, folder) as listening:
         person.client = participants(listening)
-        assert person.session["held"] == 2 and person.session["trials"] == session["trials"]
+        assert person.session["held"] == 2
+        assert person.session["trials"] == session["trials"]
         assert person.answer_all() == len(session["trials"])
         assert listening.operator.partition("#")[2] == operator
 
@@ -291,7 +315,8 @@ def test_a_fault_of_ours_is_said_without_its_reason(tmp_path: Path, monkeypatch:
             with monkeypatch.context() as patched:
                 patched.setattr(f"experiment.online.participation.Crowd.{name}", broken)
                 said = ask()
-                assert (said.status, said.error) == (500, "broken") and b"secret" not in said.body
+                assert (said.status, said.error) == (500, "broken")
+                assert b"secret" not in said.body
                 assert int(said.header("retry-after") or 0) >= 1
         assert person.send(answer).status == 200
     assert "the secret reason" in listening.log.read_text(encoding="utf-8"), "with its traceback, for whoever runs it"
@@ -313,7 +338,8 @@ def test_a_disk_that_is_full_acknowledges_nothing(tmp_path: Path, monkeypatch: p
 
             patched.setattr(Holding, "hold", full)
             said = person.send(answer)
-            assert (said.status, said.error) == (503, "not_stored") and said.header("retry-after") == "2"
+            assert (said.status, said.error) == (503, "not_stored")
+            assert said.header("retry-after") == "2"
         assert person.session["held"] == 0
         assert person.send(answer).json["held"] == 1, "sent again, it is held"
 
@@ -327,8 +353,11 @@ def test_a_log_leaves_out_addresses_and_tokens() -> None:
         '12:30:05.123, File "experiment/online/participation.py", line 17'
     )
     found = discreet(text)
-    assert "203.0.113.77" not in found and "2001:db8" not in found and "0123456789abcdef" not in found
-    assert "12:30:05.123" in found and 'File "experiment/online/participation.py", line 17' in found
+    assert "203.0.113.77" not in found
+    assert "2001:db8" not in found
+    assert "0123456789abcdef" not in found
+    assert "12:30:05.123" in found
+    assert 'File "experiment/online/participation.py", line 17' in found
 
 
 def test_a_log_is_bounded_and_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -336,12 +365,15 @@ def test_a_log_is_bounded_and_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     path = tmp_path / "online" / "server.log"
     with logging_to(path):
         for number in range(2000):
-            logging.getLogger("experiment.online.x").info("line %d of a flood that somebody has caused on purpose", number)
+            logging.getLogger("experiment.online.x").info(
+                "line %d of a flood that somebody has caused on purpose", number
+            )
         logging.getLogger("experiment.online.x").debug("too much")
     size = sum(file.stat().st_size for file in path.parent.iterdir())
     assert 50_000 < size <= 60_000
     last = path.read_text(encoding="utf-8").splitlines()[-1]
-    assert last.endswith("line 1999 of a flood that somebody has caused on purpose") and last[10] == "T"
+    assert last.endswith("line 1999 of a flood that somebody has caused on purpose")
+    assert last[10] == "T"
 
 
 def test_a_log_that_cannot_be_written_is_said(tmp_path: Path) -> None:
@@ -358,6 +390,7 @@ def test_the_doctor_tells_whether_jspsych_is_there(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr("experiment.online.doctor.is_installed", lambda module: False)
     monkeypatch.setattr("experiment.online.doctor.shutil.which", lambda name: None)
     missing = jspsych(tmp_path)
-    assert missing.status == "missing" and str(tmp_path) in missing.remedy
+    assert missing.status == "missing"
+    assert str(tmp_path) in missing.remedy
     (tmp_path / "jspsych-8.3.0.tgz").write_bytes(b"")
     assert jspsych(tmp_path).status == "ok"
