@@ -38,6 +38,7 @@ def serving(stand_in: TurkStandIn) -> Iterator[str]:
 class _Handler(BaseHTTPRequestHandler):
     turk: TurkStandIn
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body in one packet: the other side need not wait for the second
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
