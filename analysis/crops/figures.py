@@ -78,7 +78,7 @@ def network_figure(pairs: Sequence[Row], summary: Sequence[Row]) -> Figure:
     Arguments as in `pairs_figure`.
     """
     known = [row for row in pairs if row["gap"] != "n/a"]
-    figure = new_figure(4.6, 3.6)
+    figure = new_figure(5.2, 3.6)
     axes = figure.subplots()
     x = [number(row["network_gap"]) for row in known]
     y = [number(row["gap"]) for row in known]
@@ -90,7 +90,7 @@ def network_figure(pairs: Sequence[Row], summary: Sequence[Row]) -> Figure:
     people, network = float(np.mean(y)), float(np.mean(x))
     axes.axhline(people, color=SECOND, linewidth=0.9, linestyle=(0, (1, 1.5)))
     axes.axvline(network, color=FIRST, linewidth=0.9, linestyle=(0, (1, 1.5)))
-    _near(axes, f"people’s mean {_signed(people)}", (1, people), (-2, 2), SECOND, ha="right", va="bottom")
+    _near(axes, f"people’s\nmean {_signed(people)}", (1, people), (4, 0), SECOND, ha="left", va="center")
     _near(axes, f"network’s mean {_signed(network)}", (network, -1), (3, 3), FIRST, ha="left", va="bottom")
     rho = next((row for row in summary if row["measure"] == "spearman"), None)
     if rho is not None and rho["value"] != "n/a":
@@ -180,7 +180,7 @@ def plates_figure(pairs: Sequence[Row], files: Mapping[str, Path], count: int = 
         return None
     columns = min(3, len(shown))
     lines = math.ceil(len(shown) / columns)
-    figure = new_figure(8.6, 2.15 * lines)
+    figure = new_figure(8.6, 1.8 * lines)
     parts = figure.subfigures(lines, columns, squeeze=False, wspace=0.04, hspace=0.04)
     for place in range(lines * columns):
         if place < len(shown):

@@ -58,12 +58,19 @@ def _task(plan: OnlinePlan, people: Mapping[str, int], simulated: bool) -> Itera
     else:
         yield Clause(f"an image was shown for {showing.image_s:g} s", ("online.showing",))
     for question in plan.questions:
-        yield Clause(_question(question, plan.language), ("online.questions",))
+        yield Clause(_question(question, plan.language), ())
+        if question.kind == "choice":
+            labels = (
+                f"one of {len(question.options)} answers"
+                if question.options
+                else "one of the labels that the images have"
+            )
+            yield Clause(f"people chose {labels}", ("online.questions",))
     if plan.attention:
         text = f"one in {plan.attention.every} trials was an attention check, which said which answer to give"
         yield Clause(text, ("online.attention",))
     yield Clause(_exclusions(plan), ("online.exclusions",))
-    who = "simulated people, none of them a person," if simulated else "people"
+    who = "people, all of them simulated," if simulated else "people"
     began, finished, excluded, counted = (people.get(name, 0) for name in PEOPLE)
     yield Clause(f"{began} {who} began, {finished} finished, {excluded} were excluded, and {counted} count", ())
 
@@ -77,8 +84,7 @@ def _question(question: Question, language: str) -> str:
         return f"{asked} and typed the answer{nothing}; case, accents, articles and plurals did not count"
     if question.kind == "rating":
         return f"{asked} on a scale of {question.steps} steps"
-    count = f"one of {len(question.options)} answers" if question.options else "one of the answers that the images have"
-    return f"{asked} and chose {count}{nothing}"
+    return f"{asked}{nothing}"
 
 
 def _exclusions(plan: OnlinePlan) -> str:
@@ -96,8 +102,7 @@ def _exclusions(plan: OnlinePlan) -> str:
 
 def _analysis(study: Study, plan: OnlinePlan) -> Iterator[Clause]:
     level = f"{100 * study.analysis.bootstrap.interval:g} %"
-    interval = ("analysis.bootstrap.interval",)
-    yield Clause(f"shares of right answers to one image have Wilson's score intervals ({level})", interval)
+    yield Clause(f"shares of right answers to one image have Wilson's score intervals ({level})", ())
     unit = "pairs" if isinstance(plan.design, CropPairs) else "sources"
     yield Clause(
         f"means over {unit}, and differences within {unit[:-1]}, have Student's t intervals with {unit} and people as crossed "
@@ -115,7 +120,7 @@ def _analysis(study: Study, plan: OnlinePlan) -> Iterator[Clause]:
         yield Clause(
             "the mean absolute gap was compared with what two binomials at each pair's pooled rate give (exact), and with "
             f"{study.analysis.tests.permutations} random deals of people to the lists of the same pairs",
-            ("analysis.tests.permutations",),
+            (),
         )
         yield Clause(
             "the network's gap is the difference of its confidence in the right class; as pairs were chosen by it, it is inflated, and it "

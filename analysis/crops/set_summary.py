@@ -17,8 +17,8 @@ from analysis.crops.summary_rows import Row, crossed_row, left_out, share, withi
 from protocols.answers import Answer
 from protocols.online_plan import Question
 
-FORCED = "where 'nothing recognisable' is no answer, people must name something: forced naming manufactures recognition"
-NO_RIGHT = "no answer is right by what such an image shows: counted is the class (or animacy) that it was made for"
+FORCED = "where “nothing recognisable” is no answer, people must name something: forced naming manufactures recognition"
+NO_RIGHT = "no answer is right by what the image shows; counted as right is the class (or animacy) that it was made for"
 BETWEEN = "forced minus free"
 
 

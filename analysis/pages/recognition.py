@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from analysis.crops.people_rows import ALL
-from analysis.pages.blocks import Cell, Column, Page, Section, Table, Words, section
+from analysis.pages.blocks import Block, Cell, Column, Page, Section, Table, Words, section
 from analysis.pages.contents import Contents
 from analysis.pages.figures import FigureFolder
 from analysis.pages.recognition_pairs import pair_sections
@@ -24,6 +24,7 @@ from protocols.tables import number
 NAME, TITLE = "recognition", "Recognition online"
 SUMMARY = "What people in the browser recognised: rates with intervals, gaps beside chance and beside the network, and who counts."
 MOST_LISTS = 6
+MOST_COMPARED = 12
 
 
 def sources(contents: Contents) -> list[Path]:
@@ -74,8 +75,11 @@ def _exclusions(shown: Recognition, rows: list[dict[str, str]]) -> Table:
     return Table("Everybody who began", columns, cells, marks, note=note, links=links)
 
 
-def _robustness(shown: Recognition) -> Table | None:
-    """The main results with people who count, and with all who finished."""
+def _robustness(shown: Recognition) -> Block | None:
+    """The main results with people who count, and with all who finished; a sentence where these are the same people."""
+    excluded = sum(int(row["n"]) for row in shown.rows("exclusions", list_id=ALL, kind="people", what="excluded"))
+    if not excluded:
+        return Words("Nobody who finished was excluded: the results with and without exclusions are the same.")
     wanted = ("rate", "nothing", "gap", "abs_gap", "d_prime")
     rows = [row for row in shown.rows("summary", whom="counted") if row["measure"] in wanted and row["value"] != "n/a"]
     key: Callable[[dict[str, str]], tuple[str, ...]] = lambda row: tuple(  # noqa: E731
@@ -104,7 +108,8 @@ def _robustness(shown: Recognition) -> Table | None:
         "Left: people who count; right (all): all who finished, excluded people included. A result that depends on who is excluded "
         "shows here."
     )
-    return Table("With and without exclusions", columns, tuple(cells), note=note) if cells else None
+    folded = len(cells) > MOST_COMPARED
+    return Table("With and without exclusions", columns, tuple(cells), note=note, folded=folded) if cells else None
 
 
 def _kind(key: tuple[str, ...]) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ def set_sections(shown: Recognition) -> list[Section]:
     noise = [name for name in sets if name in recipes and not recipes[name].has_correct_answer]
     words = SETS_WORDS + FORCED + "."
     if noise:
-        words += f" Of {', '.join(noise)} {NO_RIGHT}."
+        words += f" For {', '.join(noise)} {NO_RIGHT}."
     recognised: list[Block | None] = [Words(words)]
     plain = [row for row in summary if row["condition"] in conditions]
     recognised.append(
@@ -43,7 +43,7 @@ def set_sections(shown: Recognition) -> list[Section]:
     )
     wanted = ("rate", "nothing", "said_animal_if_animal", "said_animal_if_not", "d_prime", "criterion")
     single = [row for row in plain if row["measure"] in wanted and row["of"] in sets]
-    apart = ("rate", "nothing", "d_prime")
+    apart = ("rate", "nothing", "d_prime", "mean_step")
     between = [row for row in plain if row["measure"] in apart and row["of"] not in sets]
     forced = [row for row in summary if row["condition"] not in conditions]
     recognised.append(across(shown, "By set", single))
@@ -55,7 +55,7 @@ def set_sections(shown: Recognition) -> list[Section]:
     confidence = confidence_figure(plain, sets)
     if confidence is not None:
         steps = [row for row in plain if row["measure"].startswith("step_")]
-        means = [row for row in plain if row["measure"] == "mean_step"]
+        means = [row for row in plain if row["measure"] == "mean_step" and row["of"] in sets]
         figure = shown.keep(
             "recognition_confidence",
             confidence,

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from analysis.crops.tables import TABLES, crops_path
 from analysis.pages.blocks import Block, Cell, Column, Shown, Table
+from analysis.pages.brief import signed
 from analysis.pages.contents import Contents
 from analysis.pages.figures import FigureFolder
-from analysis.pages.shown_tables import Row, interval_text, number_text, read_source, shown_table
+from analysis.pages.shown_tables import Row, number_text, read_source, shown_table
 from protocols.tables import number
 
 if TYPE_CHECKING:
@@ -101,9 +102,7 @@ def across(shown: Recognition, caption: str, rows: list[dict[str, str]]) -> Tabl
         texts = [question, MEASURED.get(measure, measure.replace("_", " ")), condition.replace(" minus ", " − ")]
         for name in of:
             told = by_set.get(name)
-            texts.append(
-                "–" if told is None else f"{value_text(told)} {interval_text(told['ci_low'], told['ci_high'])}"
-            )
+            texts.append("–" if told is None else _with_interval(told))
         for name in ("n_units", "n_workers", "n_answers"):
             texts.append(_range([int(row[name]) for row in by_set.values() if row[name] != "n/a"]))
         cells.append(tuple(Cell(text) for text in texts))
@@ -117,6 +116,12 @@ def across(shown: Recognition, caption: str, rows: list[dict[str, str]]) -> Tabl
     )
     links = (("TSV", f"../crops/{shown.plan.task}_summary.tsv"),)
     return Table(caption, columns, tuple(cells), note=note, links=links)
+
+
+def _with_interval(row: dict[str, str]) -> str:
+    low, high = (signed(number(row[name])) for name in ("ci_low", "ci_high"))
+    bounds = f" [{low}, {high}]" if row["ci_low"] != "n/a" else ""
+    return f"{signed(number(row['value']))}{bounds}"
 
 
 def _range(numbers: Sequence[int]) -> str:
