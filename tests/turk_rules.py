@@ -32,13 +32,13 @@ class Refusal(Exception):
 
 def violations(value: Any, shape: Shape, where: str = "") -> list[str]:
     """What in a request or an answer is not as the service model has it."""
-    wrong = [] if where else [ParamValidator().validate(value, shape).generate_report()]
+    report = "" if where else ParamValidator().validate(value, shape).generate_report()
+    if report:
+        return [report]
+    wrong: list[str] = []
     if isinstance(shape, StructureShape):
         for name, member in value.items():
-            if name not in shape.members:
-                wrong.append(f"{where}.{name}: unknown")
-            else:
-                wrong += violations(member, shape.members[name], f"{where}.{name}")
+            wrong += violations(member, shape.members[name], f"{where}.{name}")
     elif isinstance(shape, ListShape):
         for place, member in enumerate(value):
             wrong += violations(member, shape.member, f"{where}.{place}")
@@ -52,7 +52,7 @@ def violations(value: Any, shape: Shape, where: str = "") -> list[str]:
             wrong.append(f"{where}: {value!r} is none of {shape.enum}")
     elif "max" in shape.metadata and value > shape.metadata["max"]:
         wrong.append(f"{where}: {value} is more than {shape.metadata['max']}")
-    return [one for one in wrong if one]
+    return wrong
 
 
 def cents_of(usd: str) -> int:
