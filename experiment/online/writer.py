@@ -38,7 +38,9 @@ class _Job:
 
 
 class Writer(Generic[T]):
-    """Writes jobs in the order in which they come, many in one transaction.
+    """Writes jobs, many in one transaction: in turn those that can be written together, and one of the others.
+
+    So an answer need not wait for all who want to join. Of each of the two sorts the first to come is the first to be written.
 
     engine  : opens transactions that exclude other writers.
     forget  : called where what is remembered of the database may be untrue: a transaction failed, a batch was taken back, or
@@ -47,7 +49,9 @@ class Writer(Generic[T]):
 
     def __init__(self, engine: Engine, *, forget: Callable[[], None] = lambda: None) -> None:
         self._engine, self._forget = engine, forget
-        self._jobs: deque[_Job] = deque()
+        self._together: deque[_Job] = deque()
+        self._alone: deque[_Job] = deque()
+        self._alone_next = False
         self._something = threading.Condition()
         self._closing = False
         self._connection: Connection | None = None
@@ -58,7 +62,7 @@ class Writer(Generic[T]):
     @property
     def waiting(self) -> int:
         """Jobs that no transaction has taken up yet."""
-        return len(self._jobs)
+        return len(self._together) + len(self._alone)
 
     def submit(self, write: Callable[[Connection], T]) -> Future[T]:
         """Have something written.
@@ -77,7 +81,7 @@ class Writer(Generic[T]):
             if self._closing:
                 job.future.set_exception(NotStored("nothing was stored: the server is closing"))
                 return job.future
-            self._jobs.append(job)
+            (self._alone if batch is _each else self._together).append(job)
             self._something.notify()
         return job.future
 
@@ -91,9 +95,9 @@ class Writer(Generic[T]):
     def _work(self) -> None:
         while True:
             with self._something:
-                while not self._jobs and not self._closing:
+                while not self.waiting and not self._closing:
                     self._something.wait()
-                if not self._jobs:
+                if not self.waiting:
                     break
             self._one_transaction()
         self._disconnect()
@@ -124,13 +128,14 @@ class Writer(Generic[T]):
                 job.future.set_result(outcome)
 
     def _next(self, most: int) -> list[_Job]:
-        """The jobs at the head of the queue that are of one kind."""
+        """Jobs of one kind, which are written at once; none where none waits."""
+        queue = (self._alone or self._together) if self._alone_next else (self._together or self._alone)
+        self._alone_next = queue is self._together
         jobs: list[_Job] = []
-        with suppress(IndexError):  # only this thread takes from the queue
-            while len(jobs) < most and (not jobs or self._jobs[0].batch == jobs[0].batch):
-                jobs.append(self._jobs.popleft())
-                if jobs[0].batch is _each:
-                    break
+        most = 1 if queue is self._alone else most
+        with suppress(IndexError):  # only this thread takes from a queue
+            while len(jobs) < most and (not jobs or queue[0].batch == jobs[0].batch):
+                jobs.append(queue.popleft())
         return jobs
 
     def _written(self, connection: Connection, jobs: Sequence[_Job]) -> Sequence[Any]:
@@ -154,8 +159,9 @@ class Writer(Generic[T]):
         self._disconnect()
         if not taken:  # not even begun: those who wait are told so, rather than to let them wait for a disk
             with self._something:
-                taken = [*self._jobs]
-                self._jobs.clear()
+                taken = [*self._together, *self._alone]
+                self._together.clear()
+                self._alone.clear()
         _log.error("nothing of %d jobs was stored: %s", len(taken), error)
         why = getattr(error, "orig", None) or error
         for job in taken:

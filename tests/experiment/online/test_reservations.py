@@ -72,13 +72,14 @@ class People:
             raise
 
     def take_part(self, name: str, chance: random.Random, drop_out: float) -> None:
-        try:
-            came = self.crowd.join("simulated", Arrival(name), "en").result()
-        except NotOpen as closed:
+        future = self.crowd.join("simulated", Arrival(name), "en")
+        closed = future.exception()
+        if isinstance(closed, NotOpen):
             assert closed.kind in ("full", "finished")
             if chance.random() < 0.5:
                 self.clock.move(91)  # whoever dropped out lapses
             return
+        came = future.result()
         if chance.random() < drop_out:
             with self.lock:
                 self.away.append(name)

@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 
 from experiment.online import database
 from experiment.online.refusals import NotStored
-from experiment.online.writer import Writer
+from experiment.online.writer import Batch, Writer
 
 things = Table("things", MetaData(), Column("number", Integer, primary_key=True))
 
@@ -51,13 +51,16 @@ def stored(engine: Engine) -> list[int]:
 
 def held_up(writer: Writer[int]) -> tuple[threading.Event, Future[int]]:
     """The writer waits within a transaction until the event is set."""
-    go = threading.Event()
+    begun, go = threading.Event(), threading.Event()
 
     def waits(connection: Connection) -> int:
+        begun.set()
         go.wait(60)
         return 0
 
-    return go, writer.submit(waits)
+    future = writer.submit(waits)
+    begun.wait(60)
+    return go, future
 
 
 def test_what_is_told_to_be_held_can_be_read_by_others(engine: Engine, writer: Writer[int]) -> None:
@@ -76,6 +79,45 @@ def test_many_jobs_share_one_commit(engine: Engine, writer: Writer[int]) -> None
     assert first.result() == 0
     assert len(commits) <= 3
     assert len(stored(engine)) == 500
+
+
+def test_what_can_be_written_together_does_not_wait_for_all_the_others(engine: Engine, writer: Writer[int]) -> None:
+    order: list[str] = []
+
+    def alone(connection: Connection) -> int:
+        order.append("alone")
+        return 0
+
+    def together(connection: Connection, numbers: Sequence[int]) -> list[int | BaseException]:
+        order.append("together")
+        return [*numbers]
+
+    go, _ = held_up(writer)
+    futures = [writer.submit(alone) for _ in range(5)] + [writer.add(together, number) for number in range(100)]
+    go.set()
+    wait(futures)
+    assert order == ["together", *["alone"] * 5]
+
+
+def test_the_others_are_not_kept_waiting_either(engine: Engine, writer: Writer[int]) -> None:
+    order: list[str] = []
+
+    def alone(connection: Connection) -> int:
+        order.append("alone")
+        return 0
+
+    def kinds(name: str) -> Batch[int, int]:
+        def together(connection: Connection, numbers: Sequence[int]) -> list[int | BaseException]:
+            order.append(name)
+            return [*numbers]
+
+        return together
+
+    go, _ = held_up(writer)
+    futures = [writer.submit(alone) for _ in range(2)] + [writer.add(kinds(name), 1) for name in "abcd"]
+    go.set()
+    wait(futures)
+    assert order == ["a", "alone", "b", "alone", "c", "d"]
 
 
 def test_a_job_that_fails_takes_back_what_it_wrote_and_nothing_else(engine: Engine, writer: Writer[int]) -> None:
