@@ -7,6 +7,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qsl
@@ -110,15 +111,16 @@ class ParticipantApi:
                 raise UnknownAsset
             item = self.crowd.asset(token, asset)
         except (UnknownAsset, UnknownToken):
-            raise self._failed(scope, Refuse(404, "no_such_asset", "No such image.", flag="unknown_asset")) from None
+            refusal = Refuse(404, "no_such_asset", "No such image.", flag="unknown_asset")
+            raise self._failed(scope, refusal, token) from None
         return Reply(200, self.assets.png(item.item_id), PNG_HEADERS)
 
     async def answers(self, scope: Scope, receive: Receive) -> Reply:
         """Answers, held once this has been answered."""
         token = self._token(scope)
         self._slow_down_participant("answers", token)
-        outbox = await self._body(Answers, scope, receive)
-        held = await self._written(self.crowd.hold(token, outbox), scope)
+        outbox = await self._body(Answers, scope, receive, token)
+        held = await self._written(self.crowd.hold(token, outbox), scope, token)
         if not held.feedback:
             return Reply(200, b'{"held":%d,"feedback":{}}' % held.held)
         return answer({"held": held.held, "feedback": {str(trial): told for trial, told in held.feedback.items()}})
@@ -127,7 +129,7 @@ class ParticipantApi:
         """Somebody ends it."""
         token = self._token(scope)
         self._slow_down("comings", scope)
-        withdrawal = await self._body(Withdrawal, scope, receive)
+        withdrawal = await self._body(Withdrawal, scope, receive, token)
         await self._written(self.crowd.withdraw(token, withdrawal.erase), scope)
         return answer({})
 
@@ -135,7 +137,7 @@ class ParticipantApi:
         """Everything was answered: how the page ends, the same each time."""
         token = self._token(scope)
         self._slow_down("comings", scope)
-        finishing = await self._body(Finishing, scope, receive)
+        finishing = await self._body(Finishing, scope, receive, token)
         state = await self._read(self.crowd.state, token, scope)
         recruiter = self._recruiter(state.recruiter, scope)
         if isinstance(self._arrived(recruiter, finishing.arrival, scope), Preview):
@@ -189,7 +191,7 @@ class ParticipantApi:
             return self._failed(scope, Refuse(404, "no_such_asset", "No such image.", flag="unknown_token"))
         return self._failed(scope, Refuse(401, "unknown_token", f"{_sentence(UnknownToken())}", flag="unknown_token"))
 
-    async def _body(self, form: type[Body], scope: Scope, receive: Receive) -> Body:
+    async def _body(self, form: type[Body], scope: Scope, receive: Receive, token: str | None = None) -> Body:
         """The body, as what it must be."""
         kind = length = None
         for name, value in scope["headers"]:
@@ -198,18 +200,20 @@ class ParticipantApi:
             elif name == b"content-length":
                 length = value
         if kind is None or kind.partition(b";")[0].strip().lower() != b"application/json":
-            raise self._failed(scope, Refuse(415, "wrong_type", "Expected application/json.", flag="malformed"))
+            raise self._failed(scope, Refuse(415, "wrong_type", "Expected application/json.", flag="malformed"), token)
         try:
             raw = await body_of(receive, length)
             parsed = form.model_validate_json(raw)
         except TooLarge:
-            raise self._failed(scope, Refuse(413, "too_large", "The request is too large.", flag="too_large")) from None
+            raise self._failed(
+                scope, Refuse(413, "too_large", "The request is too large.", flag="too_large"), token
+            ) from None
         except ValidationError as error:
             first = error.errors(include_url=False, include_context=False, include_input=False)[0]
             where = ".".join(str(part) for part in first["loc"])[:100] or form.__name__
-            raise self._failed(scope, _malformed(where, first["type"])) from None
+            raise self._failed(scope, _malformed(where, first["type"]), token) from None
         if b"\\u0000" in raw and _has_nul(parsed.model_dump()):  # no database of text takes it
-            raise self._failed(scope, _malformed(form.__name__, "null character"))
+            raise self._failed(scope, _malformed(form.__name__, "null character"), token)
         return parsed
 
     # --- waiting for the database ------------------------------------------------------------------------------------
@@ -220,7 +224,7 @@ class ParticipantApi:
         except UnknownToken:
             raise self._unknown(scope) from None
 
-    async def _written(self, promised: Future[T], scope: Scope) -> T:
+    async def _written(self, promised: Future[T], scope: Scope, token: str | None = None) -> T:
         """What a write came to, after its commit."""
         try:
             return await self._homecoming().result(promised)
@@ -229,6 +233,7 @@ class ParticipantApi:
         except NotOpen as error:
             raise Refuse(403 if error.kind in ("paused", "full") else 409, error.kind, _sentence(error)) from None
         except OutOfOrder as error:
+            self._flag("out_of_order", str(error), token)
             raise Refuse(409, "out_of_order", _sentence(error), {"held": error.held}) from None
         except Incomplete as error:
             raise Refuse(409, "incomplete", _sentence(error), {"held": error.held}) from None
@@ -268,14 +273,23 @@ class ParticipantApi:
         if wait_s:
             raise _too_often(wait_s)
 
-    def _failed(self, scope: Scope, refusal: Refuse) -> Refuse:
+    def _failed(self, scope: Scope, refusal: Refuse, token: str | None = None) -> Refuse:
         """Flag what should not have been asked; whoever asks too much of it is only told to wait."""
         wait_s = self.gate.of_address("failures", self._address(scope))
         if wait_s:
             return _too_often(wait_s)
         if refusal.flag:
-            self.crowd.flag(refusal.flag, refusal.kind)
+            # what a recruiter says of an arrival may name somebody: raw identifiers stand in `payments` alone
+            self._flag(refusal.flag, refusal.kind if refusal.kind == "refused" else refusal.said, token)
         return refusal
+
+    def _flag(self, kind: str, detail: str, token: str | None) -> None:
+        """Flag it with its session, where the token is somebody's."""
+        session = None
+        if token is not None:
+            with suppress(UnknownToken):
+                session = self.crowd.state(token).session
+        self.crowd.flag(kind, detail, session)
 
 
 Handler = Callable[[Scope, Receive], Awaitable[Reply]]

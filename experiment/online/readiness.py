@@ -71,13 +71,18 @@ def public_address(url: str) -> str:
     return url.rstrip("/")
 
 
-def remarks_on(host: str, recruiters: Sequence[str], public: str | None) -> list[str]:
+def remarks_on(host: str, recruiters: Sequence[str], public: str | None, operator: str = "127.0.0.1") -> list[str]:
     """What is to be minded about an address before people are sent there."""
     remarks = []
     if not is_loopback(host):
         remarks.append(
             f"{host} can be reached from other computers, and what is sent is not encrypted: put a proxy with TLS in front "
             "(see docs/online.md), let the server listen on 127.0.0.1, and name the proxy with --trust-proxy"
+        )
+    if not is_loopback(operator):
+        remarks.append(
+            f"{operator} can be reached from other computers, and the operator's token is sent to it unencrypted: leave it at 127.0.0.1 "
+            "and come by ssh -L, or through a proxy with TLS"
         )
     framed = [name for name in recruiters if name in ONLY_HTTPS]
     if framed and not (public or "").startswith("https://"):

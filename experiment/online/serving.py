@@ -101,7 +101,7 @@ def serve(
     open_to = entrances(recruiters, plan)
     trusted = proxies(trusted_proxies)
     public = None if public_url is None else public_address(public_url)
-    remarks += remarks_on(host, recruiters, public)
+    remarks += remarks_on(host, recruiters, public, operator_host)
     items = items_of(plan, folder)
     shown = [item for part in lists_of(plan, items, study.seed) for item in (*part.items, *part.practice)]
     with ExitStack() as opened:
