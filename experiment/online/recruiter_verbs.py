@@ -280,6 +280,7 @@ def _place(
         address = page_address(public_url, campaign.environment.name)
         if more:
             turk_campaign.qualify_everybody(campaign)
+            turk_campaign.release_expired(campaign)
         order = turk_campaign.order(campaign, more=more, places=places)
         if not order.places:
             typer.echo("nothing is wanted" if more else "open already, or nobody is wanted; `top-up` orders more")

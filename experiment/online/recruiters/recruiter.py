@@ -85,7 +85,7 @@ def published(name: str) -> Recruiter:
     """A recruiter that another package publishes as an entry point of the group ``foolscan.recruiters``."""
     points = {point.name: point for point in entry_points(group=RECRUITER_GROUP)}
     if name not in points:
-        known = ["link", "lab", "mturk", *sorted(points)]
+        known = ["link", "lab", "mturk", "mturk_sandbox", *sorted(points)]
         raise FoolscanError(f"recruiter: found {name!r}{near(name, known)}; there are {', '.join(known)}")
     found: Recruiter = points[name].load()()
     return found

@@ -14,6 +14,9 @@ from experiment.online.tables import lists, payments, sessions, workers
 from protocols.online_plan import TurkPlan
 from protocols.problems import FoolscanError
 
+LISTED_MS = 10 * 60_000
+"""After which a HIT that Amazon does not list is taken for one that was never made."""
+
 
 @dataclass(frozen=True)
 class Campaign:
@@ -88,12 +91,12 @@ def order(campaign: Campaign, *, more: bool, places: int | None = None) -> Order
     more   : False: the first batches alone, or those of them that were not finished.
     places : at most so many new ones; None: as many as are missing.
     """
-    begun = _begun(campaign)
+    entries = campaign.ledger.entries("create_hit")
+    unfinished = sum(_places(entry) for entry in entries if entry.state == "intended")
     new: list[int] = []
-    if more or not (begun or _made(campaign)):
-        missing = missing_places(campaign) - sum(_places(entry) for entry in begun)
+    if more or not entries or any(entry.state == "failed" for entry in entries):  # what was refused is ordered anew
+        missing = missing_places(campaign) - unfinished
         new = batches(missing if places is None else min(missing, places))
-    unfinished = sum(_places(entry) for entry in begun)
     total = unfinished + sum(new)
     return Order(
         unfinished,
@@ -115,21 +118,20 @@ def place(campaign: Campaign, wanted: Order, address: str, *, most_cents: int | 
     unit = reward_with_fee_cents(campaign.plan)
     begun = _begun(campaign)
     for entry in begun:
-        if entry.state == "intended" and entry.cents != _places(entry) * unit:
+        if entry.cents != _places(entry) * unit:
             raise FoolscanError(
                 f"online.mturk.reward_usd: batch {entry.about} was begun for {usd(entry.cents)}, and would now be "
                 f"{usd(_places(entry) * unit)}; set it back until that batch is finished, or `foolscan online mturk close` first"
             )
     first = 1 + max((int(entry.about) for entry in campaign.ledger.entries("create_hit")), default=0)
-    intents = [Intent("create_hit", entry.about, _places(entry) * unit, {"places": _places(entry)}) for entry in begun]
+    intents = [Intent("create_hit", entry.about, entry.cents) for entry in begun]
     intents += [
         Intent("create_hit", str(first + n), size * unit, {"places": size}) for n, size in enumerate(wanted.new)
     ]
     if not intents:
         return []
     refuse_low_balance(campaign, sum(intent.cents for intent in intents))
-    new = sum(wanted.new) + sum(_places(entry) for entry in begun if entry.state == "failed")
-    promised = _promised_cents(campaign) + new * bonus_with_fee_cents(campaign.plan)
+    promised = _promised_cents(campaign) + sum(wanted.new) * bonus_with_fee_cents(campaign.plan)
     entries = campaign.ledger.intend(intents, most_cents=None if most_cents is None else most_cents - promised)
     qualification = study_qualification(campaign)
     return [_make(campaign, entry, address, qualification) for entry in entries if entry.state != "done"]
@@ -200,15 +202,40 @@ def status(campaign: Campaign) -> list[Batch]:
 
 
 def close(campaign: Campaign) -> tuple[int, int]:
-    """End all HITs: (HITs that were ended now, US cents that are no longer bound). Who has accepted one may finish and is paid."""
+    """End all HITs: (HITs that were ended now, US cents that are no longer bound). Who has accepted one may finish and is paid.
+
+    Raises TurkUnclear, with all others ended, where a HIT may have been made that Amazon does not list yet.
+    """
+    unclear = []
     for entry in _begun(campaign):
         found = campaign.api.find_hit(entry.token)
-        if found is None:
-            campaign.ledger.failed(entry, "never made; the campaign was closed")
-        else:
+        if found is not None:
             _note_made(campaign, entry, found)
+        elif campaign.ledger.now_ms() - entry.created_ms < LISTED_MS:
+            unclear.append(entry.about)
+        else:
+            campaign.ledger.failed(entry, "never made; the campaign was closed")
+    ended = _end(campaign, _made(campaign))
+    if unclear:
+        raise TurkUnclear(
+            f"batch {', '.join(unclear)}: begun a moment ago; Amazon may have it and not list it yet. All others are ended; "
+            f"run the same command in {LISTED_MS // 60_000} minutes"
+        )
+    return ended
+
+
+def release_expired(campaign: Campaign) -> int:
+    """Note the places of HITs that have ended by themselves as no longer bound, US cents."""
+    return _end(campaign, [entry for entry in _made(campaign) if not campaign.api.hit(entry.answer["hit"]).open])[1]
+
+
+def batch_hits(campaign: Campaign) -> list[str]:
+    """Amazon's ids of the campaign's HITs."""
+    return [str(entry.answer["hit"]) for entry in _made(campaign)]
+
+
+def _end(campaign: Campaign, made: Sequence[Entry]) -> tuple[int, int]:
     ended = released_cents = 0
-    made = _made(campaign)
     for entry, end in zip(made, campaign.ledger.intend([Intent("expire", entry.about) for entry in made]), strict=True):
         if end.state == "done":
             continue
@@ -219,11 +246,6 @@ def close(campaign: Campaign) -> tuple[int, int]:
         campaign.ledger.done(end, {"places": left}, cents=-cents)
         ended, released_cents = ended + 1, released_cents + cents
     return ended, released_cents
-
-
-def batch_hits(campaign: Campaign) -> list[str]:
-    """Amazon's ids of the campaign's HITs."""
-    return [str(entry.answer["hit"]) for entry in _made(campaign)]
 
 
 def _make(campaign: Campaign, entry: Entry, address: str, qualification: str) -> Hit:
@@ -289,7 +311,7 @@ def _made(campaign: Campaign) -> Sequence[Entry]:
 
 
 def _begun(campaign: Campaign) -> Sequence[Entry]:
-    return [entry for entry in campaign.ledger.entries("create_hit") if entry.state != "done"]
+    return [entry for entry in campaign.ledger.entries("create_hit") if entry.state == "intended"]
 
 
 def _places(entry: Entry) -> int:

@@ -69,9 +69,11 @@ def test_topping_up_replaces_who_did_not_count_and_who_never_came(turked: Turkin
     turked.turk.advance(days=8)  # the HITs have expired: 11 places were never taken
     assert turked.turk.now_s > gone
     assert turk_campaign.missing_places(turked.campaign) == 11
-    turk_campaign.close(turked.campaign)
+    assert turked.campaign.ledger.committed_cents() == 12 * 120
+    assert turk_campaign.release_expired(turked.campaign) == 11 * 120
+    assert turk_campaign.release_expired(turked.campaign) == 0
     assert turked.campaign.ledger.committed_cents() == 120
-    turked.open(more=True)
+    turked.open(more=True, most_cents=12 * 120)
     assert turked.turk.totals["hits"] == [2, 3, 9, 9]
 
 
@@ -550,6 +552,30 @@ def test_a_refusal_is_no_cost_and_the_next_run_tries_again(turked: Turking):
     assert turked.turk.totals["hits"] == [3, 9]
 
 
+def test_closing_finds_and_ends_a_hit_whose_answer_was_lost(turked: Turking):
+    turked.turk.faults += [Fault("lost_after", "CreateHIT", 1), Fault("lost_before", "CreateHIT", 4)]
+    with pytest.raises(TurkUnclear):
+        turked.open()
+    turked.turk.lists_lag = True
+    with pytest.raises(TurkUnclear, match="may have it and not list it yet"):
+        turk_campaign.close(turked.campaign)
+    turked.turk.lists_lag = False
+    turked.turk.advance(minutes=11)
+    assert turk_campaign.close(turked.campaign) == (1, 9 * 120)
+    assert turked.turk.offered(turked.turk.somebody("late")) == []
+
+
+def test_what_was_never_made_is_not_made_after_the_end_unless_people_are_wanted(tmp_path: Path):
+    with turking(tmp_path, per_list=1) as turked:
+        turked.turk.faults.append(Fault("lost_before", "CreateHIT", 5))
+        with pytest.raises(TurkUnclear):
+            turked.open()
+        turked.turk.advance(minutes=11)
+        turk_campaign.close(turked.campaign)
+        turked.open(more=True, places=1)
+        assert turked.turk.totals["hits"] == [1]
+
+
 def test_a_reward_that_changed_between_is_noticed(turked: Turking):
     turked.turk.faults.append(Fault("lost_before", "CreateHIT", 5))
     with pytest.raises(TurkUnclear):
@@ -557,7 +583,11 @@ def test_a_reward_that_changed_between_is_noticed(turked: Turking):
     dearer = replace(turked.campaign, plan=turked.campaign.plan.model_copy(update={"reward_usd": 2.0}))
     with pytest.raises(FoolscanError, match=r"batch 1 was begun for \$10.80, and would now be \$21.60"):
         turk_campaign.place(dearer, turk_campaign.order(dearer, more=False), ADDRESS, most_cents=None)
+    with pytest.raises(TurkUnclear, match="batch 1, 2: begun a moment ago"):
+        turk_campaign.close(turked.campaign)
+    turked.turk.advance(minutes=11)
     turk_campaign.close(turked.campaign)
+    assert turked.campaign.ledger.committed_cents() == 0
     turk_campaign.place(dearer, turk_campaign.order(dearer, more=True), ADDRESS, most_cents=None)
     assert [hit["Reward"] for hit in turked.turk.hits.values()] == ["2.00", "2.00"]
 
