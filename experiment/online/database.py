@@ -88,7 +88,7 @@ def changes_elsewhere(connection: Connection) -> int | None:
 def is_of_the_disk(error: BaseException) -> bool:
     """Whether a transaction is lost altogether (disk full, failing or locked, file damaged), not only one statement of it."""
     if not isinstance(error, DBAPIError):
-        return isinstance(error, OSError)
+        return False
     return not isinstance(error, IntegrityError | ProgrammingError | DataError | InterfaceError)
 
 

@@ -68,6 +68,16 @@ class Finished:
 
 _OF_WORKER = select(sessions).where(sessions.c.worker == bindparam("of"))
 _OF_TOKEN = select(sessions).where(sessions.c.token_sha256 == bindparam("of"))
+_GIVEN = select(lists_table.c.given).where(lists_table.c.list_id == bindparam("of"))
+_GIVE = update(lists_table).where(lists_table.c.list_id == bindparam("of")).values(given=bindparam("place"))
+_KNOWN = select(workers.c.worker).where(workers.c.worker == bindparam("of"))
+_ARRIVED = (
+    update(payments)
+    .where(payments.c.worker == bindparam("of"))
+    .values(raw_id=bindparam("raw"), assignment=bindparam("its_assignment"), hit=bindparam("its_hit"))
+)
+_NEW_WORKER, _NEW_SESSION, _NEW_TRIALS = insert(workers), insert(sessions), insert(trials)
+_NEW_SEEN, _NEW_PAYMENT = insert(seen), insert(payments)
 _PAUSED = select(facts.c.value).where(facts.c.name == "paused")
 _ANSWERS = (
     select(responses.c.trial, responses.c.content, responses.c.received_ms)
@@ -107,38 +117,35 @@ def join(
     shown = reservations.open_list(design.lists, reservations.tallies(connection, design.lists, now_ms))
     if shown is None:
         raise NotOpen("full")
-    place = 1 + int(
-        connection.execute(select(lists_table.c.given).where(lists_table.c.list_id == shown.list_id)).scalar_one()
-    )
-    connection.execute(update(lists_table).where(lists_table.c.list_id == shown.list_id).values(given=place))
+    place = 1 + int(connection.execute(_GIVEN, {"of": shown.list_id}).scalar_one())
+    connection.execute(_GIVE, {"of": shown.list_id, "place": place})
     session, seed = tokens.new_session(), session_seed(design.seed, shown.list_id, place)
     planned = plan_session(design.plan, shown, design.items, seed)
-    if connection.execute(select(workers.c.worker).where(workers.c.worker == worker)).one_or_none() is None:
-        connection.execute(insert(workers).values(worker=worker, recruiter=recruiter, since_ms=now_ms))
-    connection.execute(
-        insert(sessions).values(
-            session=session,
-            worker=worker,
-            list_id=shown.list_id,
-            place=place,
-            seed=seed,
-            token_sha256=tokens.sha256_of_token(token),
-            language=language,
-            state="active",
-            counted=False,
-            surplus=False,
-            n_trials=len(planned.trials),
-            n_held=0,
-            joined_ms=now_ms,
-            heard_ms=now_ms,
-            lease_until_ms=now_ms + design.lease_ms,
-        )
-    )
-    connection.execute(insert(trials), [_row_of(trial, session) for trial in planned.trials])
+    if connection.execute(_KNOWN, {"of": worker}).one_or_none() is None:
+        connection.execute(_NEW_WORKER, {"worker": worker, "recruiter": recruiter, "since_ms": now_ms})
+    new = {
+        "session": session,
+        "worker": worker,
+        "list_id": shown.list_id,
+        "place": place,
+        "seed": seed,
+        "token_sha256": tokens.sha256_of_token(token),
+        "language": language,
+        "state": "active",
+        "counted": False,
+        "surplus": False,
+        "n_trials": len(planned.trials),
+        "n_held": 0,
+        "joined_ms": now_ms,
+        "heard_ms": now_ms,
+        "lease_until_ms": now_ms + design.lease_ms,
+    }
+    connection.execute(_NEW_SESSION, new)
+    connection.execute(_NEW_TRIALS, [_row_of(trial, session) for trial in planned.trials])
     sources = [item.source_id for item in (*shown.items, *shown.practice)]
     try:
         connection.execute(
-            insert(seen), [{"worker": worker, "source_id": source, "session": session} for source in sources]
+            _NEW_SEEN, [{"worker": worker, "source_id": source, "session": session} for source in sources]
         )
     except IntegrityError as error:
         raise NotOpen("taken_part") from error
@@ -169,10 +176,10 @@ def _come_again(
 
 def _remember_person(connection: Connection, worker: str, arrival: Arrival) -> None:
     """The latest assignment is the one to pay: a returned one is used again by the same person, or by another."""
-    values = {"raw_id": arrival.raw_id, "assignment": arrival.assignment, "hit": arrival.hit}
-    changed = connection.execute(update(payments).where(payments.c.worker == worker).values(**values))
-    if changed.rowcount == 0:
-        connection.execute(insert(payments).values(worker=worker, **values))
+    known = {"of": worker, "raw": arrival.raw_id, "its_assignment": arrival.assignment, "its_hit": arrival.hit}
+    if connection.execute(_ARRIVED, known).rowcount == 0:
+        new = {"raw_id": arrival.raw_id, "assignment": arrival.assignment, "hit": arrival.hit}
+        connection.execute(_NEW_PAYMENT, {"worker": worker, **new})
 
 
 def _row_of(trial: Trial, session: str) -> dict[str, object]:
