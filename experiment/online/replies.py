@@ -54,7 +54,9 @@ class Refuse(Exception):
     @property
     def reply(self) -> Reply:
         """What is sent."""
-        extra = () if self.wait_s is None else ((b"retry-after", b"%d" % self.wait_s),)
+        extra: tuple[Header, ...] = () if self.wait_s is None else ((b"retry-after", b"%d" % self.wait_s),)
+        if self.status == 401:
+            extra += ((b"www-authenticate", b"Bearer"),)  # which no browser asks people about
         content = {"error": self.kind, "said": self.said, **self.more}
         return Reply(self.status, encoded(content), (*JSON_HEADERS, *extra))
 

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,8 +37,10 @@ LOOPBACK = "127.0.0.1"
 GRACE_S = 10
 """For which requests that have begun may last when the server ends."""
 USUAL_LIMITS, USUAL_DEADLINES = Limits(), Deadlines()
-FILES_BESIDES = 128
-"""Open files that are no connections."""
+OPERATORS = 64
+"""Connections to the operator's page."""
+FILES_BESIDES = 128 + OPERATORS
+"""Open files that are no connections of participants."""
 
 _log = logging.getLogger("experiment.online.serving")
 
@@ -128,7 +130,7 @@ def serve(
         token = operator_token(folder, plan.task)
         desk = operator_app(crowd, study, folder, sha256_of_token(token), problems=gate.troubles)
         deadlines = within_reach(deadlines)
-        servers = [_server(app, deadlines), _server(desk, deadlines)]
+        servers = [_server(app, deadlines), _server(desk, replace(deadlines, connections=OPERATORS))]
         base = public or address_of(host, doors[0])
         told = Listening(
             {name: f"{base}/{name}" for name in open_to},
@@ -155,8 +157,6 @@ def address_of(host: str, door: socket.socket) -> str:
 
 def within_reach(deadlines: Deadlines) -> Deadlines:
     """The deadlines with no more connections than the system lets this process have."""
-    from dataclasses import replace
-
     most = allow_open_files(deadlines.connections + FILES_BESIDES)
     if most is None or most >= deadlines.connections + FILES_BESIDES:
         return deadlines
