@@ -87,9 +87,8 @@ def changes_elsewhere(connection: Connection) -> int | None:
 
 def is_of_the_disk(error: BaseException) -> bool:
     """Whether a transaction is lost altogether (disk full, failing or locked, file damaged), not only one statement of it."""
-    if not isinstance(error, DBAPIError):
-        return False
-    return not isinstance(error, IntegrityError | ProgrammingError | DataError | InterfaceError)
+    of_a_statement = IntegrityError | ProgrammingError | DataError | InterfaceError
+    return isinstance(error, DBAPIError) and not isinstance(error, of_a_statement)
 
 
 @contextmanager

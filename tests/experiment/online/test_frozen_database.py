@@ -44,7 +44,7 @@ def test_people_and_their_answers_are_read(frozen: Connection) -> None:
         select(tables.sessions).order_by(tables.sessions.c.joined_ms, tables.sessions.c.place)
     ).all()
     assert sorted(session.state for session in sessions) == ["active", "erased", "finished", "finished"]
-    assert sorted(str(session.excluded_for) for session in sessions) == ["None", "None", "None", "attention_failures"]
+    assert sorted(str(session.excluded_for) for session in sessions) == ["None", "None", "None", "impossible_share"]
     rows = frozen.execute(select(tables.responses).order_by(tables.responses.c.place)).all()
     erased = frozen.execute(select(tables.erased.c.place)).scalars().all()
     assert chain.first_break(rows, erased) is None
