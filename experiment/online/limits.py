@@ -50,7 +50,7 @@ class Limits:
     """
 
     looks: Rate = Rate(3000, 30)
-    comings: Rate = Rate(1500, 15)
+    comings: Rate = Rate(2000, 20)
     failures: Rate = Rate(100, 1)
     answers: Rate = Rate(300, 15)
     asks: Rate = Rate(600, 10)
