@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 from experiment.online.recruiters.recruiter import Arrival, Completion, Recruiter, Refused
@@ -181,7 +181,7 @@ class Rehearsed:
     hours: float
     seconds: float
     browsers: int = 0
-    oddities: tuple[str, ...] = field(default=())
+    oddities: tuple[str, ...] = ()
 
     @property
     def ends(self) -> Counter[tuple[str, str]]:
@@ -234,12 +234,21 @@ def rehearse(
     clock = SimulatedClock(round(time.time() * 1000))
     with Crowd.open(study, folder, now_ms=clock.now_ms) as crowd, read_assets(items, folder) as assets:
         clock.set_to((last_heard_ms(crowd) - clock.begin_ms) / 1000)
-        begins_s = clock.now_s()
         recruiters: dict[str, Recruiter] = {"simulated": Simulated()}
         app = participant_app(
             crowd, study, folder, recruiters, assets=assets, vendored=packages, gate=Gate(Limits(), clock.now_s)
         )
         with in_thread(app) as port:
+            browsed = []
+            for guest in crowd_of(browsers, crowd_seed, {"honest": 1.0}, truth):
+                someone = replace(guest, self=-guest.number)  # nobody of the crowd
+                from experiment.online.simulated_browser import whole_session
+
+                with clock.in_real_time():
+                    page = f"http://127.0.0.1:{port}/simulated?participant=browser{someone.number:04d}"
+                    browsed.append(whole_session(page, someone, eyes))
+                told(f"browser {someone.number}: {browsed[-1].trials} trials")
+            begins_s = clock.now_s()
             endings = [Ending(person) for person in crowd_of(people, crowd_seed, shares, truth)]
             visits = [
                 (
@@ -254,16 +263,12 @@ def rehearse(
             finally:
                 line.close()
             hours = (clock.now_s() - begins_s) / 3600
-            for number in range(1, browsers + 1):
-                from experiment.online.simulated_browser import whole_session
-
-                with clock.in_real_time():
-                    told(whole_session(f"http://127.0.0.1:{port}/simulated?participant=browser{number:04d}"))
         counts = crowd.counts()
-    oddities = tuple(
+    oddities = [
         f"{ending.person.raw_id} ({ending.person.kind}): {odd}" for ending in endings for odd in ending.oddities
-    )
-    return Rehearsed(tuple(endings), counts, hours, time.monotonic() - began_s, browsers, oddities)
+    ]
+    oddities += [f"a real browser asked elsewhere: {url}" for one in browsed for url in one.elsewhere]
+    return Rehearsed(tuple(endings), counts, hours, time.monotonic() - began_s, len(browsed), tuple(oddities))
 
 
 def last_heard_ms(crowd: Any) -> int:

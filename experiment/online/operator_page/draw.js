@@ -33,7 +33,7 @@ export function steps(most, n) {
 
 function clockTimes(begin, end, width) {
   const choices = [1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 10080].map((minutes) => minutes * 60000);
-  const step = choices.find((choice) => (end - begin) / choice <= width / 95) ?? choices.at(-1);
+  const step = choices.find((choice) => (end - begin) / choice <= width / (width < 400 ? 72 : 95)) ?? choices.at(-1);
   const zone = new Date(begin).getTimezoneOffset() * 60000;
   const found = [];
   for (let at = Math.ceil((begin - zone) / step) * step + zone; at <= end; at += step) found.push(at);

@@ -111,7 +111,7 @@ function showExport() {
   if (line.hidden) return;
   const gone = removed ? ` Files of ${removed} who were erased are gone.` : "";
   line.textContent = problem ? `Export: ${problem}`
-    : `Exported at ${new Date(when).toLocaleTimeString()}: ${people} people, ${answers} answers, to ${where}.${gone}`;
+    : `Exported at ${new Date(when).toLocaleTimeString()}: ${people.toLocaleString()} people, ${answers.toLocaleString()} answers, to ${where}.${gone}`;
 }
 
 async function act(button, path, body) {

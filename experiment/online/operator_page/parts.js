@@ -18,6 +18,8 @@ const FLAGS = {
   taken_over: ["Taken over", "another tab or browser went on with the session"],
 };
 
+const RULES = { attention_failures: "attention", impossible_share: "impossible times", one_answer_share: "one answer", blurred_share: "page hidden" };
+
 function element(name, className, ...children) {
   const made = document.createElement(name);
   if (className) made.className = className;
@@ -48,13 +50,13 @@ export const PARTS = {
     const found = told.recruitment, speed = told.speed;
     const quota = told.lists.reduce((sum, list) => sum + list.quota, 0);
     const tiles = [
-      ["counted", "main", String(found.counted), `/ ${quota}`, found.surplus ? `and ${found.surplus} beyond the quota` : "valid completions"],
-      ["in the study now", "", String(found.here), "", found.away ? `${found.away} away, not finished` : "nobody away"],
+      ["counted", "main", String(found.counted), `/ ${quota}`, found.surplus ? `and ${found.surplus} more` : "valid completions"],
+      ["here now", "", String(found.here), "", found.away ? `${found.away} away, unfinished` : "nobody away"],
       ["joined", "", String(found.joined), "", Object.entries(found.recruiters).map(([name, n]) => `${n} ${name}`).join(", ")],
       ["finished", "", String(found.finished), "", found.withdrawn ? `${found.withdrawn} withdrawn` : "nobody withdrew"],
-      ["excluded", "", String(found.excluded), found.finished ? `${Math.round((100 * found.excluded) / found.finished)} %` : "", "by the study's rules"],
-      ["median duration", "", speed.median_minutes === null ? "–" : speed.median_minutes.toFixed(1), speed.median_minutes === null ? "" : "min", "of those who finished"],
-      ["answers a minute", "", speed.answers_per_minute.toFixed(speed.answers_per_minute < 10 ? 1 : 0), "", `${speed.answers.toLocaleString()} in all`],
+      ["excluded", "", String(found.excluded), found.finished ? `${Math.round((100 * found.excluded) / found.finished)} %` : "", Object.entries(found.excluded_for).map(([rule, n]) => `${n} ${RULES[rule] ?? sentence(rule).toLowerCase()}`).join(", ") || "by the study's rules"],
+      ["duration", "", speed.median_minutes === null ? "–" : speed.median_minutes.toFixed(1), speed.median_minutes === null ? "" : "min", "median, when finished"],
+      ["answers / min", "", speed.answers_per_minute.toFixed(speed.answers_per_minute < 10 ? 1 : 0), "", `${speed.answers.toLocaleString()} in all`],
       ["median RT", "", speed.rt_median_s === null ? "–" : speed.rt_median_s.toFixed(2), speed.rt_median_s === null ? "" : "s", "main trials"],
     ];
     place.replaceChildren(...tiles.map(([name, kind, value, unit, beside]) => {
@@ -81,10 +83,10 @@ export const PARTS = {
       const rest = [["excluded", list.excluded], ["withdrawn", list.withdrawn], ["beyond the quota", list.surplus], ["gone without finishing", list.lapsed]]
         .filter(([, n]) => n > 0).map(([name, n]) => `${n} ${name}`);
       const name = element("span", "name", list.list_id.replaceAll("_", " "));
-      const label = `${list.counted} of ${list.quota} counted, ${list.active} at it`;
+      const label = `${list.counted} of ${list.quota} counted, ${list.active} under way`;
       const row = element("div", "list", name,
         scale(label, [["counted", list.counted / list.quota], ["active", list.active / list.quota]]),
-        element("span", "count", `${list.counted}`, element("small", "", ` / ${list.quota}${list.active ? `, ${list.active} at it` : ""}`)));
+        element("span", "count", `${list.counted}`, element("small", "", ` / ${list.quota}${list.active ? `, ${list.active} under way` : ""}`)));
       if (conditions.size > 1 && !list.list_id.includes(list.condition)) rest.unshift(list.condition);
       if (rest.length) row.append(element("span", "rest", rest.join(" · ")));
       return row;
@@ -102,7 +104,7 @@ export const PARTS = {
       for (const detail of flag.details) inside.append(element("p", "", detail));
       for (const session of flag.sessions) inside.append(pseudonym(session.who, session.n));
       if (flag.people > flag.sessions.length) inside.append(element("p", "", `and ${flag.people - flag.sessions.length} more`));
-      const summary = element("summary", "", element("span", "", element("b", "", name), element("small", "", `${people.join(", ")} · last ${ago(flag.minutes_ago)}`)), element("span", "n", String(flag.n)));
+      const summary = element("summary", "", element("span", "", element("b", "", name), element("small", "", `${people.join(", ")} · ${flag.n > 1 && flag.minutes_ago >= 1 ? "last " : ""}${ago(flag.minutes_ago)}`)), element("span", "n", String(flag.n)));
       const item = element("details", "", summary, inside);
       item.dataset.kind = flag.kind;
       item.open = open.has(flag.kind);

@@ -23,6 +23,8 @@ export class Outbox extends EventTarget {
     this.stopped = false;
     this.sending = null;
     this.dropHeld();
+    const last = this.answered;
+    for (const key of store.keys("answer|")) if (Number(key.slice(7)) > last) store.remove(key); // behind a gap: asked again
   }
 
   /** The last trial that is answered: held by the server, or lying here without a gap. */

@@ -28,7 +28,6 @@ from experiment.recover import recover
 from protocols.answers import COLUMNS, SESSION_COLUMNS, read_answers
 from protocols.folder import StudyFolder, open_folder
 from protocols.problems import FoolscanError, NotReady, WorkWanting
-from protocols.study import Study
 
 # What only the lab can say of its data: foolscan invents none of it.
 THE_LABS_OWN = {
@@ -61,7 +60,8 @@ def test_the_tables_say_who_answered_what(tmp_path: Path):
         "joined": "unfinished",
     }
     assert by_id[who["excluded"]].attention_failed == 2
-    assert by_id[who["excluded"]].flags and "attention" in by_id[who["excluded"]].flags
+    assert by_id[who["excluded"]].flags
+    assert "attention" in by_id[who["excluded"]].flags
     assert (by_id[who["active"]].answered, by_id[who["joined"]].answered) == (3, 0)
     good = [answer for answer in answers if answer.participant_id == f"sub-{who['good']}"]
     assert [answer.trial for answer in good] == list(range(1, len(good) + 1))
@@ -358,7 +358,7 @@ def test_as_a_command(tmp_path: Path):
 
     from experiment.online.closing_verbs import mount
 
-    study, folder, who = small_crowd(tmp_path)
+    _study, folder, who = small_crowd(tmp_path)
     app = typer.Typer()
     mount(app)
     done = CliRunner().invoke(app, ["export", str(tmp_path / "tiny.yaml"), "--to", str(folder.root)])

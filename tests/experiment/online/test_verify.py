@@ -14,7 +14,6 @@ from experiment.online.erase import erase
 from experiment.online.export import export
 from experiment.online.messages import Answers
 from experiment.online.verify import verify
-from protocols.folder import StudyFolder
 from protocols.problems import NotReady
 
 OF = "(SELECT session FROM sessions WHERE worker = '{}')"
@@ -80,7 +79,7 @@ def test_somebody_who_withdrew_since_is_no_fault(tmp_path: Path):
 
 
 def test_a_changed_answer(crowd):
-    study, folder, who = crowd
+    study, folder, _who = crowd
     tampered(
         folder, "UPDATE responses SET content = replace(content, '\"rt_ms\":700.0', '\"rt_ms\":900.0') WHERE place = 9"
     )
@@ -105,7 +104,7 @@ def test_a_changed_answer_with_its_commitment_made_anew(crowd):
 
 
 def test_a_removed_row(crowd):
-    study, folder, who = crowd
+    study, folder, _who = crowd
     tampered(folder, "DELETE FROM responses WHERE place = 10")
     found = said(study, folder)
     assert "chain: answer 10 is missing" in found
@@ -247,7 +246,7 @@ def test_an_invented_person(crowd):
 
 
 def test_an_erasure_without_a_tombstone_and_the_reverse(crowd):
-    study, folder, who = crowd
+    study, folder, _who = crowd
     tampered(
         folder,
         "UPDATE responses SET content = NULL, salt = NULL WHERE place = 2",
@@ -272,7 +271,7 @@ def test_what_was_erased_verifies_once_it_is_exported_again(crowd):
 
 @pytest.mark.parametrize("table", ["crops.tsv", "crops_sessions.tsv"])
 def test_a_changed_table(crowd, table: str):
-    study, folder, who = crowd
+    study, folder, _who = crowd
     path = folder.derived("answers") / table
     text = path.read_text(encoding="utf-8")
     path.write_text(text.replace("\tfalse\t", "\ttrue\t", 1), encoding="utf-8")
@@ -332,7 +331,7 @@ def test_a_damaged_file(crowd):
 
 
 def test_another_study_file(crowd, tmp_path: Path):
-    study, folder, _ = crowd
+    _study, folder, _ = crowd
     (tmp_path / "elsewhere").mkdir()
     other, _ = crop_study(tmp_path / "elsewhere", per_list=3, more="  exclusions: {attention_failures: 0}\n")
     assert "study: " in said(other, folder)
