@@ -107,6 +107,9 @@ class TurkStandIn:
     tokens: dict[tuple[str, str], tuple[float, str]] = field(default_factory=dict)
     paid_cents: int = 0
     fees_cents: int = 0
+    waited_for: threading.Event = field(
+        default_factory=threading.Event
+    )  # somebody waits for an answer that comes too late
     _returned: list[tuple[str, str]] = field(default_factory=list)
     _number: int = 0
     _lock: threading.RLock = field(default_factory=threading.RLock)

@@ -71,7 +71,8 @@ class _Handler(BaseHTTPRequestHandler):
         if fault == "lost_after":
             return self._hang_up()
         if fault == "late":
-            self.connection.settimeout(30)
+            self.connection.settimeout(60)
+            self.turk.waited_for.set()
             while self.connection.recv(1024):  # until the other side has lost its patience
                 pass
             return self._hang_up()

@@ -191,24 +191,50 @@ def test_two_consoles_are_not_at_it_at_once(sandbox: Turking):
     assert sandbox.turk.calls == []
 
 
-def test_another_process_pays_while_the_server_serves(sandbox: Turking):
-    run(sandbox, "mturk", "open", *URL)
-    worker, _ = sandbox.take_part("anna")
+def console(turked: Turking, verb: str) -> subprocess.Popen[str]:
+    """`foolscan online mturk <verb>` in a process of its own."""
     code = (
         "import sys, foolscan\n"
         "from dataclasses import replace\n"
         "from experiment.online.recruiters import turk_console\n"
-        f"turk_console.SANDBOX = replace(turk_console.SANDBOX, endpoint={sandbox.endpoint!r})\n"
-        "sys.argv[1:] = ['online', 'mturk', 'approve', *sys.argv[1:]]\n"
+        f"turk_console.SANDBOX = replace(turk_console.SANDBOX, endpoint={turked.endpoint!r})\n"
+        "sys.argv[1:] = ['online', 'mturk', *sys.argv[1:]]\n"
         "foolscan.main()\n"
     )
-    words = [str(sandbox.folder.root.parent / "tiny.yaml"), "--to", str(sandbox.folder.root)]
-    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, cwd=ROOT)
-    assert done.returncode == 0, done.stderr
-    assert "approved: 1 now" in done.stdout
+    words = [verb, str(turked.folder.root.parent / "tiny.yaml"), "--to", str(turked.folder.root)]
+    process = [sys.executable, "-c", code, *words]
+    return subprocess.Popen(process, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+
+
+def test_another_process_pays_while_the_server_serves(sandbox: Turking):
+    run(sandbox, "mturk", "open", *URL)
+    worker, _ = sandbox.take_part("anna")
+    process = console(sandbox, "approve")
+    said, complaints = process.communicate()
+    assert process.returncode == 0, complaints
+    assert "approved: 1 now" in said
     assert sandbox.turk.totals["approved"] == [worker]
-    assert worker not in done.stdout + done.stderr
+    assert worker not in said + complaints
     sandbox.take_part("ben")  # and the server goes on
+
+
+@pytest.mark.parametrize(("verb", "operation"), [("approve", "ApproveAssignment"), ("bonus", "SendBonus")])
+def test_killed_while_it_waits_for_amazon_it_pays_once(sandbox: Turking, verb: str, operation: str):
+    run(sandbox, "mturk", "open", *URL)
+    workers = sorted(sandbox.take_part(name)[0] for name in ("anna", "ben"))
+    if verb == "bonus":
+        run(sandbox, "mturk", "approve")
+    sandbox.turk.faults.append(Fault("late", operation))
+    process = console(sandbox, verb)
+    assert sandbox.turk.waited_for.wait(120)
+    process.kill()
+    process.communicate()
+    for _ in range(2):
+        again = run(sandbox, "mturk", verb)
+        assert again.exit_code == 0, again.exception
+    assert sandbox.turk.totals["approved"] == workers
+    assert sandbox.turk.totals["bonuses"] == ([] if verb == "approve" else [(worker, "0.50") for worker in workers])
+    assert sandbox.turk.paid_cents == (200 if verb == "approve" else 300)
 
 
 # --- the page, seen from outside
