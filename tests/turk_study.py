@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -39,7 +39,6 @@ class Turking:
     endpoint: str
     campaign: Campaign
     recruiter: Turk
-    asked: dict[str, str] = field(default_factory=dict)  # assignment -> worker
 
     def open(self, *, more: bool = False, places: int | None = None, most_cents: int | None = None) -> None:
         """Order what is wanted."""
