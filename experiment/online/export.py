@@ -24,7 +24,7 @@ from protocols.folder import REHEARSAL_NOTE, StudyFolder, exclusive, open_folder
 from protocols.formats import ANSWERS
 from protocols.online_plan import CropPairs, OnlinePlan
 from protocols.problems import FoolscanError, NotReady, WorkWanting
-from protocols.provenance import sha256_of_bytes, sidecar_path, write_sidecar
+from protocols.provenance import sha256_of_bytes, write_sidecar
 from protocols.study import Study
 
 if TYPE_CHECKING:
@@ -237,9 +237,6 @@ def _write_tables(
         "plan_sha256": sha256_of_bytes(plan.model_dump_json().encode()),
         "chain": chain,
     }
-    # sidecars go first: tables without them are not read, so that old and new ones are never taken together
-    for path in (answers_table(folder, plan.task), sessions_table(folder, plan.task)):
-        sidecar_path(path).unlink(missing_ok=True)
     write_answers(folder, plan.task, answers, sessions)
     for path, columns in (
         (answers_table(folder, plan.task), COLUMNS),

@@ -11,11 +11,13 @@ const FLAGS = {
   conflict: ["Conflicting answers", "a trial was sent again with another answer; the first one stays"],
   mismatch: ["Impossible answers", "an answer that was not offered, or to a trial that was not assigned; nothing was stored"],
   out_of_order: ["Out of order", "answers that skip trials; nothing was stored"],
-  unknown_token: ["Forged tokens", "requests with a token that nobody has"],
+  unknown_token: ["Forged tokens", "requests with a token that nobody has, or one that is void because the person came again elsewhere"],
   unknown_asset: ["Guessed images", "requests for images that the session does not show"],
-  forged_token: ["Forged tokens", "requests with a token that nobody has"],
+  unknown_recruiter: ["Unknown entrances", "requests in the name of a recruiter that is not open"],
+  refused_arrival: ["Refused arrivals", "an address without what the recruiter gives people, or with something made up"],
+  malformed: ["Malformed requests", "nothing that the page sends; nothing was stored"],
+  too_large: ["Oversized requests", "nothing that the page sends; nothing was stored"],
   forged_operator_token: ["Guessed operator tokens", "somebody tries to open this page"],
-  taken_over: ["Taken over", "another tab or browser went on with the session"],
 };
 
 const RULES = { attention_failures: "attention", impossible_share: "impossible times", one_answer_share: "one answer", blurred_share: "page hidden" };

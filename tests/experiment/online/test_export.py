@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -24,11 +28,13 @@ from experiment.online.erase import erase
 from experiment.online.export import Exported, cut_off, database_of, export
 from experiment.online.held import held_sessions
 from experiment.online.messages import Answers, Given
+from experiment.online.verify import verify
 from experiment.recover import recover
 from protocols.answers import COLUMNS, SESSION_COLUMNS, read_answers
 from protocols.folder import StudyFolder, open_folder
 from protocols.problems import FoolscanError, NotReady, WorkWanting
 
+ROOT = Path(__file__).resolve().parents[3]
 # What only the lab can say of its data: foolscan invents none of it.
 THE_LABS_OWN = {
     *("TOO_FEW_AUTHORS", "NO_AUTHORS Authors", "HEDVersion", "License", "SourceDatasets"),
@@ -43,6 +49,12 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 def exported_bytes(folder: StudyFolder) -> dict[str, str]:
     return {name: found for name, found in contents(folder.root).items() if "/online/" not in name}
+
+
+def tables_of(folder: StudyFolder) -> dict[str, str]:
+    return {
+        name: found for name, found in exported_bytes(folder).items() if name.endswith(".tsv") and ".tmp" not in name
+    }
 
 
 def test_the_tables_say_who_answered_what(tmp_path: Path):
@@ -294,6 +306,65 @@ def test_a_chain_that_was_cut_off_is_not_exported_over(tmp_path: Path):
     with pytest.raises(WorkWanting, match="its end was cut off"):
         export(study, folder)
     assert read_answers(folder, "crops")[0]
+
+
+def test_on_a_full_disk_the_last_export_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    study, folder = crop_study(tmp_path, per_list=4)
+    with opened(study, folder) as crowd:
+        take_part(crowd, "first")
+        export(study, folder)
+        before = exported_bytes(folder)
+        take_part(crowd, "second")
+    fsync = os.fsync
+    for written in (4, 3, 2, 1, 0):
+        left = [written]
+
+        def full(handle: int, left: list[int] = left) -> None:
+            left[0] -= 1
+            if left[0] < 0:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            fsync(handle)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "fsync", full)
+            with pytest.raises(FoolscanError, match="No space left"):
+                export(study, folder)
+        assert read_answers(folder, "crops")[0]
+        assert not [path for path in folder.root.rglob(".*") if ".tmp" in path.name]
+    assert all(exported_bytes(folder)[name] == found for name, found in before.items() if name.startswith("sub-"))
+    export(study, folder)
+    assert verify(study, folder).findings == ()
+
+
+def test_killed_at_any_moment_it_leaves_no_half_file(tmp_path: Path):
+    study, folder, _ = small_crowd(tmp_path)
+    export(study, folder)
+    wanted = tables_of(folder)
+    for path in (folder.derived("answers"), *folder.root.glob("sub-*")):
+        shutil.rmtree(path)
+    code = (
+        "import os, sys\n"
+        "from protocols import folder as f\n"
+        "n = [int(sys.argv[3])]\n"
+        "def fsync(handle, fsync=os.fsync):\n"
+        "    n[0] -= 1\n"
+        "    if n[0] < 0: os._exit(9)\n"  # nothing is tidied up
+        "    fsync(handle)\n"
+        "os.fsync = fsync\n"
+        "from experiment.online.export import export\n"
+        "from protocols.study import load_study\n"
+        "export(load_study(sys.argv[1]), f.StudyFolder(f.Path(sys.argv[2])))\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "tiny.yaml"), str(folder.root)]
+    kills = 0
+    while subprocess.run([*command, str(3 if kills < 4 else kills - 4)], cwd=ROOT, capture_output=True).returncode != 0:
+        kills += 1
+        for path in folder.root.rglob("*.json"):
+            assert ".tmp" in path.name or json.loads(path.read_text(encoding="utf-8"))
+        assert all(wanted[name] == found for name, found in tables_of(folder).items())
+    assert kills > 4
+    assert tables_of(folder) == wanted
+    assert verify(study, folder).findings == ()
 
 
 def test_two_exports_do_not_write_into_one_another(tmp_path: Path):

@@ -330,6 +330,29 @@ def test_a_rehearsal_is_marked(tmp_path: Path):
         assert client_of(crowd, study, folder).get("/api/watch", headers=RIGHT).json()["simulated"] is True
 
 
+def test_every_kind_of_flag_is_explained():
+    room = operator_api.PAGE.parent
+    code = "".join(path.read_text(encoding="utf-8") for path in room.glob("*.py"))
+    kinds = {
+        *re.findall(r'flag="(\w+)"', code),
+        *re.findall(r'flags(?:\.append\(\(| \+= \[\()"(\w+)"', code),
+        *re.findall(r'crowd\.flag\("(\w+)"', code),
+        *re.findall(r'"kind": "(\w+)", "detail"', code),
+        *re.findall(r'_flag\("(\w+)"', code),
+    }
+    assert {
+        "attention",
+        "clock",
+        "conflict",
+        "unknown_token",
+        "malformed",
+        "forged_operator_token",
+        "out_of_order",
+    } <= kinds
+    page = (operator_api.PAGE / "parts.js").read_text(encoding="utf-8")
+    assert [kind for kind in sorted(kinds) if f"  {kind}: [" not in page] == []
+
+
 # --- in a browser
 
 
