@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,15 @@ from protocols.problems import FoolscanError
 
 BUSY_S = 10.0
 """How long a writer waits for another process's transaction."""
+SHORT_MS = 100
+"""How long emptying the log waits for those who read."""
 READERS = 8
 # File systems of other machines: their locks and shared memory are not what SQLite's write-ahead log stands on.
 ELSEWHERE = {
-    "9p", "afs", "afpfs", "beegfs", "ceph", "cifs", "coda", "davfs", "drvfs", "fuse.cephfs", "fuse.davfs2", "fuse.gcsfuse",
-    "fuse.glusterfs", "fuse.rclone", "fuse.s3fs", "fuse.sshfs", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4",
-    "orangefs", "panfs", "prl_fs", "pvfs2", "smb", "smb2", "smb3", "smbfs", "vboxsf", "virtiofs", "vmhgfs", "webdav",
+    "9p", "afpfs", "afs", "beegfs", "ceph", "cifs", "coda", "davfs", "drvfs", "fuse.cephfs", "fuse.davfs2",
+    "fuse.gcsfuse", "fuse.glusterfs", "fuse.rclone", "fuse.s3fs", "fuse.sshfs", "glusterfs", "gpfs", "lustre",
+    "macfuse", "ncpfs", "nfs", "nfs4", "orangefs", "osxfuse", "panfs", "prl_fs", "pvfs2", "smb", "smb2", "smb3",
+    "smbfs", "vboxsf", "virtiofs", "vmhgfs", "webdav",
 }  # fmt: skip
 
 
@@ -50,6 +53,36 @@ def make_private(path: Path) -> None:
     path.touch(mode=0o600)
     if sys.platform != "win32":
         path.chmod(0o600)
+
+
+def keep_names(folder: Path, levels: int) -> None:
+    """Return when the names of a folder's files, and its own in so many folders above it, are on the disk."""
+    if sys.platform == "win32":  # there a folder cannot be opened, and NTFS journals names itself
+        return
+    for place in [folder, *folder.resolve().parents][: levels + 1]:
+        with suppress(OSError):  # one that is another user's, or on a disk that cannot
+            handle = os.open(place, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+
+
+def empty_log(engine: Engine) -> bool:
+    """Write the log into the database and cut it to nothing: what was erased stands in its older pages until then.
+
+    Returns whether that could be done now: not while somebody reads.
+    """
+    raw = engine.raw_connection()
+    try:
+        cursor = raw.cursor()
+        cursor.execute(f"PRAGMA busy_timeout = {SHORT_MS}")
+        busy = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        cursor.execute(f"PRAGMA busy_timeout = {round(BUSY_S * 1000)}")
+        cursor.close()
+    finally:
+        raw.close()
+    return not busy
 
 
 def _engine(path: Path) -> Engine:

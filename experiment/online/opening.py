@@ -30,6 +30,9 @@ WITHOUT_WEIGHT = re.compile(
     r"|attention\.text)(\..*)?"
 )
 
+LEVELS = 4
+"""Folders above the database's that may be as new as it: up to the one that holds the study folder."""
+
 
 @dataclass(frozen=True)
 class Place:
@@ -174,6 +177,7 @@ def _made(
             for shown in lists
         ]
         connection.execute(insert(lists_table), rows)
+    database.keep_names(place.folder, LEVELS)
     return engine, key
 
 

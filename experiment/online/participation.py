@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal, TypeVar
@@ -217,7 +217,12 @@ class Crowd:
             joining.withdraw(connection, row["session"], erase, "withdrawn", self._now_ms())
             self._holding.forget(row["session"])
 
-        return self._writer.submit(write)
+        def done(_: None) -> None:
+            if erase:
+                with suppress(Exception):  # it is erased all the same, and gone from the log once the server ends
+                    database.empty_log(self._writing)
+
+        return then(self._writer.submit(write), done)
 
     def finish(self, token: str, comment: str, completion_of: Callable[[str], Completion]) -> Future[Finished]:
         """End a session of which every trial is held; again: the same completion.

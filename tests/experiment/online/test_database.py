@@ -194,14 +194,18 @@ def test_every_trigger_is_there(crowd: Crowd) -> None:
 
 def test_what_is_erased_is_overwritten_on_the_disk(place: tuple[Study, StudyFolder], clock: Clock) -> None:
     with Crowd.open(*place, now_ms=clock) as crowd:
+        path = crowd.place.database
+        log = path.with_name(path.name + "-wal")
         token = joined(crowd).token
         answer_all(crowd, token)
         crowd.finish(token, "my name is Annabelle", done).result()
+        assert b"Annabelle" in log.read_bytes()
         crowd.withdraw(token, True).result()
-        path = crowd.place.database
-    assert b"Annabelle" not in path.read_bytes()
-    assert b'"given"' not in path.read_bytes()
-    assert not path.with_name(path.name + "-wal").exists()
+        for file in (path, log):  # while the server goes on
+            assert b"Annabelle" not in file.read_bytes()
+            assert b'"given"' not in file.read_bytes()
+        joined(crowd, "bert")
+    assert not log.exists()
 
 
 def test_files_are_read_by_their_owner_alone(crowd: Crowd) -> None:
