@@ -11,7 +11,7 @@ ONE_THREAD = OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 help:
 	@echo 'make demo      set up, run the demo study into demo-study/, print the path of its report (minutes)'
 	@echo 'make test      set up, check style and types, run the whole test suite'
-	@echo 'make demo-all  the demo, and the same from the built wheel in an empty environment'
+	@echo 'make demo-all  the demo, a crop study with a simulated crowd, and the demo from the built wheel in an empty environment'
 	@echo 'make evidence  the long measurements of tests/benchmarks/, as JSON in evidence/'
 	@echo 'make clean     remove caches, builds and demo-study/ (not .venv/)'
 
@@ -31,6 +31,7 @@ test: setup-dev
 # what a user of the released package gets; downloads the dependencies into a second environment
 demo-all: setup-dev
 	@$(BIN)/foolscan rehearse demo --to demo-study
+	@$(BIN)/foolscan rehearse crops_demo --online --to crops-demo
 	@sh setup/demo_from_wheel.sh
 
 evidence: setup-dev
@@ -47,5 +48,5 @@ types:
 	done
 
 clean:
-	rm -rf demo-study demo-all build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf demo-study crops-demo demo-all build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

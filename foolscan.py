@@ -88,10 +88,20 @@ def doctor() -> None:
 
 
 @app.command()
-def rehearse(study: StudyArgument, to: FolderOption) -> None:
-    """Run a whole study with an emulated scanner, observer and brain. Example: foolscan rehearse demo --to demo-study"""
+def rehearse(
+    study: StudyArgument,
+    to: FolderOption,
+    online: Annotated[
+        bool, typer.Option("--online", help="its task in the browser, with a simulated crowd and one real browser")
+    ] = False,
+) -> None:
+    """Run a whole study with an emulated scanner, observer and brain, or crowd. Example: foolscan rehearse demo --to demo-study"""
     from rehearsal import rehearse as whole_study
+    from rehearsal import rehearse_online
 
+    if online:
+        Console().print(f"\nAnswers: [b]{rehearse_online(study, to)}[/b]", highlight=False, soft_wrap=True)
+        return
     report = whole_study(study, to)
     Console().print(f"\nReport: [b]{report}[/b]", highlight=False, soft_wrap=True)
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from rich.console import Console
 
+from protocols.answers import answers_table
 from protocols.checks import check
-from protocols.folder import exclusive, open_folder
+from protocols.folder import StudyFolder, exclusive, open_folder
 from protocols.problems import FoolscanError, ProtocolError, WorkWanting
 from protocols.rig import Rig, load_rig
 from protocols.study import Study, load_study
@@ -59,6 +60,55 @@ def steps(study: str, rig: str, to: Path, *, at_desk: bool = False) -> tuple[Ste
     )
 
 
+def online_steps(study: str, to: Path, *, of_crops: bool, people: int, browsers: int) -> tuple[Step, ...]:
+    """The commands that take a study from its file to what a crowd answered in the browser.
+
+    of_crops : whether people are shown crops of pictures; else the study's own images.
+    people   : simulated ones.
+    browsers : real headless browsers.
+    """
+
+    def step(title: str, room: str, verb: str, *options: str) -> Step:
+        return Step(title, (room, verb, study, *options, "--to", str(to)))
+
+    made = (
+        (
+            step("Which windows of pictures a network recognises", "stimuli", "fragile"),
+            step("Pairs of crops", "stimuli", "fragile-pairs"),
+        )
+        if of_crops
+        else (step("Images: regular, adversarial noise, adversarial interference", "stimuli", "make"),)
+    )
+    asked = ("--workers", str(people), "--browsers", str(browsers))
+    return (
+        *made,
+        step("A simulated crowd at the real server", "online", "rehearse", *asked),
+        step("Answers as tables and as BIDS behaviour", "online", "export"),
+        step("No answer lost, changed or slipped in", "online", "verify"),
+        step("Recognition of each image, with intervals", "analysis", "crops"),
+    )
+
+
+def rehearse_online(study: str, to: Path, *, people: int = 50) -> Path:
+    """Take a study's task in the browser from its file to its tables, with a simulated crowd and one real headless browser.
+
+    people : simulated ones.
+
+    Where this machine has no browser, or no Playwright, it goes without and says so. Returns the table of answers.
+    """
+    from experiment.online.simulated_browser import missing
+
+    plan = load_study(study)
+    if plan.online is None:
+        raise FoolscanError(f"study {plan.name}: found no `online`; rehearse it without --online, or see crops_demo")
+    console, lacking = Console(), missing()
+    if lacking is not None:
+        console.print(f"without a real browser: {lacking}", highlight=False, markup=False, soft_wrap=True)
+    of_crops, browsers = plan.online.design.kind == "crop_pairs", 0 if lacking else 1
+    _play(plan, to, online_steps(study, to, of_crops=of_crops, people=people, browsers=browsers), console)
+    return answers_table(StudyFolder(to), plan.online.task)
+
+
 def rehearse(study: str, to: Path, rig: str = "rehearsal") -> Path:
     """Take a study from its file to its report with everything emulated that is not there.
 
@@ -75,16 +125,21 @@ def rehearse(study: str, to: Path, rig: str = "rehearsal") -> Path:
     plan, place = load_study(study), load_rig(rig)
     at_desk = plan.tasks[plan.analysis.task].self_paced
     _refuse_what_does_not_fit(plan, place)
-    console = Console()
+    _play(plan, to, steps(study, rig, to, at_desk=at_desk), Console())
+    folder = StudyFolder(to)
+    return folder.derived("behaviour") / "behaviour.tsv" if at_desk else folder.derived("report") / "report.html"
+
+
+def _play(plan: Study, to: Path, walked: tuple[Step, ...], console: Console) -> None:
+    """One command after the other, into a folder that is marked as a rehearsal's and that nobody else rehearses into."""
     begin = time.monotonic()
     with exclusive(to, f"the rehearsal into {to}"):
-        folder = open_folder(to, plan.title, rehearsal=True)
-        for number, step in enumerate(steps(study, rig, to, at_desk=at_desk), start=1):
+        open_folder(to, plan.title, rehearsal=True)
+        for number, step in enumerate(walked, start=1):
             console.print(f"\n[b]{number}. {step.title}[/b]", highlight=False)
             console.print(f"   $ foolscan {' '.join(step.arguments)}", style="dim", highlight=False, markup=False)
             _run(step)
     console.print(f"\n{plan.title}: done in {time.monotonic() - begin:.0f} s", highlight=False)
-    return folder.derived("behaviour") / "behaviour.tsv" if at_desk else folder.derived("report") / "report.html"
 
 
 def _refuse_what_does_not_fit(study: Study, rig: Rig) -> None:

@@ -67,8 +67,8 @@ def test_what_is_still_to_be_done_is_status_1() -> None:
     [
         (
             ("check", "demoo"),
-            "a study file, or one that comes with foolscan: demo, desk, sabour2016, sabour2016_imagenet, srivastava2019, "
-            "srivastava2019_imagenet, zhang2018",
+            "a study file, or one that comes with foolscan: crops_demo, demo, desk, sabour2016, sabour2016_imagenet, srivastava2019, "
+            "srivastava2019_imagenet, zhang2018, zhang2018_online",
         ),
         (("check", "demo", "--rig", "nowhere"), "rehearsal"),
         (("stimuli", "verify", "demo", "--to", "nowhere"), "foolscan stimuli make"),

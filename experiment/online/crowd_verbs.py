@@ -61,8 +61,12 @@ def rehearse(
         )
     for (kind, end), count in sorted(done.ends.items()):
         console.print(f"  {count:4d} {kind}: {end}")
-    for name, count in done.counts.items():
-        console.print(f"list {name}: {count}", markup=False)
+    for name, tally in done.counts.items():
+        console.print(
+            f"list {name}: {tally.counted} of {tally.quota} counted, {tally.excluded} excluded, {tally.withdrawn} withdrawn, "
+            f"{tally.active + tally.lapsed} not finished",
+            markup=False,
+        )
     browsed = f", {done.browsers} real browsers" if done.browsers else ""
     console.print(
         f"{len(done.endings)} simulated people{browsed}, {done.acknowledged} answers acknowledged, {done.hours:.1f} h of theirs in "
