@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from analysis.crops.crossed_interval import Answered, unit_values
 
 Floats = NDArray[np.float64]
-MOST_STEPS = 200_000
+MOST_STEPS = 40_000
 """Of the grid on which the distribution of a mean gap is exact; with more, it is drawn."""
 DRAWS = 100_000
 
@@ -100,21 +100,12 @@ def dealt_again(answered: Answered, generator: np.random.Generator, draws: int) 
     unlike the binomial one, keeps that one person's answers go together, so that one group's being better than the other's
     is no gap. Lists that share pairs are dealt among each other. p counts the true deal (Phipson & Smyth 2010).
     """
-    names, unit = np.unique(answered.unit, return_inverse=True)
-    workers, first, worker = np.unique(answered.worker, return_index=True, return_inverse=True)
-    lists = answered.of_list[first]
-    table = np.full((workers.size, names.size), np.nan)
-    table[worker, unit] = answered.value
-    signs = {name: _signs(answered, name, unit, names.size) for name in np.unique(lists)}
-    groups = _sharing(signs)
+    groups = _groups(answered)
     observed = float(np.abs(unit_values(answered)[1]).mean())
     drawn = np.empty(draws)
     for k in range(draws):
-        dealt = lists.copy()
-        for group in groups:
-            mine = np.flatnonzero(np.isin(lists, group))
-            dealt[mine] = lists[mine][generator.permutation(mine.size)]
-        drawn[k] = _mean_gap(table, dealt, signs)
+        found = [group.gaps(group.lists[generator.permutation(group.lists.size)]) for group in groups]
+        drawn[k] = np.nanmean(np.concatenate(found))
     p = (1 + int((drawn >= observed - 1e-9).sum())) / (1 + draws)
     return Chance(np.sort(drawn), np.full(draws, 1 / draws), f"{_spaced(draws)} deals"), p
 
@@ -129,35 +120,53 @@ def _on_grid(counts: Counts, grid: int) -> tuple[int, Floats]:
     return grid, np.bincount(steps.ravel(), both.ravel(), grid + 1).astype(np.float64)
 
 
-def _spaced(count: int) -> str:
-    return f"{count:,}".replace(",", "\u2009")
+@dataclass(frozen=True)
+class _Group:
+    """People who saw the same pairs, by lists that differ in which member was shown.
+
+    right, known : (n_workers, n_units) right answers, and where there is an answer.
+    lists        : (n_workers,) everybody's list.
+    signs        : list -> (n_units,) +1 or -1, which member it shows.
+    """
+
+    right: Floats
+    known: Floats
+    lists: NDArray[np.intp]
+    signs: dict[int, NDArray[np.int_]]
+
+    def gaps(self, lists: NDArray[np.intp]) -> Floats:
+        """(n_units,) absolute gaps if everybody had been given these lists, (n_workers,)."""
+        right, n = np.zeros((2, self.right.shape[1])), np.zeros((2, self.right.shape[1]))
+        for name, sign in self.signs.items():
+            mine = (lists == name).astype(np.float64)
+            of_right, of_n = mine @ self.right, mine @ self.known
+            for side, wanted in enumerate((1, -1)):
+                right[side] += of_right * (sign == wanted)
+                n[side] += of_n * (sign == wanted)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray(np.abs(right[0] / n[0] - right[1] / n[1]))
 
 
-def _signs(answered: Answered, name: int, unit: NDArray[np.intp], n_units: int) -> NDArray[np.int_]:
-    found = np.zeros(n_units, dtype=np.int_)
-    mine = answered.of_list == name
-    found[unit[mine]] = answered.sign[mine]
+def _groups(answered: Answered) -> list[_Group]:
+    """People by the units that their lists show."""
+    shown: dict[bytes, list[int]] = {}
+    for name in np.unique(answered.of_list):
+        shown.setdefault(np.unique(answered.unit[answered.of_list == name]).tobytes(), []).append(int(name))
+    found = []
+    for names in shown.values():
+        mine = answered.only(np.isin(answered.of_list, names))
+        units, unit = np.unique(mine.unit, return_inverse=True)
+        workers, first, worker = np.unique(mine.worker, return_index=True, return_inverse=True)
+        right, known = np.zeros((workers.size, units.size)), np.zeros((workers.size, units.size))
+        right[worker, unit], known[worker, unit] = mine.value, 1.0
+        signs = {}
+        for name in names:
+            sign, here = np.zeros(units.size, dtype=np.int_), mine.of_list == name
+            sign[unit[here]] = mine.sign[here]
+            signs[name] = sign
+        found.append(_Group(right, known, mine.of_list[first], signs))
     return found
 
 
-def _sharing(signs: dict[int, NDArray[np.int_]]) -> list[list[int]]:
-    """Lists that show the very same units."""
-    found: dict[bytes, list[int]] = {}
-    for name, of_list in signs.items():
-        found.setdefault((of_list != 0).tobytes(), []).append(int(name))
-    return list(found.values())
-
-
-def _mean_gap(table: Floats, lists: NDArray[np.intp], signs: dict[int, NDArray[np.int_]]) -> float:
-    sums, counts = np.zeros((2, table.shape[1])), np.zeros((2, table.shape[1]))
-    known = np.isfinite(table)
-    filled = np.where(known, table, 0.0)
-    for name, sign in signs.items():
-        mine = lists == name
-        right, n = filled[mine].sum(axis=0), known[mine].sum(axis=0)
-        for side, wanted in enumerate((1, -1)):
-            sums[side] += right * (sign == wanted)
-            counts[side] += n * (sign == wanted)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        gaps = np.abs(sums[0] / counts[0] - sums[1] / counts[1])
-    return float(np.nanmean(gaps))
+def _spaced(count: int) -> str:
+    return f"{count:,}".replace(",", "\u2009")

@@ -87,7 +87,15 @@ def met(figures: Mapping[str, float]) -> bool:
     return figures["least coverage"] >= LOW and figures["most coverage"] <= HIGH
 
 
-TARGETS = {"least coverage": f">= {LOW}", "most coverage": f"<= {HIGH}", "all others": "reported, no target"}
+NO_TARGET = "reported, no target"
+TARGETS = {
+    "least coverage": f">= {LOW}",
+    "most coverage": f"<= {HIGH}",
+    "least coverage, 12 pairs and 6 people a member": NO_TARGET,
+    "most coverage, 12 pairs and 6 people a member": NO_TARGET,
+    "least coverage, pigeonhole bootstrap": NO_TARGET,
+    "most coverage, pigeonhole bootstrap": NO_TARGET,
+}
 
 if __name__ == "__main__":
     what = f"Coverage of 95 % intervals of the mean gap over {STUDIES} simulated crowds in each of {len(SCENARIOS)} scenarios"
