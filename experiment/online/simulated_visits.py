@@ -137,3 +137,5 @@ def _comes_after_the_end(page: Page) -> Step:
             page.ending.oddities.append(f"came again after the end: found {stopped}, expected finished")
     else:
         page.ending.oddities.append("came again after the end: was let in")
+    for what, count in again.ending.statuses.items():
+        page.ending.statuses[what] = page.ending.statuses.get(what, 0) + count
