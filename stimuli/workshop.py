@@ -268,4 +268,5 @@ def someone_recorded(folder: StudyFolder) -> Path | None:
     """A person's data in the folder, if there are any; simulated ones are nobody's."""
     if read_json(folder.root / "dataset_description.json").get("Simulated", False):
         return None
-    return next(folder.root.glob("sub-*"), None)
+    online = folder.derived("online").glob("*.sqlite3")  # people who are asked in the browser, before they are exported
+    return next(folder.root.glob("sub-*"), None) or next(online, None)

@@ -221,6 +221,13 @@ def test_images_that_people_were_shown_are_not_replaced(folder: StudyFolder, tmp
         make(small_study(tmp_path, "size_px: 96"), folder, "cpu")
 
 
+def test_images_that_people_see_in_their_browsers_are_not_replaced(folder: StudyFolder, tmp_path: Path):
+    folder.derived("online").mkdir(parents=True)
+    (folder.derived("online") / "recognition.sqlite3").write_bytes(b"")
+    with pytest.raises(FoolscanError, match=r"recognition\.sqlite3 was recorded with other stimuli"):
+        make(small_study(tmp_path, "size_px: 96"), folder, "cpu")
+
+
 @pytest.mark.parametrize("command", [make, contact_sheet, activations], ids=lambda command: command.__name__)
 def test_two_commands_do_not_work_in_one_folder_of_images(
     study: Study, folder: StudyFolder, command: Callable[[Study, StudyFolder], object]
