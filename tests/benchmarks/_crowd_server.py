@@ -269,4 +269,9 @@ def _first_break(rows: Sequence[tuple[Any, ...]]) -> int | None:
 
 def database_of(server: Server) -> Path:
     """The file that holds the answers."""
-    return server.folder.derived("online") / "crops.sqlite3"
+    return database_of_folder(server.folder)
+
+
+def database_of_folder(folder: StudyFolder) -> Path:
+    """The file that holds the answers of a study folder."""
+    return folder.derived("online") / "crops.sqlite3"
