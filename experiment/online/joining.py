@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, RowMapping, bindparam, insert, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from experiment.online import judging, reservations, tokens
@@ -31,6 +31,7 @@ from experiment.online.tables import (
 from experiment.online.tables import lists as lists_table
 from experiment.online.trials import SessionPlan, Trial, plan_session, session_seed
 from protocols.online_plan import OnlinePlan
+from protocols.seeds import generator_for
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ class Finished:
 
 _OF_WORKER = select(sessions).where(sessions.c.worker == bindparam("of"))
 _OF_TOKEN = select(sessions).where(sessions.c.token_sha256 == bindparam("of"))
+_GIVEN_IN_ALL = select(func.coalesce(func.sum(lists_table.c.given), 0))
 _GIVEN = select(lists_table.c.given).where(lists_table.c.list_id == bindparam("of"))
 _GIVE = update(lists_table).where(lists_table.c.list_id == bindparam("of")).values(given=bindparam("place"))
 _KNOWN = select(workers.c.worker).where(workers.c.worker == bindparam("of"))
@@ -114,7 +116,8 @@ def join(
         return _come_again(connection, design, known, arrival, language, token, now_ms)
     if is_paused(connection):
         raise NotOpen("paused")
-    shown = reservations.open_list(design.lists, reservations.tallies(connection, design.lists, now_ms))
+    draw = generator_for(design.seed, f"online/give/{connection.execute(_GIVEN_IN_ALL).scalar_one()}")
+    shown = reservations.next_list(design.lists, reservations.tallies(connection, design.lists, now_ms), draw)
     if shown is None:
         raise NotOpen("full")
     place = 1 + int(connection.execute(_GIVEN, {"of": shown.list_id}).scalar_one())

@@ -268,7 +268,7 @@ class Crowd:
             if joining.is_paused(connection):
                 return "paused"
             tallied = reservations.tallies(connection, self.design.lists, self._now_ms())
-            return "full" if reservations.open_list(self.design.lists, tallied) is None else "open"
+            return "open" if reservations.free_lists(self.design.lists, tallied) else "full"
 
         return self.read(look)
 

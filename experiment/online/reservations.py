@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from sqlalchemy import Connection, Integer, and_, bindparam, case, func, select
 
 from experiment.online.lists import ShownList
@@ -74,10 +75,19 @@ def tallies(connection: Connection, lists: Sequence[ShownList], now_ms: int) -> 
     }
 
 
-def open_list(lists: Sequence[ShownList], tallied: Mapping[str, Tally]) -> ShownList | None:
-    """The list that the next person is given: of those with a free place the one with fewest taken; None where all are full."""
+def free_lists(lists: Sequence[ShownList], tallied: Mapping[str, Tally]) -> list[ShownList]:
+    """The lists with a free place of which the fewest are taken; none where all are full."""
     free = [shown for shown in lists if tallied[shown.list_id].taken < shown.quota]
-    return min(free, key=lambda shown: tallied[shown.list_id].taken) if free else None
+    fewest = min((tallied[shown.list_id].taken for shown in free), default=0)
+    return [shown for shown in free if tallied[shown.list_id].taken == fewest]
+
+
+def next_list(lists: Sequence[ShownList], tallied: Mapping[str, Tally], draw: np.random.Generator) -> ShownList | None:
+    """The list that the next person is given: drawn among those of which the fewest are taken, so that groups fill evenly and
+    nobody can foresee a group by the order of coming (permuted blocks; Matts & Lachin 1988). None where all are full.
+    """
+    free = free_lists(lists, tallied)
+    return free[int(draw.integers(len(free)))] if free else None
 
 
 def has_room(connection: Connection, shown: ShownList) -> bool:

@@ -6,6 +6,7 @@ import random
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 from online_study import Clock, answers_to, crop_study
 
@@ -14,7 +15,7 @@ from experiment.online.messages import Answers
 from experiment.online.participation import Crowd
 from experiment.online.recruiters.recruiter import Arrival, Completion
 from experiment.online.refusals import NotOpen
-from experiment.online.reservations import Tally, open_list
+from experiment.online.reservations import Tally, next_list
 
 THREADS = 16
 
@@ -23,21 +24,33 @@ def shown(list_id: str, quota: int) -> ShownList:
     return ShownList(list_id, "fragile", "free", (), (), quota)
 
 
-def test_the_list_with_fewest_taken_places_is_next_and_ties_go_in_order() -> None:
+def test_the_next_list_is_drawn_among_those_with_fewest_taken_places() -> None:
     lists = [shown("a", 2), shown("b", 2), shown("c", 9)]
 
-    def chosen(**taken: tuple[int, int]) -> str | None:
+    def chosen(**taken: tuple[int, int]) -> set[str | None]:
         tallied = {
             one.list_id: Tally(one.list_id, one.quota, counted=taken[one.list_id][0], active=taken[one.list_id][1])
             for one in lists
         }
-        found = open_list(lists, tallied)
-        return found.list_id if found else None
+        draws = [next_list(lists, tallied, np.random.default_rng(seed)) for seed in range(40)]
+        return {found.list_id if found else None for found in draws}
 
-    assert chosen(a=(0, 0), b=(0, 0), c=(0, 0)) == "a"
-    assert chosen(a=(0, 1), b=(0, 0), c=(0, 0)) == "b"
-    assert chosen(a=(1, 1), b=(2, 0), c=(5, 1)) == "c"
-    assert chosen(a=(2, 0), b=(0, 2), c=(9, 0)) is None
+    assert chosen(a=(0, 0), b=(0, 0), c=(0, 0)) == {"a", "b", "c"}
+    assert chosen(a=(0, 1), b=(0, 0), c=(0, 0)) == {"b", "c"}
+    assert chosen(a=(1, 1), b=(2, 0), c=(5, 1)) == {"c"}
+    assert chosen(a=(2, 0), b=(0, 2), c=(9, 0)) == {None}
+
+
+def test_groups_fill_evenly_and_not_in_turns(tmp_path: Path) -> None:
+    study, folder = crop_study(tmp_path, per_list=20)
+    with Crowd.open(study, folder, now_ms=Clock()) as crowd:
+        groups = []
+        for number in range(24):
+            joined = crowd.join("link", Arrival(f"w{number}"), "en").result(60)
+            groups.append(joined.session_state.list_id)
+            taken = [tally.taken for tally in crowd.counts().values()]
+            assert max(taken) - min(taken) <= 1
+    assert groups[::2] != [groups[0]] * 12
 
 
 class People:
