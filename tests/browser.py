@@ -21,9 +21,15 @@ from protocols.problems import NotReady
 from protocols.study import Study
 
 ARGUMENTS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
 
 
 def chromium_path() -> str | None:
@@ -114,7 +120,11 @@ class Visitor:
     def elsewhere(self, address: str) -> list[str]:
         """Requests to any other place than this address's."""
         here = urlsplit(address).netloc
-        return [r.url for r in self.requests if urlsplit(r.url).scheme in ("http", "https", "ws", "wss") and urlsplit(r.url).netloc != here]
+        return [
+            r.url
+            for r in self.requests
+            if urlsplit(r.url).scheme in ("http", "https", "ws", "wss") and urlsplit(r.url).netloc != here
+        ]
 
     def close(self) -> None:
         """Close every tab."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -48,7 +49,9 @@ class Person:
         """The number of the trial whose question can be answered; None once there are none. Presses on through breaks."""
         asked = ".trial .asked:not([data-hidden])"
         while True:
-            self.page.wait_for_selector(f"{asked}, .sheet.between button.main, .sheet[data-screen=comment], .sheet[data-screen=saving]")
+            self.page.wait_for_selector(
+                f"{asked}, .sheet.between button.main, .sheet[data-screen=comment], .sheet[data-screen=saving]"
+            )
             if self.page.locator(asked).count():
                 return int(self.page.locator(".trial").get_attribute("data-trial") or 0)
             between = self.page.locator(".sheet.between button.main")
@@ -71,7 +74,9 @@ class Person:
             question = (asked.locator(".question").get_attribute("id") or "").removeprefix("question-")
             kind = asked.get_attribute("class") or ""
             if given and self.by != "keys":
-                self.page.wait_for_timeout(200)  # nobody reads faster; a click sooner than that is the last question's second one
+                self.page.wait_for_timeout(
+                    200
+                )  # nobody reads faster; a click sooner than that is the last question's second one
             if "typed" in kind:
                 given.append(self._types(asked, question, number))
             else:
@@ -134,18 +139,25 @@ def rows(database: Path, sql: str) -> list[tuple[Any, ...]]:
         return connection.execute(sql).fetchall()
 
 
-def stored(database: Path, session: str | None = None) -> dict[int, dict[str, Any]]:
-    """The answers that the database holds, by trial; of the only session, or of one."""
+def stored(database: Path, session: str | None = None, at_least: int = 0) -> dict[int, dict[str, Any]]:
+    """The answers that the database holds, by trial; of the only session, or of one.
+
+    at_least : waits until it holds so many, for the page goes on before the server has answered.
+    """
     which = f"where session = '{session}'" if session else ""
-    found = rows(database, f"select trial, content from responses {which} order by trial")
+    for _ in range(400):
+        found = rows(database, f"select trial, content from responses {which} order by trial")
+        if len(found) >= at_least:
+            break
+        time.sleep(0.05)
     return {trial: json.loads(content) for trial, content in found if content is not None}
 
 
-def pressed_in(database: Path, session: str | None = None) -> dict[int, list[tuple[str, str, str]]]:
+def pressed_in(database: Path, session: str | None = None, at_least: int = 0) -> dict[int, list[tuple[str, str, str]]]:
     """As `Person.pressed`, from the database."""
     return {
         trial: [(given["question"], given["value"] or given["typed"], given["by"]) for given in answer["given"]]
-        for trial, answer in stored(database, session).items()
+        for trial, answer in stored(database, session, at_least).items()
     }
 
 

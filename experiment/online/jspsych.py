@@ -13,6 +13,7 @@ import tarfile
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import cast
 
 from protocols.problems import NotReady
 from protocols.provenance import sha256_of_bytes
@@ -62,7 +63,7 @@ def vendored(folder: Path | None = None, *, fetch: Npm | None = None) -> Mapping
         with tempfile.TemporaryDirectory(dir=folder) as new:
             (fetch or _by_npm)(Path(new))
             _check(Path(new) / TARBALL, folder)
-            os.replace(Path(new) / TARBALL, tarball)
+            (Path(new) / TARBALL).replace(tarball)
     content = _check(tarball, folder)
     with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as package:
         for name, (member, sha256) in SERVED.items():
@@ -83,7 +84,7 @@ def _write(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as new:
         new.write(content)
-    os.replace(new.name, path)
+    Path(new.name).replace(path)
 
 
 def _check(tarball: Path, folder: Path) -> bytes:
@@ -93,7 +94,9 @@ def _check(tarball: Path, folder: Path) -> bytes:
     content = tarball.read_bytes()
     found = "sha512-" + base64.b64encode(hashlib.sha512(content).digest()).decode()
     if found != INTEGRITY:
-        raise NotReady(f"{tarball}: found {found}, expected {INTEGRITY}: this is another package. Remove it; {_by_hand(folder)}")
+        raise NotReady(
+            f"{tarball}: found {found}, expected {INTEGRITY}: this is another package. Remove it; {_by_hand(folder)}"
+        )
     return content
 
 
@@ -120,10 +123,8 @@ def _run_npm(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[
                 f"jsPsych {VERSION} is fetched once by npm: found none; pip install 'foolscan[online]'; or {_by_hand(folder.parent)}"
             ) from None
         return subprocess.run([found, *arguments], cwd=folder, capture_output=True, text=True, timeout=300)
-    done: subprocess.CompletedProcess[str] = npm(
-        arguments, return_completed_process=True, cwd=folder, capture_output=True, text=True, timeout=300
-    )
-    return done
+    done = npm(arguments, return_completed_process=True, cwd=folder, capture_output=True, text=True, timeout=300)
+    return cast("subprocess.CompletedProcess[str]", done)
 
 
 def _by_hand(folder: Path) -> str:

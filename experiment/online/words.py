@@ -11,7 +11,29 @@ import yaml
 
 WORDS = Path(__file__).with_name("page_words.yaml")
 ELSE = "en"
-RIGHT_TO_LEFT = frozenset("ar arc arz ckb dv fa he iw ks lrc mzn nqo pnb ps sd syr ug ur yi".split())
+RIGHT_TO_LEFT = frozenset(
+    (
+        "ar",
+        "arc",
+        "arz",
+        "ckb",
+        "dv",
+        "fa",
+        "he",
+        "iw",
+        "ks",
+        "lrc",
+        "mzn",
+        "nqo",
+        "pnb",
+        "ps",
+        "sd",
+        "syr",
+        "ug",
+        "ur",
+        "yi",
+    )
+)
 RIGHT_TO_LEFT_SCRIPTS = frozenset(("adlm", "arab", "aran", "hebr", "mand", "nkoo", "rohg", "samr", "syrc", "thaa"))
 
 

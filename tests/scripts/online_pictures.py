@@ -1,5 +1,7 @@
 """Pictures of every screen of the online task, from the real page in a real browser: on a desk, a phone, at 200 %, and in Arabic.
 
+Those of docs/pictures are among them, as online_*.png.
+
 Usage: python online_pictures.py FOLDER
 """
 
@@ -24,9 +26,20 @@ OF_SUPERCATEGORY = {
     "birds": "owl", "boats": "sailing_boat", "fish": "goldfish", "food": "pizza_slice", "furniture": "chair", "insects": "butterfly",
     "instruments": "guitar", "landvehicles": "bicycle", "mammals": "rabbit", "reptiles": "turtle",
 }  # fmt: skip
+FOR_DOCS = {
+    "trial": "trial_main_desk",
+    "phone": "trial_main_phone",
+    "consent": "consent_desk",
+    "arabic": "trial_main_arabic_phone",
+}
 SIZES: dict[str, dict[str, Any]] = {
     "desk": {"viewport": {"width": 1280, "height": 800}},
-    "phone": {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True, "is_mobile": True},
+    "phone": {
+        "viewport": {"width": 390, "height": 844},
+        "device_scale_factor": 2,
+        "has_touch": True,
+        "is_mobile": True,
+    },
     "small_phone": {"viewport": {"width": 360, "height": 640}, "has_touch": True, "is_mobile": True},
     "zoom": {"viewport": {"width": 640, "height": 400}, "device_scale_factor": 2},  # 1280 x 800 at 200 %
 }
@@ -49,7 +62,7 @@ def in_arabic(text: str) -> str:
     """A study file whose texts are there in Arabic, too."""
     questions = (
         "  questions:\n    - kind: choice\n      name: thing\n      about: supercategory\n"
-        f"      text: {{en: \"What is it?\", ar: \"ماذا يظهر في هذا الجزء من الصورة؟\"}}\n      labels: {{ar: {ARABIC_LABELS}}}\n"
+        f'      text: {{en: "What is it?", ar: "ماذا يظهر في هذا الجزء من الصورة؟"}}\n      labels: {{ar: {ARABIC_LABELS}}}\n'
     )
     practice = "  practice: {n: 1, right: {ar: صحيح.}, wrong: {ar: ليس تمامًا.}}\n"
     attention = '  attention: {every: 2, text: {ar: "لتُظهر أنك منتبه، اختر من فضلك: {option}"}}\n'
@@ -105,7 +118,9 @@ def through(taker: Taker, address: str, language: str | None = None) -> None:
     taker.take("feedback")
     seen = set()
     while True:
-        page.wait_for_selector(".trial:not([data-kind=practice]) .asked:not([data-hidden]), .between, [data-screen=comment].sheet")
+        page.wait_for_selector(
+            ".trial:not([data-kind=practice]) .asked:not([data-hidden]), .between, [data-screen=comment].sheet"
+        )
         if page.locator(".between").count():
             taker.take("between" if "between" in seen else "begins")
             seen.add("between")
@@ -163,6 +178,8 @@ def main(folder: str) -> None:
                         visitor.page.goto(at.pages["lab"])
                         screen(visitor.page, "label")
                         Taker(into, "desk", visitor).take("label")
+    for name, taken in FOR_DOCS.items():
+        Image.open(into / f"{taken}.png").convert("RGB").quantize(256).save(into / f"online_{name}.png", optimize=True)
 
 
 def _studies(place: Path) -> Iterator[tuple[str, Any, Callable[[Taker, str], None]]]:

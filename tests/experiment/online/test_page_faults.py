@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from online_study import crop_study
 from page_person import Person, happenings, last_session, pressed_in, rows, stored
 from playwright.sync_api import Browser, Page, Route, expect
 
+from experiment.online.participation import Crowd
 from experiment.online.serving import Listening
 
 QUICK = "  showing: {fixation_s: 0.02}\n"
@@ -40,14 +42,16 @@ def goes_on(page: Page) -> None:
     screen(page, "welcome_back").locator("button.main").click()
 
 
-def held(at: Listening, session: str) -> int:
-    return int(rows(at.database, f"select n_held from sessions where session = '{session}'")[0][0])
+def held(at: Listening, session: str, at_least: int = 1) -> int:
+    return len(stored(at.database, session, at_least))
 
 
 def images_are_here(page: Page, n: int) -> None:
     """Wait until so many images have been fetched."""
     for _ in range(200):
-        fetched = page.evaluate("() => performance.getEntriesByType('resource').filter(e => e.name.includes('/api/asset/') && e.responseEnd).length")
+        fetched = page.evaluate(
+            "() => performance.getEntriesByType('resource').filter(e => e.name.includes('/api/asset/') && e.responseEnd).length"
+        )
         if fetched >= n:
             return
         page.wait_for_timeout(50)
@@ -98,14 +102,17 @@ def test_three_trials_without_network(browser: Browser, at: Listening) -> None:
         person.answers()
         person.waits_for_trial()
         images_are_here(page, 7)
+        assert held(at, session) >= 1
         visitor.context.set_offline(True)
         for _ in range(3):
             person.answers()
-        expect(page.locator("#notice")).to_have_text("No connection. You can go on; your answers are kept here and sent later.")
+        expect(page.locator("#notice")).to_have_text(
+            "No connection. You can go on; your answers are kept here and sent later."
+        )
         assert held(at, session) == 1
         visitor.context.set_offline(False)
         expect(page.locator("#notice")).to_have_text("Connected again.")
-        assert held(at, session) == 4
+        assert held(at, session, 4) == 4
         person.answers_all()
         person.finishes()
         assert pressed_in(at.database, session) == person.pressed
@@ -120,6 +127,7 @@ def test_answers_given_without_network_survive_a_reload(browser: Browser, at: Li
         person.answers()
         person.waits_for_trial()
         images_are_here(page, 7)
+        assert held(at, session) >= 1
         page.route("**/api/answers", lambda route: route.abort())
         person.answers()
         person.answers()
@@ -145,6 +153,7 @@ def test_the_end_waits_until_the_server_holds_everything(browser: Browser, at: L
             person.answers()
         person.waits_for_trial()
         images_are_here(page, 7)
+        assert held(at, session) >= 1
         page.route("**/api/answers", lambda route: route.abort())
         while person.answers() is not None:
             pass
@@ -164,6 +173,7 @@ def test_leaving_is_questioned_only_while_something_is_unsent(browser: Browser, 
         person.joins(at.pages["link"])
         person.answers()
         person.waits_for_trial()
+        assert held(at, last_session(at.database)) == 1
         page.goto("about:blank")
         assert asked == []
         page.goto(at.pages["link"])
@@ -209,6 +219,7 @@ def test_a_server_that_asks_for_time_is_given_it(browser: Browser, at: Listening
 
         person.answers()
         person.waits_for_trial()
+        assert held(at, session) == 1
         page.route("**/api/answers", busy)
         person.answers()
         page.wait_for_timeout(1500)
@@ -297,7 +308,7 @@ def test_the_back_button_asks_before_it_leaves(browser: Browser, at: Listening) 
         assert page.locator(".trial").get_attribute("data-trial") == "2"
         person.answers()
         person.waits_for_trial()
-        assert stored(at.database, session)[2]["hidden"]  # something was in front of it
+        assert stored(at.database, session, 2)[2]["hidden"]  # something was in front of it
         assert pressed_in(at.database, session) == person.pressed
 
 
@@ -308,11 +319,12 @@ def test_stopping_without_network_is_told_later(browser: Browser, at: Listening)
         session = last_session(at.database)
         person.answers()
         person.waits_for_trial()
+        assert held(at, session) == 1
         visitor.context.set_offline(True)
         page.locator("#withdraw").click()
         page.get_by_role("button", name="Stop, and erase my answers").click()
         screen(page, "withdrawing")
-        assert len(stored(at.database, session)) == 1
+        assert held(at, session) == 1
         visitor.context.set_offline(False)
         screen(page, "withdrawn")
         assert stored(at.database, session) == {}
@@ -325,11 +337,14 @@ def test_a_browser_that_forgot_is_asked_again_for_what_the_server_lacks(browser:
         session = last_session(at.database)
         person.answers()
         person.waits_for_trial()
+        assert held(at, session) == 1
         page.route("**/api/answers", lambda route: route.abort())
         person.answers()
         person.answers()
         person.waits_for_trial()
-        page.evaluate("for (const key of Object.keys(localStorage)) if (key.includes('|answer|')) localStorage.removeItem(key)")
+        page.evaluate(
+            "for (const key of Object.keys(localStorage)) if (key.includes('|answer|')) localStorage.removeItem(key)"
+        )
         page.unroute("**/api/answers")
         page.keyboard.press("1")  # trial 4, of which the server does not hold 2 and 3
         goes_on(page)
@@ -342,7 +357,9 @@ def test_a_browser_that_forgot_is_asked_again_for_what_the_server_lacks(browser:
 def test_a_browser_that_keeps_nothing_says_so_and_still_works(browser: Browser, at: Listening) -> None:
     with visiting(browser) as visitor:
         page, person = visitor.page, Person(visitor.page)
-        page.add_init_script("Object.defineProperty(window, 'localStorage', {get() { throw new DOMException('no', 'SecurityError'); }})")
+        page.add_init_script(
+            "Object.defineProperty(window, 'localStorage', {get() { throw new DOMException('no', 'SecurityError'); }})"
+        )
         person.joins(at.pages["link"])
         session = last_session(at.database)
         expect(page.locator("#notice")).to_contain_text("does not let the page keep anything")
@@ -359,7 +376,8 @@ def test_a_full_storage_loses_nothing(browser: Browser, at: Listening) -> None:
         person.answers()
         page.evaluate(
             "() => { const set = Storage.prototype.setItem; Storage.prototype.setItem = function (key, text) {"
-            "if (String(key).includes('answer')) throw new DOMException('full', 'QuotaExceededError'); return set.call(this, key, text); }; }"
+            "if (String(key).includes('answer')) throw new DOMException('full', 'QuotaExceededError');"
+            "return set.call(this, key, text); }; }"
         )
         person.answers_all()
         person.finishes()
@@ -372,8 +390,30 @@ def test_a_wrong_link_says_what_is_wrong(browser: Browser, at: Listening) -> Non
         assert "use the link exactly as you got it" in screen(visitor.page, "trouble").inner_text()
 
 
-def test_paused_and_full_studies_say_so(browser: Browser, tmp_path: Path) -> None:
-    study, folder = crop_study(tmp_path, n_pairs=1, per_list=1, practice=0, attention_every=None, more=QUICK + "  exclusions: {impossible_rt_s: 0.0}\n")
+def test_a_study_that_pauses_says_so_and_keeps_those_who_have_begun(browser: Browser, tmp_path: Path) -> None:
+    study, folder = crop_study(tmp_path, per_list=5, more=QUICK)
+    with served(study, folder) as one, visiting(browser) as begun, visiting(browser) as late:
+        person = Person(begun.page)
+        person.joins(one.pages["link"])
+        person.answers()
+        with Crowd.open(study, folder, now_ms=lambda: time.time_ns() // 1_000_000, alone=False) as beside:
+            beside.pause(True)
+        late.page.goto(one.pages["link"])
+        assert "paused at the moment" in screen(late.page, "paused").inner_text()
+        person.answers_all()
+        person.finishes()
+        assert pressed_in(one.database) == person.pressed
+
+
+def test_a_full_study_says_so(browser: Browser, tmp_path: Path) -> None:
+    study, folder = crop_study(
+        tmp_path,
+        n_pairs=1,
+        per_list=1,
+        practice=0,
+        attention_every=None,
+        more=QUICK + "  exclusions: {impossible_rt_s: 0.0}\n",
+    )
     with served(study, folder) as one:
         for _ in range(2):  # two lists of one
             with visiting(browser) as visitor:
@@ -391,11 +431,20 @@ def test_paused_and_full_studies_say_so(browser: Browser, tmp_path: Path) -> Non
 
 def test_script_in_the_texts_of_a_study_is_shown_and_never_run(browser: Browser, tmp_path: Path) -> None:
     evil = "<img src=x onerror=window.hacked=1><script>window.hacked=1</script>"
-    more = f"  saying:\n    title: {{en: '{evil}'}}\n    information: {{en: ['{evil}']}}\n    debriefing: {{en: '{evil}'}}\n    consent: {{en: ['{evil}']}}\n"
-    study, folder = crop_study(
-        tmp_path, n_pairs=2, practice=0, more=more + QUICK,
-        text=lambda text: text.replace("online:\n", f"online:\n  questions:\n    - {{kind: choice, name: thing, about: supercategory, text: {{en: '{evil}'}}, labels: {{en: {{birds: '{evil}'}}}}}}\n"),
-    )  # fmt: skip
+    more = f"""
+  questions:
+    - kind: choice
+      name: thing
+      about: supercategory
+      text: {{en: '{evil}'}}
+      labels: {{en: {{birds: '{evil}'}}}}
+  saying:
+    title: {{en: '{evil}'}}
+    information: {{en: ['{evil}']}}
+    consent: {{en: ['{evil}']}}
+    debriefing: {{en: '{evil}'}}
+"""
+    study, folder = crop_study(tmp_path, n_pairs=2, practice=0, more=QUICK + more.lstrip("\n"))
     with served(study, folder) as one, visiting(browser) as visitor:
         page, person = visitor.page, Person(visitor.page)
         page.goto(one.pages["link"])
@@ -414,8 +463,22 @@ def test_script_in_the_texts_of_a_study_is_shown_and_never_run(browser: Browser,
 def process(study: Path, folder: Path, port: int, log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """The server as the command starts it, ready; killed at the end if it still lives."""
     with log.open("ab") as out:
-        command = [sys.executable, "-c", "from foolscan import main; main()", "online", "serve", str(study), "--to", str(folder)]
-        running = subprocess.Popen([*command, "--port", str(port), "--operator-port", "0"], stdout=out, stderr=out, env={**os.environ, "COLUMNS": "200"})
+        command = [
+            sys.executable,
+            "-c",
+            "from foolscan import main; main()",
+            "online",
+            "serve",
+            str(study),
+            "--to",
+            str(folder),
+        ]
+        running = subprocess.Popen(
+            [*command, "--port", str(port), "--operator-port", "0"],
+            stdout=out,
+            stderr=out,
+            env={**os.environ, "COLUMNS": "200"},
+        )
     try:
         for _ in range(600):
             with socket.socket() as probe:
@@ -423,8 +486,6 @@ def process(study: Path, folder: Path, port: int, log: Path) -> Iterator[subproc
                     break
             if running.poll() is not None:
                 raise AssertionError(log.read_text())
-            import time
-
             time.sleep(0.1)
         yield running
     finally:
@@ -436,7 +497,7 @@ def process(study: Path, folder: Path, port: int, log: Path) -> Iterator[subproc
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
 def test_a_server_that_is_killed_and_started_again_lacks_nothing(browser: Browser, tmp_path: Path) -> None:
     needs_jspsych()
-    study, folder = crop_study(tmp_path, n_pairs=6, more=QUICK)
+    _, folder = crop_study(tmp_path, n_pairs=6, more=QUICK)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -451,6 +512,7 @@ def test_a_server_that_is_killed_and_started_again_lacks_nothing(browser: Browse
             person.answers()
             person.waits_for_trial()
             images_are_here(page, 7)
+            assert len(stored(database, at_least=2)) == 2
             running.send_signal(signal.SIGKILL)
             running.wait()
         person.answers()  # nobody is there

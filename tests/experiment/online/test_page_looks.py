@@ -16,8 +16,18 @@ from experiment.online.serving import Listening
 SIZES: dict[str, dict[str, Any]] = {
     "desk": {"viewport": {"width": 1280, "height": 800}},
     "zoomed to 200 %": {"viewport": {"width": 640, "height": 400}, "device_scale_factor": 2},
-    "phone": {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True, "device_scale_factor": 3},
-    "small phone": {"viewport": {"width": 360, "height": 640}, "has_touch": True, "is_mobile": True, "device_scale_factor": 2},
+    "phone": {
+        "viewport": {"width": 390, "height": 844},
+        "has_touch": True,
+        "is_mobile": True,
+        "device_scale_factor": 3,
+    },
+    "small phone": {
+        "viewport": {"width": 360, "height": 640},
+        "has_touch": True,
+        "is_mobile": True,
+        "device_scale_factor": 2,
+    },
     "narrow (400 %)": {"viewport": {"width": 320, "height": 256}, "device_scale_factor": 4},
     "phone on its side": {"viewport": {"width": 740, "height": 360}, "has_touch": True, "is_mobile": True},
 }
@@ -157,7 +167,9 @@ def test_three_kinds_of_questions(browser: Browser, sets: Listening, size: str) 
 
 
 @pytest.mark.parametrize("size", ["small phone", "phone"])
-def test_on_a_phone_ten_answers_stand_below_the_image_on_one_screen(browser: Browser, crops: Listening, size: str) -> None:
+def test_on_a_phone_ten_answers_stand_below_the_image_on_one_screen(
+    browser: Browser, crops: Listening, size: str
+) -> None:
     with visiting(browser, **SIZES[size]) as visitor:
         page = visitor.page
         page.goto(crops.pages["link"])
@@ -176,7 +188,9 @@ def test_from_right_to_left(browser: Browser, tmp_path_factory: pytest.TempPathF
         feedback = 'practice: {n: 0, right: {he: "נכון."}, wrong: {he: "לא בדיוק."}}'
         return text.replace("practice: {n: 0}", feedback) + IN_HEBREW.lstrip("\n")
 
-    study, folder = crop_study(tmp_path_factory.mktemp("hebrew"), per_list=20, practice=0, attention_every=None, text=in_hebrew)
+    study, folder = crop_study(
+        tmp_path_factory.mktemp("hebrew"), per_list=20, practice=0, attention_every=None, text=in_hebrew
+    )
     with served(study, folder) as at:
         for size in SIZES.values():
             with visiting(browser, locale="he-IL", **size) as visitor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -25,14 +26,16 @@ def browser() -> Iterator[Browser]:
 
 @pytest.mark.parametrize("busy", [False, True])
 def test_twenty_images_of_a_tenth_of_a_second(browser: Browser, tmp_path: Path, busy: bool) -> None:
-    study, folder = crop_study(tmp_path, n_pairs=20, practice=0, attention_every=None, pairs_of_each=2, more=TWENTY + "  rest_every: null\n")
+    study, folder = crop_study(
+        tmp_path, n_pairs=20, practice=0, attention_every=None, pairs_of_each=2, more=TWENTY + "  rest_every: null\n"
+    )
     with served(study, folder) as at, visiting(browser) as visitor:
         person = Person(visitor.page, "keys")
         person.joins(at.pages["link"])
         if busy:
             visitor.page.evaluate(BUSY)
         person.answers_all()
-        answers = [TrialAnswer.model_validate(answer) for answer in stored(at.database).values()]
+        answers = [TrialAnswer.model_validate(answer) for answer in stored(at.database, at_least=20).values()]
     assert len(answers) == 20
     for answer in answers:
         shown = answer.shown
@@ -43,7 +46,7 @@ def test_twenty_images_of_a_tenth_of_a_second(browser: Browser, tmp_path: Path, 
         assert times == sorted(times)
         assert (times[0], times[-1]) == (shown.onset_ms, shown.offset_ms)
         assert shown.n_frames == len(times) - 1
-        intervals = [after - before for before, after in zip(times, times[1:], strict=False)]
+        intervals = [after - before for before, after in pairwise(times)]
         assert shown.late_frames == sum(interval > 1.5 * shown.frame_ms for interval in intervals)
         # on the frame nearest to the time: the one before would have been farther from it
         assert shown.offset_ms - shown.onset_ms >= 100 - shown.frame_ms / 2 - 0.02
@@ -54,7 +57,9 @@ def test_twenty_images_of_a_tenth_of_a_second(browser: Browser, tmp_path: Path, 
 
 
 def test_an_image_without_a_time_stays_until_the_answer(browser: Browser, tmp_path: Path) -> None:
-    study, folder = crop_study(tmp_path, n_pairs=2, practice=0, attention_every=None, more="  showing: {fixation_s: 0.0}\n")
+    study, folder = crop_study(
+        tmp_path, n_pairs=2, practice=0, attention_every=None, more="  showing: {fixation_s: 0.0}\n"
+    )
     with served(study, folder) as at, visiting(browser) as visitor:
         page, person = visitor.page, Person(visitor.page, "keys")
         person.joins(at.pages["link"])
@@ -63,7 +68,7 @@ def test_an_image_without_a_time_stays_until_the_answer(browser: Browser, tmp_pa
         assert page.locator(".stage .image:not([data-hidden])").count() == 1
         person.answers()
         person.waits_for_trial()
-        answer = TrialAnswer.model_validate(stored(at.database)[1])
+        answer = TrialAnswer.model_validate(stored(at.database, at_least=1)[1])
     shown, rt_ms = answer.shown, answer.given[0].rt_ms
     assert shown is not None
     assert shown.asked_ms is None
@@ -74,17 +79,21 @@ def test_an_image_without_a_time_stays_until_the_answer(browser: Browser, tmp_pa
 
 
 def test_an_image_that_stands_for_long_has_its_first_thousand_frames_stored(browser: Browser, tmp_path: Path) -> None:
-    study, folder = crop_study(tmp_path, n_pairs=2, practice=0, attention_every=None, more="  showing: {fixation_s: 0.0}\n")
+    study, folder = crop_study(
+        tmp_path, n_pairs=2, practice=0, attention_every=None, more="  showing: {fixation_s: 0.0}\n"
+    )
     with served(study, folder) as at, visiting(browser) as visitor:
         page, person = visitor.page, Person(visitor.page, "keys")
         # five hundred frames a second, as a very fast screen has them
-        page.add_init_script("let k = 0; window.requestAnimationFrame = f => setTimeout(() => f(performance.now()), 0);")
+        page.add_init_script(
+            "let k = 0; window.requestAnimationFrame = f => setTimeout(() => f(performance.now()), 0);"
+        )
         person.joins(at.pages["link"])
         person.waits_for_trial()
         page.wait_for_timeout(9000)
         person.answers()
         person.waits_for_trial()
-        answer = TrialAnswer.model_validate(stored(at.database)[1])
+        answer = TrialAnswer.model_validate(stored(at.database, at_least=1)[1])
     assert answer.shown is not None
     assert len(answer.shown.frames_ms) <= 1000
     assert answer.shown.n_frames >= len(answer.shown.frames_ms) - 1
@@ -116,7 +125,9 @@ def test_the_mask_follows_the_image_and_can_be_made_again(browser: Browser, tmp_
 
 
 def test_a_hidden_page_is_told_with_the_trial(browser: Browser, tmp_path: Path) -> None:
-    study, folder = crop_study(tmp_path, n_pairs=4, practice=0, attention_every=None, more="  showing: {fixation_s: 0.0}\n")
+    study, folder = crop_study(
+        tmp_path, n_pairs=4, practice=0, attention_every=None, more="  showing: {fixation_s: 0.0}\n"
+    )
     with served(study, folder) as at, visiting(browser) as visitor:
         page, person = visitor.page, Person(visitor.page, "keys")
         person.joins(at.pages["link"])
@@ -130,7 +141,7 @@ def test_a_hidden_page_is_told_with_the_trial(browser: Browser, tmp_path: Path) 
         person.answers()
         person.answers()
         person.waits_for_trial()
-        assert [answer["hidden"] for answer in stored(at.database, session).values()] == [True, False]
+        assert [answer["hidden"] for answer in stored(at.database, session, 2).values()] == [True, False]
 
 
 def test_frames_and_waits_are_computed_as_said(browser: Browser, tmp_path: Path) -> None:
@@ -155,7 +166,8 @@ def test_frames_and_waits_are_computed_as_said(browser: Browser, tmp_path: Path)
                     medians: [median([3, 1, 2]), median([4, 1, 2, 3])],
                     waits: [1, 2, 3, 20].map(failures => [waitMs(failures, null, 0), waitMs(failures, null, 1)]),
                     asked: waitMs(1, 7000, 0),
-                    retry: [retryAfter("3", 0), retryAfter("Thu, 01 Jan 1970 00:00:10 GMT", 4000), retryAfter(null, 0), retryAfter("soon", 0)],
+                    retry: [retryAfter("3", 0), retryAfter("Thu, 01 Jan 1970 00:00:10 GMT", 4000),
+                            retryAfter(null, 0), retryAfter("soon", 0)],
                     contrasts: [...Array(256).keys()].map(ground => {
                         const { ink, face } = greys(ground);
                         return Math.min(contrast(ink, ground), contrast(ink, face));
