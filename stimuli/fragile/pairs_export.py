@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from stimuli.fragile.sources import PictureToMap
 from stimuli.image_files import png_bytes, read_rgb, write_png
 from stimuli.networks.network import Network
 from stimuli.synthesis.starts import ByteImage
+from stimuli.workshop import someone_recorded
 
 CONFIDENCE_WITHIN = 0.01
 """Of the stored one: other processors add in another order."""
@@ -84,6 +85,7 @@ def fragile_pairs(
         for number, (question, answer) in enumerate(zip(questions, said, strict=True)):
             refuse_disagreement(pairs[number // 2], number % 2, question, answer, plan, network)
         earlier = _earlier(folder)
+        _refuse_to_replace_shown(folder, earlier, pairs, [shown(question.crop, wanted) for question in questions])
         crops = []
         for number, (question, answer) in enumerate(zip(questions, said, strict=True)):
             crops.append(_written(folder, found[name], wanted, pairs[number // 2], number, question, answer))
@@ -175,6 +177,30 @@ def _questions(pair: Pair, network: Network) -> Iterator[Question]:
         yield Question(pixels, window.row, window.column, window.side, true)
 
 
+def _names(pair: Pair, number: int) -> tuple[str, str]:
+    """The names of a pair and of one of its crops; crops are counted from 0."""
+    pair_id = f"p{number // 2 + 1:03d}-{pair.picture.picture_id}"
+    return pair_id, f"{pair_id}_{'b' if number % 2 else 'a'}"
+
+
+def _refuse_to_replace_shown(
+    folder: StudyFolder, earlier: Set[Path], pairs: Sequence[Pair], images: Sequence[ByteImage]
+) -> None:
+    """People's data name the crops they saw: those may not become other crops."""
+    recorded = someone_recorded(folder) if earlier else None
+    if recorded is None:
+        return
+    now = {
+        crops_folder(folder) / f"{_names(pairs[number // 2], number)[1]}.png": png_bytes(image)
+        for number, image in enumerate(images)
+    }
+    if set(now) != earlier or any(path.exists() and path.read_bytes() != content for path, content in now.items()):
+        raise FoolscanError(
+            f"{crops_folder(folder)}: would be made anew, but {recorded.name} was shown the crops that stand; make others into a "
+            "new folder with --to"
+        )
+
+
 def _written(
     folder: StudyFolder, found: Found, wanted: PairsPlan, pair: Pair, number: int, question: Question, said: Said
 ) -> Crop:
@@ -183,8 +209,7 @@ def _written(
     number : of the crop; those of a pair follow one another.
     """
     second = number % 2 == 1
-    pair_id = f"p{number // 2 + 1:03d}-{pair.picture.picture_id}"
-    crop_id = f"{pair_id}_{'b' if second else 'a'}"
+    pair_id, crop_id = _names(pair, number)
     image = shown(question.crop, wanted)
     content = png_bytes(image)
     path = crops_folder(folder) / f"{crop_id}.png"

@@ -202,6 +202,21 @@ def test_crops_may_stay_as_they_are(folder: StudyFolder, tmp_path: Path) -> None
         assert crop.shown_px == crop.side_px == 43
 
 
+@pytest.mark.parametrize("seen_by", ["sub-01", "derivatives/foolscan/online/crops.sqlite3"])
+def test_crops_that_people_were_shown_are_not_replaced(
+    study: Study, folder: StudyFolder, tmp_path: Path, seen_by: str
+) -> None:
+    fragile_pairs(study, folder, "cpu")
+    (folder.root / seen_by).mkdir(parents=True)
+    once = contents(folder.root)
+    for other in ("{proportion: 0.9, n: 1}", "{proportion: 0.9, n: 2, shown_px: null}"):
+        with pytest.raises(FoolscanError, match=f"{Path(seen_by).name} was shown the crops that stand"):
+            fragile_pairs(study_of_windows(tmp_path, other), folder, "cpu")
+        assert contents(folder.root) == once
+    fragile_pairs(study, folder, "cpu")  # the same ones may be made again
+    assert contents(folder.root) == once
+
+
 def test_too_few_pairs_say_how_many_there_are_and_what_to_do(folder: StudyFolder, tmp_path: Path) -> None:
     study = study_of_windows(tmp_path, "{proportion: 0.9, n: 40}")
     before = contents(folder.root)
