@@ -534,7 +534,7 @@ def test_another_site_cannot_act_in_the_operators_browser(tmp_path: Path, browse
         tab = visitor.opened()
         for form in ("plain", "coded"):
             tab.goto(strange)
-            with tab.expect_response("**/api/pause") as answered:
+            with tab.expect_navigation(url="**/api/pause") as answered:
                 tab.evaluate(f"document.getElementById('{form}').submit()")
             assert answered.value.status == 401
         tab.goto(strange)
