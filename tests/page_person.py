@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from browser import agree, screen
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import Frame, Locator, Page
 
 By = Literal["mouse", "keys", "touch"]
 KEYS = "1234567890abcdef"
@@ -23,10 +23,11 @@ STORED_AS = {"mouse": "pointer", "keys": "key", "touch": "touch"}
 class Person:
     """Somebody in front of a page.
 
+    page    : or a frame of one: by mouse alone.
     pressed : of each trial, (question, answer, how) in order: what the database must hold.
     """
 
-    page: Page
+    page: Page | Frame
     by: By = "mouse"
     pressed: dict[int, list[tuple[str, str, str]]] = field(default_factory=dict)
 

@@ -179,7 +179,9 @@ def main(folder: str) -> None:
                         screen(visitor.page, "label")
                         Taker(into, "desk", visitor).take("label")
     for name, taken in FOR_DOCS.items():
-        Image.open(into / f"{taken}.png").convert("RGB").quantize(256).save(into / f"online_{name}.png", optimize=True)
+        Image.open(into / f"{taken}.png").convert("RGB").quantize(64, dither=Image.Dither.NONE).save(
+            into / f"online_{name}.png", optimize=True
+        )
 
 
 def _studies(place: Path) -> Iterator[tuple[str, Any, Callable[[Taker, str], None]]]:

@@ -36,7 +36,7 @@ export class Images {
       const next = this.trials
         .filter((trial) => trial.number >= this.from)
         .slice(0, AHEAD)
-        .find((trial) => !this.blobs.has(trial.asset));
+        .find((trial) => !this.blobs.has(trial.asset) && !this.refused.has(trial.asset));
       if (!next || this.stopped()) return;
       await this.fetch(next.asset).catch(() => {});
     }

@@ -114,7 +114,9 @@ class TakingPart {
 
   async trouble(error) {
     console.error(error);
-    if (error.status === 401) return this.stop("taken_over");
+    // to a void token the server says of an image only that there is none
+    const isVoid = error.status === 401 || (error.status === 404 && (await sessionOf(this.token, () => {})) === null);
+    if (isVoid) return this.stop("taken_over");
     const { words } = this;
     this.leaveTrials();
     await this.screens.message("trouble", words.get("trouble"), error.message, [[words.get("retry"), true]]);
@@ -141,10 +143,16 @@ class TakingPart {
     else if (first <= session.trials.length) {
       await this.screens.message("welcome_back", "", words.get("welcome_back"), [[words.get("continue"), true]]);
     }
-    if (first <= session.trials.length) await this.trials(first);
-    await this.saved();
+    if (first <= session.trials.length) await this.unlessEnded(this.trials(first));
+    await this.unlessEnded(this.saved());
     const comment = await this.screens.comment(store.get("comment"), (text) => store.set("comment", text));
     return this.finish(comment);
+  }
+
+  /** What was promised; for ever waited for where the person has stopped or the page was taken over meanwhile. */
+  async unlessEnded(promise) {
+    const found = await promise;
+    return this.ended.signal.aborted ? new Promise(() => {}) : found;
   }
 
   screen() {
@@ -234,7 +242,7 @@ class TakingPart {
     const all = session.trials.length;
     if (outbox.held >= all) return;
     const draw = () => {
-      if (this.over || outbox.held >= all) return;
+      if (this.ended.signal.aborted || outbox.held >= all) return;
       const text = outbox.failures > 0 ? words.get("unsent", { n: outbox.unsent }) : "";
       this.screens.message("saving", words.get("saving"), text);
     };
@@ -283,13 +291,13 @@ class TakingPart {
   async withdraw(how) {
     const { store, outbox, words } = this;
     store.set("withdraw", how);
-    if (how === "erase") for (const key of [...store.keys("answer|"), ...store.keys("happening|")]) store.remove(key);
-    else await Promise.race([outbox.wake() || null, new Promise((resolve) => setTimeout(resolve, 3000))]);
-    outbox.stop();
     this.ended.abort(new Error("withdrawn"));
     this.tools.clear();
     this.leaveTrials();
     this.screens.message("withdrawing", "", words.get("withdrawing"));
+    if (how === "erase") for (const key of [...store.keys("answer|"), ...store.keys("happening|")]) store.remove(key);
+    else await Promise.race([outbox.wake(), new Promise((resolve) => setTimeout(resolve, 3000))]);
+    outbox.stop();
     try {
       await persist(
         () => post("api/withdraw", { erase: how === "erase" }, this.token),

@@ -241,6 +241,29 @@ def test_images_that_are_not_here_yet_are_waited_for(browser: Browser, at: Liste
         expect(page.locator("#notice")).to_have_text("")
 
 
+def test_an_image_that_is_refused_is_not_asked_for_without_end(browser: Browser, at: Listening) -> None:
+    with visiting(browser) as visitor:
+        page, person = visitor.page, Person(visitor.page)
+        asked: list[str] = []
+
+        def refuse(route: Route) -> None:
+            asked.append(route.request.url)
+            route.fulfill(status=404, json={"error": "no_such_asset", "said": "No such image."})
+
+        page.route("**/api/asset/*", refuse)
+        person.joins(at.pages["link"])
+        session = last_session(at.database)
+        assert "No such image." in screen(page, "trouble").inner_text()
+        page.wait_for_timeout(500)
+        assert len(asked) <= 8  # each once, and the first once more
+        page.unroute("**/api/asset/*")
+        screen(page, "trouble").locator("button.main").click()
+        screen(page, "instructions").locator("button.main").click()
+        person.answers_all()
+        person.finishes()
+        assert pressed_in(at.database, session) == person.pressed
+
+
 def test_the_newer_tab_takes_over(browser: Browser, at: Listening) -> None:
     with visiting(browser) as visitor:
         older, person = visitor.page, Person(visitor.page)

@@ -9,7 +9,7 @@ import pytest
 from browser import agree, chromium, screen, served, trial, visiting
 from online_study import crop_study, set_study
 from page_person import Person, happenings, last_session, pressed_in, reach, rows, stored
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Route, expect
 
 from experiment.online.serving import Listening
 
@@ -154,6 +154,33 @@ def test_on_mechanical_turk_the_page_ends_by_posting_the_form(browser: Browser, 
         page.locator("#completion button").click()
         page.wait_for_url("**/mturk/externalSubmit")
         assert "assignmentId=3ASSIGN1" in posted[0]
+
+
+def test_in_the_workers_sites_own_frame(browser: Browser, crops: Listening) -> None:
+    arrival = "?assignmentId=3ASSIGN2&hitId=3HIT&workerId=A2WORKER&turkSubmitTo=https%3A%2F%2Fworkersandbox.mturk.com"
+    with visiting(browser, permissions=["local-network-access"]) as visitor:  # this server is a local one
+        page, posted = visitor.page, []
+
+        def amazon(route: Route) -> None:
+            if route.request.method == "POST":
+                posted.append(route.request.post_data)
+            shown = f"<iframe name=work width=900 height=700 src='{crops.pages['mturk_sandbox']}{arrival}'></iframe>"
+            route.fulfill(content_type="text/html", body="thank you" if posted else shown)
+
+        visitor.context.route("https://workersandbox.mturk.com/**", amazon)
+        page.goto("https://workersandbox.mturk.com/projects/1/tasks/2")
+        work = page.frame(name="work")
+        assert work is not None
+        person = Person(work)
+        agree(work)
+        session = last_session(crops.database)
+        person.answers_all()
+        person.finishes()
+        assert pressed_in(crops.database, session) == person.pressed
+        work.locator("#completion button").click()
+        work.wait_for_selector("text=thank you")
+        assert "assignmentId=3ASSIGN2" in posted[0]
+        assert visitor.complaints == []
 
 
 def test_in_the_laboratory_the_page_asks_for_the_label_and_returns_to_the_start(
