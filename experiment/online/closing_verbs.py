@@ -76,7 +76,6 @@ def erase(
     ] = None,
     answers: Annotated[bool, typer.Option("--answers", help="what was answered and told")] = False,
     payment: Annotated[bool, typer.Option("--payment", help="raw identifiers: who it was")] = False,
-    unpaid: Annotated[bool, typer.Option("--unpaid", help="also of somebody who is still to be paid")] = False,
 ) -> None:
     """Erase a person's answers, or who it was; tombstones stay, so that the rest can still be verified.
 
@@ -104,7 +103,6 @@ def erase(
         participant,
         answers=answers,
         payment=payment,
-        unpaid=unpaid,
         now_ms=lambda: time.time_ns() // 1_000_000,
     )
     if done.answers is not None:
@@ -114,6 +112,8 @@ def erase(
         typer.echo(
             f"{done.participant}: {'raw identifiers erased' if done.payment else 'there were no raw identifiers'}"
         )
+    if done.unused_code:
+        typer.echo("their completion code had not been redeemed here, and is void now", err=True)
     if done.exported:
         typer.echo(
             f"exported files still have them; remove them with: foolscan online export {study} --to {to}", err=True

@@ -13,7 +13,7 @@ from experiment.online import joining, opening, tokens
 from experiment.online.database import connect, readable
 from experiment.online.export import database_of, online_plan
 from experiment.online.tables import erased as tombstones
-from experiment.online.tables import happenings, ledger, payments, responses, sessions, workers
+from experiment.online.tables import happenings, payments, responses, sessions
 from protocols.answers import answers_table
 from protocols.folder import StudyFolder
 from protocols.problems import FoolscanError, WorkWanting
@@ -22,8 +22,6 @@ from protocols.study import Study
 ASKED = "asked for"
 """Why, on tombstones."""
 ATTEMPTS = 20
-PAID_BY_LEDGER = ("mturk", "mturk_sandbox")
-"""Recruiters whose people are paid by the ledger, which needs to know them."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +32,7 @@ class Erased:
     answers     : answered trials whose content is gone; None: they were not to be erased.
     comments    : comments and other things told that are gone.
     payment     : whether a raw identifier is gone; None: it was not to be erased.
+    unused_code : whether a completion code went that nobody had redeemed here.
     exported    : whether files of this person stand that an earlier export wrote.
     """
 
@@ -41,6 +40,7 @@ class Erased:
     answers: int | None
     comments: int
     payment: bool | None
+    unused_code: bool
     exported: bool
 
 
@@ -56,7 +56,6 @@ def erase(
     *,
     answers: bool,
     payment: bool,
-    unpaid: bool = False,
     now_ms: Callable[[], int],
     sleep_s: Callable[[float], None] = time.sleep,
 ) -> Erased:
@@ -64,11 +63,10 @@ def erase(
 
     participant : ``sub-`` and the pseudonym, as exported.
     answers     : what was answered and told: the content goes, a tombstone says so, and the chain of commitments stays whole.
-    payment     : the raw identifiers: nobody can say any more who it was, and the person cannot be paid.
-    unpaid      : whether raw identifiers of somebody who is still to be paid may go.
+    payment     : the raw identifiers, and the hash of the completion code, which is void then.
     now_ms      : the clock, ms since 1970.
 
-    Done again, it finds nothing left. Raises FoolscanError for an unknown participant, or one who is still to be paid;
+    Done again, it finds nothing left. Raises FoolscanError for an unknown participant;
     WorkWanting where the bytes could not be removed from the log, as somebody reads the database all the time.
     """
     if not (answers or payment):
@@ -78,42 +76,25 @@ def erase(
     try:
         with readable(path):
             with engine.begin() as connection:
-                session, recruiter, state = _session_of(connection, worker, path)
-                if payment and not unpaid and _still_to_be_paid(connection, worker, recruiter, state):
-                    raise FoolscanError(
-                        f"{participant}: finished on {recruiter}, and not approved yet: without the identifier nobody can pay "
-                        "them. Approve first, or give --unpaid"
-                    )
+                session = _session_of(connection, worker, path)
                 n_answers = _erase_answers(connection, session, now_ms()) if answers else (0, 0)
-                known = _erase_payment(connection, worker) if payment else None
+                known, unused = _erase_payment(connection, worker) if payment else (None, False)
             _empty_log(engine, path, sleep_s)
     finally:
         engine.dispose()
     exported = (answers and any(folder.root.glob(f"sub-{worker}/beh/*"))) or (
         answers and _in_table(study, folder, worker)
     )
-    return Erased(f"sub-{worker}", n_answers[0] if answers else None, n_answers[1], known, bool(exported))
+    return Erased(f"sub-{worker}", n_answers[0] if answers else None, n_answers[1], known, unused, bool(exported))
 
 
-def _session_of(connection: Connection, worker: str, path: Path) -> tuple[str, str, str]:
-    columns = select(sessions.c.session, workers.c.recruiter, sessions.c.state)
-    row = connection.execute(
-        columns.select_from(sessions.join(workers)).where(workers.c.worker == worker)
-    ).one_or_none()
+def _session_of(connection: Connection, worker: str, path: Path) -> str:
+    row = connection.execute(select(sessions.c.session).where(sessions.c.worker == worker)).scalar_one_or_none()
     if row is None:
         raise FoolscanError(
             f"--participant: found no sub-{worker} in {path}; pseudonyms stand in the exported tables and on the operator's page"
         )
-    return row.session, row.recruiter, row.state
-
-
-def _still_to_be_paid(connection: Connection, worker: str, recruiter: str, state: str) -> bool:
-    if recruiter not in PAID_BY_LEDGER or state == "active":
-        return False
-    done = (ledger.c.recruiter == recruiter) & (ledger.c.action == "approve") & (ledger.c.state == "done")
-    approved = connection.execute(select(func.count()).where(done & (ledger.c.about == worker))).scalar_one()
-    known = connection.execute(select(payments.c.raw_id).where(payments.c.worker == worker)).scalar_one_or_none()
-    return known is not None and not approved
+    return str(row)
 
 
 def _erase_answers(connection: Connection, session: str, now_ms: int) -> tuple[int, int]:
@@ -126,14 +107,16 @@ def _erase_answers(connection: Connection, session: str, now_ms: int) -> tuple[i
     return int(connection.execute(count).scalar_one()) - before, n_said
 
 
-def _erase_payment(connection: Connection, worker: str) -> bool:
+def _erase_payment(connection: Connection, worker: str) -> tuple[bool, bool]:
     mine = payments.c.worker == worker
-    raw = (payments.c.raw_id, payments.c.assignment, payments.c.hit, payments.c.code_sha256)
-    row = connection.execute(select(*raw).where(mine)).one_or_none()
+    row = connection.execute(select(payments).where(mine)).one_or_none()
     connection.execute(
         update(payments).where(mine).values(raw_id=None, assignment=None, hit=None, code_sha256=None, code_used_ms=None)
     )
-    return row is not None and any(value is not None for value in row)
+    if row is None:
+        return False, False
+    known = any(value is not None for value in (row.raw_id, row.assignment, row.hit, row.code_sha256))
+    return known, row.code_sha256 is not None and row.code_used_ms is None
 
 
 def _empty_log(engine: Engine, path: Path, sleep_s: Callable[[float], None]) -> None:

@@ -9,7 +9,7 @@ from finished_crowd import RAW, opened, small_crowd, take_part
 from online_study import Clock, answers_to, crop_study, joined, set_study
 from sqlalchemy import text
 
-from experiment.online.database import connect, connect_reading
+from experiment.online.database import connect_reading
 from experiment.online.erase import erase, pseudonym_of
 from experiment.online.export import database_of, export
 from experiment.online.messages import Answers, Happening
@@ -110,29 +110,11 @@ def test_nothing_to_be_erased(tmp_path: Path):
         erase(study, folder, f"sub-{who['good']}", answers=False, payment=False, now_ms=Clock())
 
 
-def test_somebody_who_is_still_to_be_paid_is_not_forgotten(tmp_path: Path):
-    study, folder = crop_study(tmp_path)
-    with opened(study, folder) as crowd:
-        worker = take_part(crowd, RAW.format(1), recruiter="mturk")
-    who = f"sub-{worker}"
-    with pytest.raises(FoolscanError, match="not approved yet"):
-        erase(study, folder, who, answers=True, payment=True, now_ms=Clock())
-    assert RAW.format(1).encode() in bytes_of(folder)
-    assert verify(study, folder).erased == 0  # nothing of it was done
-    engine = connect(database_of(study, folder))
-    with engine.begin() as connection:
-        values = f"('t', 'mturk', 'approve', '{worker}', 100, 'done', NULL, 1, 2)"
-        connection.execute(text(f"INSERT INTO ledger VALUES {values}"))
-    engine.dispose()
-    assert erase(study, folder, who, answers=True, payment=True, now_ms=Clock()).payment
-    assert RAW.format(1).encode() not in bytes_of(folder)
-
-
-def test_somebody_unpaid_who_insists(tmp_path: Path):
-    study, folder = crop_study(tmp_path)
-    with opened(study, folder) as crowd:
-        worker = take_part(crowd, RAW.format(1), recruiter="mturk")
-    assert erase(study, folder, f"sub-{worker}", answers=False, payment=True, unpaid=True, now_ms=Clock()).payment
+def test_a_code_that_was_not_redeemed_is_told_of(tmp_path: Path):
+    study, folder, who = small_crowd(tmp_path)
+    assert erase(study, folder, f"sub-{who['good']}", answers=False, payment=True, now_ms=Clock()).unused_code
+    assert not erase(study, folder, f"sub-{who['good']}", answers=False, payment=True, now_ms=Clock()).unused_code
+    assert not erase(study, folder, f"sub-{who['active']}", answers=False, payment=True, now_ms=Clock()).unused_code
 
 
 def test_a_reader_who_does_not_end_is_named(tmp_path: Path):
