@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import struct
 import subprocess
@@ -105,9 +106,13 @@ def with_all(content: bytearray, done: Sequence[Entry]) -> bytearray:
 
 
 class Disk:
-    """The files of a log, moved forward in time."""
+    """The files of a log, moved forward in time.
 
-    def __init__(self, log: Path) -> None:
+    deaf_from_s : syncs that ended later than that are taken for none: by that it is seen that they are needed.
+    """
+
+    def __init__(self, log: Path, deaf_from_s: float = math.inf) -> None:
+        self._deaf_from_s = deaf_from_s
         self._entries = list(entries_in(log))
         self._next = 0
         self._names: dict[int, str] = {}
@@ -134,5 +139,9 @@ class Disk:
             self.files.pop(entry.content.decode(), None)
         elif entry.kind in (WRITTEN, TRUNCATED):
             self.files[self._names[entry.file]].pending.append((number, entry))
-        elif entry.kind == SYNC_ENDED and (name := self._names.get(entry.file)) in self.files:
+        elif (
+            entry.kind == SYNC_ENDED
+            and entry.at_s < self._deaf_from_s
+            and (name := self._names.get(entry.file)) in self.files
+        ):
             self.files[name].sync(entry.begun)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -161,7 +162,7 @@ def test_an_attention_check_names_its_longest_label() -> None:
 
 
 def test_names_ratings_and_nothing_fit_their_questions() -> None:
-    asked = [
+    asked: list[dict[str, Any]] = [
         {
             "name": "animal",
             "kind": "choice",
