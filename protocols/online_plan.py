@@ -22,9 +22,12 @@ class CropPairs(Plan):
 
     kind: Literal["crop_pairs"]
     n_pairs: Annotated[
-        Count, Field(le=100_000, description="drawn by the study's seed, evenly over supercategories; practice is of others")
+        Count,
+        Field(le=100_000, description="drawn by the study's seed, evenly over supercategories; practice is of others"),
     ] = 40
-    blocks: Annotated[Count, Field(le=1000, description="parts that the pairs are dealt into; a person sees one part")] = 1
+    blocks: Annotated[
+        Count, Field(le=1000, description="parts that the pairs are dealt into; a person sees one part")
+    ] = 1
     members: Annotated[
         Literal["separate", "counterbalanced"],
         Field(
@@ -61,11 +64,16 @@ class Choice(Plan):
     options: Annotated[
         tuple[Text, ...],
         EachOnce,
-        Field(max_length=MOST_OPTIONS, description="answers; empty: every value that the images have, in order (animal, not_animal)"),
+        Field(
+            max_length=MOST_OPTIONS,
+            description="answers; empty: every value that the images have, in order (animal, not_animal)",
+        ),
     ] = ()
     labels: Annotated[
         dict[Language, dict[Text, Text]],
-        Field(description="what answers are called in each language, `nothing` included; left out: as they are, _ as a space"),
+        Field(
+            description="what answers are called in each language, `nothing` included; left out: as they are, _ as a space"
+        ),
     ] = Field(default_factory=dict)
     nothing: Annotated[Flag, Field(description="offers 'nothing recognisable', except in the condition forced")] = False
     order: Annotated[
@@ -82,7 +90,9 @@ class Typed(Plan):
     about: Annotated[Literal["supercategory", "category"], Field(description="what a right answer names")] = "category"
     accepted: Annotated[
         dict[Text, tuple[Text, ...]],
-        Field(description="further names that count as right, for each value; case, accents, articles and plurals in s do not count"),
+        Field(
+            description="further names that count as right, for each value; case, accents, articles and plurals in s do not count"
+        ),
     ] = Field(default_factory=dict)
     nothing: Annotated[Flag, Field(description="offers 'nothing recognisable', except in the condition forced")] = True
     max_letters: Annotated[Count, Field(le=200)] = 60
@@ -109,7 +119,9 @@ class Showing(Plan):
 
     fixation_s: Annotated[NotNegative, Field(le=60)] = 0.5
     image_s: Annotated[Positive | None, Field(le=600, description="nothing: until the answer")] = None
-    mask_s: Annotated[Positive | None, Field(le=60, description="a noise mask after a timed image; nothing: none")] = None
+    mask_s: Annotated[Positive | None, Field(le=60, description="a noise mask after a timed image; nothing: none")] = (
+        None
+    )
     mask_delay_s: Annotated[NotNegative, Field(le=60)] = 0.0
     side_px: Annotated[int, Field(strict=True, ge=16, le=1024, description="side of the image in CSS pixels")] = 256
     background_grey: GreyLevel = 128
@@ -169,7 +181,9 @@ class Saying(Plan):
     debriefing: Annotated[Texts, Field(description="after the last trial")]
     words: Annotated[
         dict[Language, dict[Text, Text]],
-        Field(description="buttons and notices (next, agree, saving, offline, …), where the built-in words shall not stand"),
+        Field(
+            description="buttons and notices (next, agree, saving, offline, …), where the built-in words shall not stand"
+        ),
     ] = Field(default_factory=dict)
 
 
@@ -185,7 +199,9 @@ class TurkPlan(Plan):
     days_open: Annotated[Count, Field(le=365)] = 7
     days_to_approve: Annotated[Count, Field(le=30, description="then Amazon approves by itself")] = 3
     countries: Annotated[tuple[Annotated[str, Field(pattern=r"^[A-Z]{2}$")], ...], EachOnce] = ()
-    approved_pct: Annotated[int | None, Field(strict=True, ge=0, le=100, description="of a worker's earlier work")] = None
+    approved_pct: Annotated[int | None, Field(strict=True, ge=0, le=100, description="of a worker's earlier work")] = (
+        None
+    )
     approved_count: Annotated[Whole | None, Field(description="of a worker's earlier work")] = None
 
 

@@ -31,7 +31,9 @@ def read_rows(row: type[Row], path: Path, columns: Mapping[str, str], make: str)
         raise FoolscanError(f"{path}: not readable as a UTF-8 table ({error}); make it again: {make}") from error
     if header != list(columns):
         odd = sorted(set(header) ^ set(columns)) or ["the order of the columns"]
-        raise FoolscanError(f"{path}: found other columns than it should have ({', '.join(odd)}); make it again: {make}")
+        raise FoolscanError(
+            f"{path}: found other columns than it should have ({', '.join(odd)}); make it again: {make}"
+        )
     kinds = {field.name: str(field.type) for field in fields(row)}  # type: ignore[arg-type]
     return [_row(row, kinds, cells, path, line, make) for line, cells in enumerate(lines, start=2)]
 
