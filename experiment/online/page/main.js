@@ -9,6 +9,8 @@ import { get, post } from "./server.js";
 import { sessionOf, takePart } from "./session.js";
 import { Store } from "./store.js";
 
+/** Of the address, besides the browser's name; the server takes no more. */
+const MOST_PARAMETERS = 19;
 const element = (id) => document.getElementById(id);
 const words = new Words({
   connecting: "…", trouble: "Something is wrong", retry: "Try again", language: "Language", offline: "No connection to the server …",
@@ -85,10 +87,10 @@ function browserId() {
 /** Who came: the recruiter's name and the parameters of the page's address. */
 function arrivalOf(address) {
   const recruiter = address.pathname.split("/").pop();
-  const arrival = Object.fromEntries(address.searchParams);
-  delete arrival.language;
+  const said = [...address.searchParams].filter(([name, value]) => name !== "language" && name.length <= 64 && value.length <= 512);
+  const arrival = Object.fromEntries(said.slice(0, MOST_PARAMETERS));
   const key = new URLSearchParams(Object.entries(arrival).sort()).toString();
-  if (recruiter !== "lab" && !Object.keys(arrival).length) arrival.browser = browserId();
+  if (recruiter !== "lab") arrival.browser ??= browserId(); // counts where the recruiter finds no name of its own
   return { recruiter, arrival, shelf: `${address.pathname}?${key}` };
 }
 

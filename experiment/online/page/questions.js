@@ -150,6 +150,8 @@ export class Asked {
   }
 
   key(event) {
+    const onControl = event.target instanceof Element && event.target.closest("button, input, textarea, select, dialog");
+    if (event.key === " " && !onControl) event.preventDefault(); // would scroll
     if (this.question.kind === "typed" || event.repeat || this.blocked()) return;
     const option = this.question.options[placeOf(event)];
     if (!option || event.timeStamp < this.since) return;

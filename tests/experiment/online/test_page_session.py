@@ -9,7 +9,7 @@ import pytest
 from browser import agree, chromium, screen, served, trial, visiting
 from online_study import crop_study, set_study
 from page_person import Person, happenings, last_session, pressed_in, reach, rows, stored
-from playwright.sync_api import Browser, Route, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from experiment.online.serving import Listening
 
@@ -90,6 +90,28 @@ def test_a_whole_session_on_a_phone_by_finger(browser: Browser, sets: Listening)
         assert pressed_in(sets.database, session) == person.pressed
         assert {by for given in person.pressed.values() for _, _, by in given} == {"touch"}
         assert visitor.complaints == []
+
+
+def test_what_others_add_to_the_link_does_not_matter(browser: Browser, crops: Listening) -> None:
+    with visiting(browser) as visitor:
+        added = "&".join(f"p{k}=1" for k in range(30)) + "&fbclid=" + "x" * 600
+        visitor.page.goto(f"{crops.pages['link']}?{added}")
+        agree(visitor.page)
+        session = last_session(crops.database)
+        visitor.page.goto(crops.pages["link"])  # the same browser without it: the same person
+        agree_again(visitor.page)
+        assert last_session(crops.database) == session
+
+
+def agree_again(page: Page) -> None:
+    """Through information and consent to a session that goes on."""
+    while not page.locator('[data-screen="consent"].sheet').count():
+        page.wait_for_selector(".sheet button.main")
+        page.locator("button.main").click()
+    for box in page.locator(".statement input").all():
+        box.check()
+    page.locator("button.main").click()
+    page.wait_for_selector('[data-screen="instructions"].sheet, [data-screen="welcome_back"].sheet')
 
 
 def test_consent_needs_every_statement(browser: Browser, crops: Listening) -> None:
