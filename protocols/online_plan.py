@@ -146,14 +146,16 @@ class PracticeTrials(Plan):
 class Exclusions(Plan):
     """Who does not count, said before anybody has answered; nobody is refused their pay by it.
 
-    A person who does not count leaves the place to another. A key that is null excludes nobody.
+    A person who does not count leaves the place to another. A key that is left out excludes nobody.
     """
 
-    attention_failures: Annotated[Whole | None, Field(description="more failed attention checks than this")] = 1
+    attention_failures: Annotated[Whole | None, Field(description="more failed attention checks than this")] = None
     impossible_rt_s: Annotated[
         NotNegative, Field(le=10, description="an answer sooner than this after the first visible frame is impossible")
     ] = 0.2
-    impossible_share: Annotated[Share | None, Field(description="a larger share of impossible answers than this")] = 0.1
+    impossible_share: Annotated[Share | None, Field(description="a larger share of impossible answers than this")] = (
+        None
+    )
     one_answer_share: Annotated[
         Share | None, Field(description="a larger share of one and the same answer to the first question than this")
     ] = None

@@ -123,5 +123,8 @@ say "installing foolscan[$extras] into $venv: the first time this downloads abou
 rm -f "$stamp"
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --progress-bar off -e ".[$extras]" </dev/null >"$log" 2>&1 ||
   { tail -n 30 "$log" >&2; stop "pip could not install foolscan[$extras]; its last lines are above"; }
+# The page of the online task needs jsPsych, which is fetched once; a machine that cannot reach npm can do without until then
+"$venv/bin/python" -c 'from experiment.online.jspsych import vendored; vendored()' >"$log" 2>&1 </dev/null ||
+  say "jsPsych could not be fetched; foolscan online serve will try again"
 printf '%s' "$extras $(wanted_stamp) $(pwd)" >"$stamp"
 say "done"
