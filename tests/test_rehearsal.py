@@ -17,7 +17,7 @@ from experiment.bids import validate
 from protocols.folder import StudyFolder
 from protocols.manifest import read_manifest
 from protocols.problems import FoolscanError, ProtocolError
-from rehearsal import rehearse, steps
+from rehearsal import online_steps, rehearse, rehearse_online, steps
 
 ROOT = Path(__file__).parent.parent
 
@@ -99,6 +99,19 @@ def test_a_rehearsal_walks_through_the_rooms_in_order() -> None:
         rooms = [step.arguments[0] for step in walked]
         assert rooms == sorted(rooms, key=["stimuli", "experiment", "analysis"].index)
         assert walked[-1].arguments[1] == ("behaviour" if at_desk else "report")
+
+
+def test_a_rehearsal_online_walks_from_the_images_over_the_crowd_to_the_analysis() -> None:
+    for of_crops, makes in ((True, ["fragile", "fragile-pairs"]), (False, ["make"])):
+        walked = online_steps("crops_demo", Path("x"), of_crops=of_crops, people=50, browsers=1)
+        assert [step.arguments[1] for step in walked] == [*makes, "rehearse", "export", "verify", "crops"]
+    assert walked[-4].arguments[3:7] == ("--workers", "50", "--browsers", "1")
+
+
+def test_a_study_without_a_task_in_the_browser_is_not_rehearsed_online(tmp_path: Path) -> None:
+    with pytest.raises(FoolscanError, match="found no `online`"):
+        rehearse_online("demo", tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_nothing_is_written_when_study_and_rig_do_not_fit(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from experiment.online.recruiters.recruiter import Arrival, Completion, Recruiter, Refused
 from experiment.online.simulated_page import Ask, Ending, Eyes, Reply
@@ -21,6 +21,9 @@ from experiment.online.simulated_visits import Visit, visit
 from protocols.folder import StudyFolder
 from protocols.problems import FoolscanError
 from protocols.study import Study
+
+if TYPE_CHECKING:
+    from experiment.online.participation import Crowd
 
 PARTICIPANT = re.compile(r"[a-z]{1,16}[0-9]{1,9}")
 
@@ -241,11 +244,13 @@ def rehearse(
         with in_thread(app) as port:
             browsed = []
             for guest in crowd_of(browsers, crowd_seed, {"honest": 1.0}, truth):
-                someone = replace(guest, self=-guest.number)  # nobody of the crowd
+                someone = replace(guest, raw_id=f"browser{guest.number:04d}", self=-guest.number)  # nobody of the crowd
+                if has_finished(crowd, someone.raw_id):
+                    continue
                 from experiment.online.simulated_browser import whole_session
 
                 with clock.in_real_time():
-                    page = f"http://127.0.0.1:{port}/simulated?participant=browser{someone.number:04d}"
+                    page = f"http://127.0.0.1:{port}/simulated?participant={someone.raw_id}"
                     browsed.append(whole_session(page, someone, eyes))
                 told(f"browser {someone.number}: {browsed[-1].trials} trials")
             begins_s = clock.now_s()
@@ -271,13 +276,24 @@ def rehearse(
     return Rehearsed(tuple(endings), counts, hours, time.monotonic() - began_s, len(browsed), tuple(oddities))
 
 
-def last_heard_ms(crowd: Any) -> int:
+def last_heard_ms(crowd: Crowd) -> int:
     """When somebody was last heard of, ms since 1970; 0: never. A rehearsal that goes on begins there, since it ran ahead."""
     from sqlalchemy import func, select
 
     from experiment.online.tables import sessions
 
     return int(crowd.read(lambda connection: connection.execute(select(func.max(sessions.c.heard_ms))).scalar()) or 0)
+
+
+def has_finished(crowd: Crowd, raw_id: str) -> bool:
+    """Whether somebody has finished in an earlier rehearsal into the same folder."""
+    from sqlalchemy import select
+
+    from experiment.online.tables import payments, sessions
+
+    ended = select(sessions.c.session).join(payments, payments.c.worker == sessions.c.worker)
+    ended = ended.where(payments.c.raw_id == raw_id, sessions.c.state != "active")
+    return crowd.read(lambda connection: connection.execute(ended).first()) is not None
 
 
 def _told(someone: Visit, ending: Ending, told: Callable[[str], None]) -> Visit:

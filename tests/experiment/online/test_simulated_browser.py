@@ -28,6 +28,8 @@ def test_a_real_browser_does_a_whole_session_and_then_the_crowd_comes(tmp_path: 
     assert done.oddities == ()  # nothing asked of any other host among them
     assert sum(tally.finished for tally in done.counts.values()) == 1 + done.ends["honest", "completed"]
     assert all(tally.counted <= tally.quota == 3 for tally in done.counts.values())
+    again = rehearse(study, folder, people=8, shares={"honest": 1.0}, browsers=1)
+    assert (again.browsers, again.acknowledged) == (0, 0)  # all of them had finished, or came when all was full
 
 
 def test_without_a_browser_the_remedy_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
