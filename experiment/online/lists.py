@@ -64,6 +64,19 @@ def spread(names: Sequence[str], kinds: Sequence[str], study_seed: int, what: st
     return [shuffled[kind][row] for row in range(deepest) for kind in order if row < len(shuffled[kind])]
 
 
+def dealing(names: Sequence[str], kinds: Sequence[tuple[str, ...]]) -> dict[str, int]:
+    """For each name, its place in the order in which names are dealt out: kind by kind, so that whoever is given every n-th has
+    about the same number of each kind.
+
+    In the order of `spread`, every n-th would be of the same few kinds wherever n divides their number.
+
+    names : in random order.
+    kinds : of each name, the same length; the first part of a kind weighs most.
+    """
+    kind_of = dict(zip(names, kinds, strict=True))
+    return {name: place for place, name in enumerate(sorted(names, key=kind_of.__getitem__))}
+
+
 def _of_pairs(design: CropPairs, items: Sequence[Item], study_seed: int, n_practice: int) -> tuple[ShownList, ...]:
     members: dict[str, dict[str, Item]] = {}
     for item in items:
@@ -79,22 +92,25 @@ def _of_pairs(design: CropPairs, items: Sequence[Item], study_seed: int, n_pract
         raise FoolscanError(f"online.design.blocks: found {design.blocks} for {design.n_pairs} pairs; at most one for each")
     main, practice_pairs = drawn[: design.n_pairs], drawn[design.n_pairs : design.n_pairs + n_practice]
     practice = tuple(members[pair]["fragile"] for pair in practice_pairs)
+    dealt = dealing(main, [(members[pair]["fragile"].traits["supercategory"],) for pair in main])
     lists = []
     for block in range(design.blocks):
-        pairs = main[block :: design.blocks]
-        for group, shown in _groups(design, pairs).items():
+        pairs = [pair for pair in main if dealt[pair] % design.blocks == block]
+        for group, shown in _groups(design, [dealt[pair] // design.blocks for pair in pairs]).items():
             chosen = tuple(members[pair][member] for pair, member in zip(pairs, shown, strict=True))
             name = f"{group}-{block + 1}" if design.blocks > 1 else group
             lists.append(ShownList(name, group, "free", chosen, practice, design.per_list))
     return tuple(lists)
 
 
-def _groups(design: CropPairs, pairs: Sequence[str]) -> dict[str, list[str]]:
-    """For each group, the member that it sees of each pair."""
+def _groups(design: CropPairs, places: Sequence[int]) -> dict[str, list[str]]:
+    """For each group, the member that it sees of each pair.
+
+    places : of the pairs, as they are dealt within the block.
+    """
     if design.members == "separate":
-        return {"fragile": ["fragile"] * len(pairs), "altered": ["altered"] * len(pairs)}
-    # pairs are spread over supercategories in rounds; every second one keeps both groups even over rounds
-    first = ["fragile" if place % 2 == 0 else "altered" for place in range(len(pairs))]
+        return {"fragile": ["fragile"] * len(places), "altered": ["altered"] * len(places)}
+    first = ["fragile" if place % 2 == 0 else "altered" for place in places]
     other = {"fragile": "altered", "altered": "fragile"}
     return {"first": first, "second": [other[member] for member in first]}
 
@@ -113,10 +129,12 @@ def _of_sets(design: SetRecognition, items: Sequence[Item], study_seed: int, n_p
         raise FoolscanError(f"online.practice.n: found {n_practice} of {len(drawn)} source images; leave some for the trials")
     cut = len(drawn) - n_practice
     practice = tuple(of_source[source][design.sets[0]] for source in drawn[cut:])
+    traits = [of_source[source][design.sets[0]].traits for source in drawn[:cut]]
+    dealt = dealing(drawn[:cut], [(found.get("animal", ""), found["supercategory"]) for found in traits])
     lists = []
     for condition in design.conditions:
         for row in range(len(design.sets)):
-            shown = [design.sets[(place + row) % len(design.sets)] for place in range(cut)]
+            shown = [design.sets[(dealt[source] + row) % len(design.sets)] for source in drawn[:cut]]
             chosen = tuple(of_source[source][name] for source, name in zip(drawn[:cut], shown, strict=True))
             group = f"square-{row + 1}"
             name = f"{group}-{condition}" if len(design.conditions) > 1 else group

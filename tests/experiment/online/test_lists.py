@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
 import pytest
 from hypothesis import given
@@ -28,6 +29,11 @@ def crops(n_of_each: dict[str, int]) -> list[Item]:
         for k in range(n)
         for m in ("fragile", "altered")
     ]
+
+
+def of_kinds(shown: Iterable[Item]) -> Counter[str]:
+    """How many images of each supercategory."""
+    return Counter(item.traits["supercategory"] for item in shown)
 
 
 def images(n: int) -> list[Item]:
@@ -80,6 +86,14 @@ def test_crop_lists(n_of_each: dict[str, int], seed: int, members: str, data: st
         else:
             counts = Counter(item.member for item in one.items)
             assert abs(counts["fragile"] - counts["altered"]) <= 1
+    # no block has much more of a supercategory than another, and neither group of fragile crops
+    blocks_kinds = [of_kinds(one.items) for one, _ in of_block]
+    members_kinds = [of_kinds(item for item in shown.items if item.member == "fragile") for shown in lists]
+    for kind in n_of_each:
+        assert max(found[kind] for found in blocks_kinds) - min(found[kind] for found in blocks_kinds) <= 1
+        if members == "counterbalanced":
+            for one, other in zip(members_kinds[::2], members_kinds[1::2], strict=True):
+                assert abs(one[kind] - other[kind]) <= 1
     shown_pairs = [pair for one, _ in of_block for pair in pairs(one)]
     assert len(set(shown_pairs)) == len(shown_pairs) == n_pairs
     for shown in lists:
@@ -109,6 +123,10 @@ def test_a_latin_square_shows_each_source_once_and_each_set_equally_often(
             assert len(set(sources)) == len(sources) == n
             sets = Counter(item.set for item in shown.items)
             assert max(sets.values()) - min(sets[name] for name in ("RE", "AN", "AI")) <= 1
+            # nor is a set shown of some supercategories only
+            kinds_of = [of_kinds(item for item in shown.items if item.set == name) for name in ("RE", "AN", "AI")]
+            for kind in of_kinds(shown.items):
+                assert max(found[kind] for found in kinds_of) - min(found[kind] for found in kinds_of) <= 1
         # over the rows of the square every image is shown exactly once
         everyone = Counter(item.item_id for shown in rows for item in shown.items)
         assert set(everyone.values()) == {1}
