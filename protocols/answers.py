@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from protocols.folder import StudyFolder, read_json
+from protocols.folder import StudyFolder
 from protocols.formats import ANSWERS
-from protocols.problems import FoolscanError, NotReady
+from protocols.problems import NotReady
 from protocols.tables import write_table
-from protocols.typed_tables import read_rows
+from protocols.typed_tables import read_rows, refuse_other_format
 
 MAKE = "foolscan online export STUDY --to FOLDER"
+REMEDY = f"export again: {MAKE}"
 
 
 @dataclass(frozen=True)
@@ -163,10 +164,5 @@ def read_answers(folder: StudyFolder, task: str) -> tuple[list[Answer], list[Ses
     for path in (first, second):
         if not path.exists():
             raise NotReady(f"{path}: no answers yet; export them with: {MAKE}")
-        sidecar = path.with_suffix(".json")
-        found = read_json(sidecar).get("format") if sidecar.exists() else None
-        if found != ANSWERS:
-            raise FoolscanError(
-                f"{sidecar}: format: found {found}, this foolscan reads {ANSWERS}; update foolscan, or export again: {MAKE}"
-            )
-    return read_rows(Answer, first, COLUMNS, MAKE), read_rows(Session, second, SESSION_COLUMNS, MAKE)
+        refuse_other_format(path, ANSWERS, REMEDY)
+    return read_rows(Answer, first, COLUMNS, REMEDY), read_rows(Session, second, SESSION_COLUMNS, REMEDY)

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path, PurePosixPath
-from typing import Any, Literal, get_args
+from pathlib import Path
+from typing import Literal, get_args
 
-from protocols.folder import StudyFolder, read_json
+from protocols.folder import StudyFolder
 from protocols.formats import CROPS
 from protocols.problems import FoolscanError, NotReady
 from protocols.tables import write_table
+from protocols.typed_tables import read_rows, refuse_other_format, refuse_twice
 
 Member = Literal["fragile", "altered"]
 MEMBERS: tuple[Member, ...] = get_args(Member)
 N_LABELS = 5
 """Most probable classes that are kept of each crop."""
 MAKE = "foolscan stimuli fragile-pairs STUDY --to FOLDER"
+REMEDY = f"make it again: {MAKE}"
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,13 @@ COLUMNS: dict[str, str] = {
 }
 
 
+_WITHIN: dict[str, tuple[float, float]] = {
+    **{field.name: (0, 1) for field in fields(Crop) if str(field.type).startswith("float")},
+    **dict.fromkeys(("row", "column", "seed"), (0, math.inf)),
+    **dict.fromkeys(("side_px", "shown_px"), (1, math.inf)),
+}
+
+
 def crops_folder(folder: StudyFolder) -> Path:
     """``stimuli/crops``."""
     return folder.stimuli / "crops"
@@ -123,20 +131,13 @@ def read_crops(folder: StudyFolder) -> list[Crop]:
     path = crops_table(folder)
     if not path.exists():
         raise NotReady(f"{path}: no pairs of crops yet; make them with: {MAKE}")
-    _refuse_other_format(path.with_suffix(".json"))
-    try:
-        header, *rows = [*csv.reader(path.read_text(encoding="utf-8").splitlines(), delimiter="\t")] or [[]]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise FoolscanError(f"{path}: not readable as a UTF-8 table ({error}); make it again: {MAKE}") from error
-    if header != list(COLUMNS):
-        odd = sorted(set(header) ^ set(COLUMNS)) or ["the order of the columns"]
-        raise FoolscanError(
-            f"{path}: found other columns than crops of format {CROPS} have ({', '.join(odd)}); make it again: {MAKE}"
-        )
-    crops = [_crop(row, path, line) for line, row in enumerate(rows, start=2)]
+    refuse_other_format(path, CROPS, REMEDY)
+    crops = read_rows(Crop, path, COLUMNS, REMEDY, within=_WITHIN, one_of={"member": MEMBERS}, files=("crop_file",))
     if not crops:
         raise NotReady(f"{path}: found no crops; make them with: {MAKE}")
-    _refuse_twice(crops, path)
+    refuse_twice(path, "crop_id", [crop.crop_id for crop in crops], REMEDY)
+    refuse_twice(path, "crop_file", [crop.crop_file for crop in crops], REMEDY)
+    refuse_twice(path, "member", [f"{crop.member} of pair {crop.pair_id}" for crop in crops], REMEDY)
     for _ in pairs_of(crops, path):
         pass
     return crops
@@ -156,97 +157,13 @@ def pairs_of(crops: Sequence[Crop], path: Path | None = None) -> Iterator[tuple[
     for pair_id, found in members.items():
         lacking = [member for member in MEMBERS if member not in found]
         if lacking:
-            raise FoolscanError(f"{where}pair {pair_id}: found no {lacking[0]} member; make it again: {MAKE}")
+            raise FoolscanError(f"{where}pair {pair_id}: found no {lacking[0]} member; {REMEDY}")
         fragile, altered = found["fragile"], found["altered"]
         for column in ("picture_id", "network_class", "type", "network_sha256"):
             one, other = getattr(fragile, column), getattr(altered, column)
             if one != other:
-                raise FoolscanError(
-                    f"{where}pair {pair_id}: {column}: found {one!r} and {other!r}; make it again: {MAKE}"
-                )
+                raise FoolscanError(f"{where}pair {pair_id}: {column}: found {one!r} and {other!r}; {REMEDY}")
         if fragile.correct == altered.correct:
             told = "both" if fragile.correct else "neither"
-            raise FoolscanError(
-                f"{where}pair {pair_id}: correct: found {told}, expected one of the two; make it again: {MAKE}"
-            )
+            raise FoolscanError(f"{where}pair {pair_id}: correct: found {told}, expected one of the two; {REMEDY}")
         yield fragile, altered
-
-
-def _refuse_other_format(sidecar: Path) -> None:
-    if not sidecar.exists():
-        raise FoolscanError(f"{sidecar}: no such file; it says which format the crops have: make them again: {MAKE}")
-    found = read_json(sidecar).get("format")
-    if found != CROPS:
-        raise FoolscanError(
-            f"{sidecar}: format: found {found}, this foolscan reads {CROPS}; update foolscan, or make the crops again: {MAKE}"
-        )
-
-
-def _refuse_twice(crops: Sequence[Crop], path: Path) -> None:
-    lines: dict[tuple[str, str], int] = {}
-    for line, crop in enumerate(crops, start=2):
-        for column, value in (("crop_id", crop.crop_id), ("crop_file", crop.crop_file)):
-            first = lines.setdefault((column, value), line)
-            if first != line:
-                raise FoolscanError(
-                    f"{path}:{line}: {column}: found {value!r}, which line {first} has; make it again: {MAKE}"
-                )
-        first = lines.setdefault((crop.member, crop.pair_id), line)
-        if first != line:
-            raise FoolscanError(
-                f"{path}:{line}: member: found {crop.member!r} of pair {crop.pair_id!r}, which line {first} has; make it again: "
-                f"{MAKE}"
-            )
-
-
-_KINDS = {field.name: str(field.type) for field in fields(Crop)}
-_WITHIN: dict[str, tuple[float, float]] = {
-    **{name: (0, 1) for name, kind in _KINDS.items() if kind.startswith("float")},
-    **dict.fromkeys(("row", "column", "seed"), (0, math.inf)),
-    **dict.fromkeys(("side_px", "shown_px"), (1, math.inf)),
-}
-
-
-def _crop(row: list[str], path: Path, line: int) -> Crop:
-    if len(row) != len(COLUMNS):
-        raise FoolscanError(f"{path}:{line}: found {len(row)} columns, expected {len(COLUMNS)}; make it again: {MAKE}")
-    values: dict[str, Any] = {}
-    for name, cell in zip(COLUMNS, row, strict=True):
-        try:
-            values[name] = _value(name, cell)
-        except ValueError:
-            raise FoolscanError(
-                f"{path}:{line}: {name}: found {cell!r}, expected {_expected(name)}; make it again: {MAKE}"
-            ) from None
-    file = PurePosixPath(values["crop_file"])
-    if file.is_absolute() or ".." in file.parts or "\\" in str(file) or ":" in str(file):
-        raise FoolscanError(f"{path}:{line}: crop_file: found {str(file)!r}, expected a file in the stimuli folder")
-    return Crop(**values)
-
-
-def _value(name: str, cell: str) -> str | bool | float | int | None:
-    kind = _KINDS[name]
-    if cell == "n/a" and kind.endswith("None"):
-        return None
-    base = kind.removesuffix(" | None")
-    if not cell or (base == "bool" and cell not in {"true", "false"}) or (name == "member" and cell not in MEMBERS):
-        raise ValueError(cell)
-    if base == "bool":
-        return cell == "true"
-    if base == "str":
-        return cell
-    number = float(cell) if base == "float" else int(cell)
-    low, high = _WITHIN.get(name, (-math.inf, math.inf))
-    if not (math.isfinite(number) and low <= number <= high):
-        raise ValueError(cell)
-    return number
-
-
-def _expected(name: str) -> str:
-    if name == "member":
-        return " or ".join(MEMBERS)
-    words = {"str": "text", "bool": "true or false", "float": "a number", "int": "a whole number"}
-    kind = _KINDS[name]
-    low, high = _WITHIN.get(name, (-math.inf, math.inf))
-    limits = f" from {low:g}" * math.isfinite(low) + f" to {high:g}" * math.isfinite(high)
-    return words[kind.removesuffix(" | None")] + limits + (", or n/a" if kind.endswith("None") else "")

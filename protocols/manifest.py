@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path, PurePosixPath
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from protocols.folder import StudyFolder, write_text
-from protocols.problems import FoolscanError, NotReady
+from protocols.problems import NotReady
+from protocols.typed_tables import read_rows, refuse_twice
 
 MANIFEST_FORMAT = 2
 # What a format does not have yet reads as n/a.
 SINCE_2 = ("guide_id", "representation_ratio")
+REMEDY = "make the stimuli again"
 
 
 @dataclass(frozen=True)
@@ -113,33 +114,11 @@ def read_manifest(folder: StudyFolder) -> list[Stimulus]:
     path = folder.manifest
     if not path.exists():
         raise NotReady(f"{path}: no stimuli yet; make them with: foolscan stimuli make STUDY --to {folder.root}")
-    try:
-        header, *rows = [*csv.reader(path.read_text(encoding="utf-8").splitlines(), delimiter="\t")] or [[]]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise FoolscanError(f"{path}: not readable as a UTF-8 table ({error}); make the stimuli again") from error
-    first_format = [name for name in COLUMNS if name not in SINCE_2]
-    if header == first_format:
-        header, rows = list(COLUMNS), [[*row, *["n/a"] * len(SINCE_2)] for row in rows]
-    if header != list(COLUMNS):
-        odd = sorted(set(header) ^ set(COLUMNS)) or ["the order of the columns"]
-        raise FoolscanError(
-            f"{path}: found other columns than manifest format {MANIFEST_FORMAT} has ({', '.join(odd)}); make the stimuli again"
-        )
-    stimuli = [_stimulus(row, path, number) for number, row in enumerate(rows, start=2)]
+    stimuli = read_rows(Stimulus, path, COLUMNS, REMEDY, files=("stim_file",), newer=SINCE_2)
     if not stimuli:
         raise NotReady(f"{path}: found no images; make them with: foolscan stimuli make STUDY --to {folder.root}")
-    _refuse_twice(stimuli, path)
+    refuse_twice(path, "stim_id", [stimulus.stim_id for stimulus in stimuli], REMEDY)
     return stimuli
-
-
-def _refuse_twice(stimuli: Sequence[Stimulus], path: Path) -> None:
-    lines: dict[str, int] = {}
-    for line, stimulus in enumerate(stimuli, start=2):
-        first = lines.setdefault(stimulus.stim_id, line)
-        if first != line:
-            raise FoolscanError(
-                f"{path}:{line}: stim_id: found {stimulus.stim_id!r}, which line {first} has; make the stimuli again"
-            )
 
 
 def in_set(stimuli: Sequence[Stimulus], name: str) -> list[Stimulus]:
@@ -160,39 +139,3 @@ def _cell(value: Any) -> str:
     if isinstance(value, float):
         return repr(round(value, 9))
     return str(value)
-
-
-_KINDS = {field.name: str(field.type) for field in fields(Stimulus)}
-
-
-def _stimulus(row: list[str], path: Path, line: int) -> Stimulus:
-    if len(row) != len(COLUMNS):
-        raise FoolscanError(f"{path}:{line}: found {len(row)} columns, expected {len(COLUMNS)}; make the stimuli again")
-    values: dict[str, Any] = {}
-    for name, cell in zip(COLUMNS, row, strict=True):
-        try:
-            values[name] = _value(cell, _KINDS[name])
-        except ValueError:
-            expected = _KINDS[name].replace(" | None", ", or n/a")
-            raise FoolscanError(
-                f"{path}:{line}: {name}: found {cell!r}, expected {expected}; make the stimuli again"
-            ) from None
-    file = PurePosixPath(values["stim_file"])
-    if file.is_absolute() or ".." in file.parts:
-        raise FoolscanError(f"{path}:{line}: stim_file: found {str(file)!r}, expected a file in the stimuli folder")
-    return Stimulus(**values)
-
-
-def _value(cell: str, kind: str) -> str | bool | float | int | None:
-    if cell == "n/a" and kind.endswith("None"):
-        return None
-    base = kind.removesuffix(" | None")
-    if base == "bool":
-        if cell not in {"true", "false"}:
-            raise ValueError(cell)
-        return cell == "true"
-    if not cell:
-        raise ValueError(cell)
-    if base == "float" and not math.isfinite(float(cell)):
-        raise ValueError(cell)
-    return {"str": str, "float": float, "int": int}[base](cell)  # type: ignore[no-any-return, operator]

@@ -157,7 +157,7 @@ def test_a_hostile_cell_is_refused_where_it_stands(
         ([PAIRS[0], replace(PAIRS[1], picture_id="hen")], "pair p001-owl: picture_id: found 'owl' and 'hen'"),
         (
             [*PAIRS[:2], replace(PAIRS[0], crop_id="c", crop_file="c.png")],
-            "crops.tsv:4: member: found 'fragile' of pair 'p001-owl', which line 2 has",
+            "crops.tsv:4: member: found 'fragile of pair p001-owl', which line 2 has",
         ),
     ],
 )
@@ -172,7 +172,7 @@ def test_a_table_that_is_none_is_refused(folder: StudyFolder) -> None:
     path = crops_table(folder)
     whole = path.read_text(encoding="utf-8")
     path.write_text(whole.replace("\tseed\t", "\tsead\t", 1), encoding="utf-8")
-    with pytest.raises(FoolscanError, match=r"other columns than crops of format 1 have \(sead, seed\)"):
+    with pytest.raises(FoolscanError, match=r"other columns than it should have \(sead, seed\)"):
         read_crops(folder)
     path.write_text(whole + "one cell\n", encoding="utf-8")
     with pytest.raises(FoolscanError, match=rf"crops.tsv:6: found 1 columns, expected {len(COLUMNS)}"):
@@ -194,5 +194,5 @@ def test_another_format_is_refused(folder: StudyFolder, found: object) -> None:
     with pytest.raises(FoolscanError, match=rf"format: found {found}, this foolscan reads 1"):
         read_crops(folder)
     crops_table(folder).with_suffix(".json").unlink()
-    with pytest.raises(FoolscanError, match="it says which format the crops have"):
+    with pytest.raises(FoolscanError, match="it says which format the table has"):
         read_crops(folder)
