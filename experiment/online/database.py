@@ -221,6 +221,6 @@ _never("workers", "UPDATE", "nothing is ever changed")
 _never("lists", "UPDATE OF list_id, group_name, condition, quota", "a list is never changed")
 
 
-def triggers(connection: Connection) -> int:
-    """How many of the triggers a file has that let answers only ever be added."""
-    return int(connection.execute(text("SELECT count(*) FROM sqlite_master WHERE type = 'trigger'")).scalar_one())
+def triggers(connection: Connection) -> set[str]:
+    """The triggers of a file, as they were made: by them answers are only ever added."""
+    return {*connection.execute(text("SELECT sql FROM sqlite_master WHERE type = 'trigger'")).scalars()}

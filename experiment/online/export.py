@@ -14,7 +14,7 @@ from sqlalchemy import Connection, delete, insert, select
 from experiment.online.answer_rows import answers_of, session_of
 from experiment.online.beh_files import MADE, beh_facts, remove_others, write_beh
 from experiment.online.database import connect, connect_reading, readable
-from experiment.online.held import HeldSession, head_of, held_sessions
+from experiment.online.held import HeldSession, head_of, held_sessions, strange_names
 from experiment.online.items import Item, items_of
 from experiment.online.tables import facts, responses
 from experiment.participants import enrol_all
@@ -71,7 +71,10 @@ def snapshot_of(connection: Connection) -> Snapshot:
     if lacking := cut_off(connection):
         raise WorkWanting(f"{lacking}. Nothing was exported; see: foolscan online verify")
     n_chain, head = head_of(connection)
-    return Snapshot(tuple(held_sessions(connection)), n_chain, head)
+    people = tuple(held_sessions(connection))
+    if strange := strange_names(people):
+        raise WorkWanting(f"{strange[0]!r}: no pseudonym. Nothing was exported; see: foolscan online verify")
+    return Snapshot(people, n_chain, head)
 
 
 def rows_of(

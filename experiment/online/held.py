@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,6 +97,11 @@ def held_sessions(connection: Connection) -> list[HeldSession]:
     chosen = select(tables.sessions, tables.workers.c.recruiter, tables.lists.c.group_name, tables.lists.c.condition)
     found = connection.execute(chosen.select_from(joined).order_by(tables.sessions.c.worker))
     return [_session(row._mapping, trials, answers, flags) for row in found]
+
+
+def strange_names(people: Iterable[HeldSession]) -> list[str]:
+    """What somebody is called in a tampered database and is no pseudonym: files are named by it."""
+    return [held.worker for held in people if not (held.worker.isascii() and held.worker.isalnum())]
 
 
 def answer_in(content: str, place: int) -> TrialAnswer:

@@ -67,7 +67,6 @@ class _Session:
     token_sha256: str
     state: str
     held: int
-    conflicts: int = 0
 
 
 @dataclass(slots=True)
@@ -127,6 +126,7 @@ class Holding:
     def __init__(self, now_ms: Callable[[], int], lease_ms: int) -> None:
         self._now_ms, self._lease_ms = now_ms, lease_ms
         self._sessions: dict[str, _Session] = {}
+        self._conflicts: dict[str, int] = {}  # flagged of each session: no finishing or coming again begins anew
         self._head: tuple[int, str] | None = None
 
     def forget(self, session: str | None = None) -> None:
@@ -175,10 +175,11 @@ class Holding:
                 for happening in item.happenings
                 if happening.number <= MOST_HAPPENINGS
             ]
-            for trial in conflicting[: max(0, MOST_CONFLICTS - remembered.conflicts)]:
+            flagged = self._conflicts.get(item.session, 0)
+            for trial in conflicting[: MOST_CONFLICTS - flagged]:
                 said = f"trial {trial} was answered again, and otherwise"
                 rows.flags.append({"session": item.session, "kind": "conflict", "detail": said, "at_ms": now})
-            remembered.conflicts += len(conflicting)
+                self._conflicts[item.session] = flagged = flagged + 1
             outcomes.append(NowHeld(remembered.held, tuple(conflicting)))
         _write(connection, rows)
         self._head = place, link

@@ -212,13 +212,14 @@ class Crowd:
         """
         token_sha256 = tokens.sha256_of_token(token)
 
-        def write(connection: Connection) -> None:
+        def write(connection: Connection) -> bool:
             row = joining.session_of(connection, token_sha256)
             joining.withdraw(connection, row["session"], erase, "withdrawn", self._now_ms())
             self._holding.forget(row["session"])
+            return erase and row["state"] != "erased"  # asked again and again, it keeps nobody else waiting
 
-        def done(_: None) -> None:
-            if erase:
+        def done(erased: bool) -> None:
+            if erased:
                 with suppress(Exception):  # it is erased all the same, and gone from the log once the server ends
                     database.empty_log(self._writing)
 

@@ -12,7 +12,7 @@ from experiment.online import chain, opening
 from experiment.online.answer_rows import records_of
 from experiment.online.database import connect_reading, triggers
 from experiment.online.export import cut_off, database_of, online_plan
-from experiment.online.held import HeldSession, answer_in, held_sessions
+from experiment.online.held import HeldSession, answer_in, held_sessions, strange_names
 from experiment.online.items import Item, items_of
 from experiment.online.judging import exclusion
 from experiment.online.lists import ShownList, lists_of
@@ -109,6 +109,7 @@ def _verified(
         for difference in differences(connection, plan, {shown.list_id: shown for shown in lists}, items, study.seed):
             where = "" if difference.trial is None else f", trial {difference.trial}"
             found.append(Finding("seeds", f"sub-{who.get(difference.session)}{where}: found {difference.found}"))
+        found += [Finding("database", f"{name!r}: no pseudonym") for name in strange_names(people)]
         found += [Finding("answers", said) for said in answer_faults(people)]
         found += [Finding("rules", said) for said in rule_faults(plan, {item.item_id: item for item in items}, people)]
         quotas = {row.list_id: (row.quota, row.given) for row in connection.execute(select(lists_table))}
@@ -131,8 +132,11 @@ def database_faults(connection: Connection) -> Iterator[str]:
         schema.create_all(other)
         wanted = triggers(other)
     fresh.dispose()
-    if (n := triggers(connection)) < wanted:
-        yield f"{wanted - n} of {wanted} triggers, which refuse changes to answers, were taken out"
+    found = triggers(connection)
+    if lacking := wanted - found:
+        yield f"{len(lacking)} of {len(wanted)} triggers, which refuse changes to answers, were taken out or changed"
+    if strange := found - wanted:
+        yield f"{len(strange)} triggers are not foolscan's"
 
 
 def chain_faults(rows: Sequence[chain.Row], tombstones: Sequence[int]) -> Iterator[str]:

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from experiment.online import tables
+from experiment.online.holding import COMMENT
 
 MOST_PEOPLE, MOST_COMMENTS, MOST_POINTS = 200, 100, 160
 MOST_SESSIONS_A_FLAG, MOST_DETAILS = 24, 3
@@ -240,7 +241,7 @@ def _flags(connection: Connection, people: Mapping[str, Person], now_ms: int) ->
 
 def _comments(connection: Connection, people: Mapping[str, Person], now_ms: int) -> dict[str, Any]:
     columns = tables.happenings.c
-    said = (columns.kind == "comment") & columns.content.is_not(None) & (columns.content != "")
+    said = (columns.number == COMMENT) & columns.content.is_not(None) & (columns.content != "")
     n = connection.execute(select(func.count()).select_from(tables.happenings).where(said)).scalar_one()
     latest = select(tables.happenings).where(said).order_by(columns.received_ms.desc(), columns.session)
     rows = [

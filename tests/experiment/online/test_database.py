@@ -189,7 +189,7 @@ def test_two_trials_of_one_number_or_two_images_of_one_source_are_refused(crowd:
 
 
 def test_every_trigger_is_there(crowd: Crowd) -> None:
-    assert crowd.read(database.triggers) == len(database._TRIGGERS) > 20
+    assert len(crowd.read(database.triggers)) == len(database._TRIGGERS) > 20
 
 
 def test_what_is_erased_is_overwritten_on_the_disk(place: tuple[Study, StudyFolder], clock: Clock) -> None:

@@ -241,6 +241,17 @@ def test_the_numbers_are_those_of_the_database(desk):
     assert told["troubles"] == []
 
 
+def test_nobody_says_more_than_one_comment(tmp_path: Path):
+    study, folder = crop_study(tmp_path, per_list=3)
+    with opened(study, folder) as crowd:
+        take_part(crowd, "anna", comment="Well done")
+        person = joined(crowd, "bert")
+        told = [Happening(number=number, kind="comment", at_ms=1, content="spam") for number in range(1, 51)]
+        crowd.hold(person.token, Answers(happenings=told)).result()
+        said = crowd.read(lambda connection: watched(connection, Pace(), 0))["comments"]
+    assert (said["n"], [row["text"] for row in said["rows"]]) == (1, ["Well done"])
+
+
 def test_people_are_pseudonyms(desk):
     client, *_ = desk
     told = client.get("/api/watch", headers=RIGHT).text

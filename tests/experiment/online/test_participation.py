@@ -253,6 +253,10 @@ def test_another_answer_to_the_same_trial_is_flagged_and_the_first_stays(crowd: 
     for _ in range(MOST_CONFLICTS):
         hold(crowd, came.token, other)
     assert len(flagged(crowd)) == MOST_CONFLICTS
+    with pytest.raises(Incomplete):
+        crowd.finish(came.token, "", code).result()
+    hold(crowd, joined(crowd).token, other)
+    assert len(flagged(crowd)) == MOST_CONFLICTS, "nor by trying to finish, nor by coming again"
 
 
 def test_trials_come_in_order(crowd: Crowd) -> None:
@@ -500,6 +504,17 @@ def test_erasing_takes_back_all_that_was_said_and_the_chain_holds(crowd: Crowd) 
     assert [row.raw_id for row in rows(crowd, tables.payments)] == ["anna", "bert"]  # pay may be due
     assert unbroken(crowd)
     assert answer_all(crowd, bert.token) == len(bert.session_state.plan.trials)
+
+
+def test_erasing_again_and_again_keeps_nobody_waiting(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:
+    emptied: list[object] = []
+    monkeypatch.setattr("experiment.online.participation.database.empty_log", emptied.append)
+    came = joined(crowd)
+    crowd.withdraw(came.token, False).result()
+    assert emptied == []
+    for _ in range(3):
+        crowd.withdraw(came.token, True).result()
+    assert len(emptied) == 1
 
 
 # --- beside the way

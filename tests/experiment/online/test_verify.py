@@ -10,11 +10,12 @@ import pytest
 from finished_crowd import RAW, opened, small_crowd, take_part, tampered
 from online_study import Clock, answers_to, crop_study, joined
 
+from experiment.online.database import connect
 from experiment.online.erase import erase
 from experiment.online.export import export
 from experiment.online.messages import Answers
 from experiment.online.verify import verify
-from protocols.problems import NotReady
+from protocols.problems import NotReady, WorkWanting
 
 OF = "(SELECT session FROM sessions WHERE worker = '{}')"
 
@@ -87,6 +88,41 @@ def test_a_changed_answer(crowd):
     assert "chain: answer 9: its content is not the one that was committed to" in found
     assert "triggers" in found
     assert re.search(r"export: .*crops\.tsv.*rt_s: exported '0\.7', the database has '0\.9'", found)
+
+
+def test_a_trigger_that_does_nothing_any_more(crowd):
+    study, folder, _ = crowd
+    engine = connect(folder.derived("online") / "crops.sqlite3")
+    with engine.begin() as connection:
+        name = (
+            connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'workers'")
+            .scalars()
+            .first()
+        )
+        connection.exec_driver_sql(f"DROP TRIGGER {name}")
+        connection.exec_driver_sql(f"CREATE TRIGGER {name} BEFORE UPDATE ON workers WHEN 0 BEGIN SELECT 1; END")
+    engine.dispose()
+    assert "1 of" in said(study, folder)
+    assert "taken out or changed" in said(study, folder)
+    assert "1 triggers are not foolscan's" in said(study, folder)
+
+
+@pytest.mark.parametrize("name", ["x/../../../../out", "a b", "", "ä"])
+def test_a_name_that_is_no_pseudonym_names_no_file(crowd, name: str):
+    study, folder, who = crowd
+    tampered(
+        folder,
+        "PRAGMA defer_foreign_keys = ON",
+        *(
+            f"UPDATE {table} SET worker = '{name}' WHERE worker = '{who['good']}'"
+            for table in ("workers", "sessions", "seen", "payments")
+        ),
+    )
+    assert f"database: {name!r}: no pseudonym" in said(study, folder)
+    before = set(folder.root.parent.rglob("*"))
+    with pytest.raises(WorkWanting, match="no pseudonym"):
+        export(study, folder)
+    assert set(folder.root.parent.rglob("*")) == before
 
 
 def test_a_changed_answer_with_its_commitment_made_anew(crowd):
