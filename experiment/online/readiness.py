@@ -84,6 +84,11 @@ def remarks_on(host: str, recruiters: Sequence[str], public: str | None, operato
             f"{operator} can be reached from other computers, and the operator's token is sent to it unencrypted: leave it at 127.0.0.1 "
             "and come by ssh -L, or through a proxy with TLS"
         )
+    if "lab" in recruiters and (public or not is_loopback(host)):
+        remarks.append(
+            "lab: from everywhere anybody can take part under any label, or go on in somebody's place; open only the entrances "
+            "that you need, with --recruiter"
+        )
     framed = [name for name in recruiters if name in ONLY_HTTPS]
     if framed and not (public or "").startswith("https://"):
         remarks.append(

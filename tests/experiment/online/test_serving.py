@@ -158,6 +158,9 @@ def test_who_can_reach_it_is_minded() -> None:
     (open_to_all,) = remarks_on("0.0.0.0", ("link",), "http://lab.example.org")
     assert "not encrypted" in open_to_all
     assert "--trust-proxy" in open_to_all
+    (labels,) = remarks_on("127.0.0.1", ("link", "lab"), "https://lab.example.org")
+    assert "any label" in labels
+    assert remarks_on("127.0.0.1", ("link", "lab"), None) == []
     (operator,) = remarks_on("127.0.0.1", ("link",), None, "0.0.0.0")
     assert "operator's token" in operator
     (framed,) = remarks_on("127.0.0.1", ("mturk_sandbox",), "http://lab.example.org")
