@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import importlib
 import json
 import os
@@ -207,14 +208,24 @@ async def all_come(port: int, labels: Sequence[str], at_once: int = 20) -> list[
     return [found[place] for place in range(len(labels))]
 
 
+FRAME_MS = 16.67
+
+
+@functools.cache
+def frames_of(number: int) -> list[float]:
+    """Times of frames of a trial by number: 57 with the image, which stands until the answer, and the first without."""
+    return [round(2000.5 * number + place * FRAME_MS, 2) for place in range(58)]
+
+
 def answer_of(came: Came, number: int) -> dict[str, Any]:
     """An answer as the page sends it, of a trial by number; which option does not matter here."""
     trial = came.trials[number - 1]
-    shown = {"onset_ms": 2000.5 * number, "offset_ms": None, "asked_ms": None, "n_frames": 57, "late_frames": 0}
+    frames_ms = frames_of(number)
+    shown = {"onset_ms": frames_ms[0], "offset_ms": frames_ms[-1], "asked_ms": None, "n_frames": 57, "late_frames": 0}
     given = {"question": came.question, "value": came.options[number % len(came.options)], "typed": None}
     return {
         "trial": number,
-        "shown": None if trial["asset"] is None else {**shown, "frame_ms": 16.667, "frames_ms": []},
+        "shown": None if trial["asset"] is None else {**shown, "frame_ms": FRAME_MS, "frames_ms": frames_ms},
         "given": [{**given, "rt_ms": 950.25, "by": "key"}],
         "hidden": False,
         "sent_ms": 2000.5 * number + 1000,
