@@ -43,6 +43,8 @@ MOST_KNOWN = 5_000
 MOST_FLAGS = {True: 50, False: 1_000}
 """Flags of one kind that are stored while a server runs: of one session, and of nobody in particular."""
 MOST_FLAGS_WAITING = 2_000
+EMPTY_AGAIN_MS = 10_000
+"""After which the log is tried to be emptied again, where somebody read."""
 TOUCH_MS = 10_000
 """A session that was heard more lately than this need not be marked as heard again."""
 
@@ -91,6 +93,7 @@ class Crowd:
         ends.callback(self._writer.close)
         self._known: OrderedDict[str, _Known] = OrderedDict()
         self._flagged: dict[tuple[str, str | None], int] = {}
+        self._empty_from_ms: int | None = None
         self._lock = threading.Lock()
 
     @staticmethod
@@ -152,6 +155,8 @@ class Crowd:
             void, state = outcome
             with self._lock:
                 self._known.pop(void, None)
+            if self._empty_from_ms is not None and self._now_ms() >= self._empty_from_ms:
+                self._empty_log()
             return Joined(token, state)
 
         return then(self._writer.submit(write), done)
@@ -220,8 +225,7 @@ class Crowd:
 
         def done(erased: bool) -> None:
             if erased:
-                with suppress(Exception):  # it is erased all the same, and gone from the log once the server ends
-                    database.empty_log(self._writing)
+                self._empty_log()
 
         return then(self._writer.submit(write), done)
 
@@ -336,6 +340,13 @@ class Crowd:
         items = {asset: item for number, asset in assets.items() if (item := numbered[number].item)}
         recruiter = connection.execute(_RECRUITER, {"of": row["worker"]}).scalar_one()
         return _Known(row["session"], recruiter, shown, plan, numbered, assets, items)
+
+    def _empty_log(self) -> None:
+        """Take what was erased out of the log, too; while somebody reads, that waits for the next to join, or the server's end."""
+        self._empty_from_ms = self._now_ms() + EMPTY_AGAIN_MS
+        with suppress(Exception):
+            if database.empty_log(self._writing):
+                self._empty_from_ms = None
 
     def _flag(self, kind: str, detail: str, session: str | None) -> Future[None] | None:
         with self._lock:

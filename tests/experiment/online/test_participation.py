@@ -11,7 +11,7 @@ import pytest
 from online_study import Clock, answer_all, answer_to, answers_to, crop_study, joined, right_value, set_study
 from sqlalchemy import select
 
-from experiment.online import chain, joining, tables, tokens
+from experiment.online import chain, database, joining, tables, tokens
 from experiment.online.holding import MOST_CONFLICTS, MOST_HAPPENINGS
 from experiment.online.messages import Answers, Given, Happening, TrialAnswer
 from experiment.online.participation import (
@@ -506,9 +506,27 @@ def test_erasing_takes_back_all_that_was_said_and_the_chain_holds(crowd: Crowd) 
     assert answer_all(crowd, bert.token) == len(bert.session_state.plan.trials)
 
 
+def test_what_was_erased_while_somebody_read_leaves_the_log_later(crowd: Crowd, clock: Clock) -> None:
+    def said() -> bool:
+        return any(b"it was a walrus" in path.read_bytes() for path in crowd.place.folder.iterdir())
+
+    came = joined(crowd)
+    told = [Happening(number=1, kind="left", at_ms=1, content="it was a walrus")]
+    crowd.hold(came.token, Answers(happenings=told)).result()
+    with database.connect_reading(crowd.place.database).begin() as reading:
+        assert reading.execute(select(tables.happenings)).all()
+        crowd.withdraw(came.token, True).result()
+        assert said()
+    joined(crowd, "bert")
+    assert said()
+    clock.move(1)
+    joined(crowd, "cleo")
+    assert not said()
+
+
 def test_erasing_again_and_again_keeps_nobody_waiting(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:
     emptied: list[object] = []
-    monkeypatch.setattr("experiment.online.participation.database.empty_log", emptied.append)
+    monkeypatch.setattr("experiment.online.participation.database.empty_log", lambda log: not emptied.append(log))
     came = joined(crowd)
     crowd.withdraw(came.token, False).result()
     assert emptied == []
