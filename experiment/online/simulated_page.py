@@ -339,12 +339,12 @@ class Page:
         }
 
     def _shown(self, onset_ms: float, rt_s: float, *, late: bool) -> dict[str, Any]:
-        """Frames as this person's screen draws them; a timed image goes on the first frame that is due."""
+        """Frames as this person's screen draws them; an image goes on the frame that is due, or on the first after the answer."""
         frame_ms, image_s = self.person.frame_ms, self.session["showing"]["image_s"]
         asked_ms = None if image_s is None else image_s * 1000.0
-        n_frames = max(1, round((rt_s * 1000 if asked_ms is None else asked_ms) / frame_ms))
-        offset_ms = None if asked_ms is None else round(onset_ms + (n_frames + late) * frame_ms, 3)
-        frames = [round(onset_ms + place * frame_ms, 3) for place in range(min(n_frames, 998))]
+        n_frames = int(rt_s * 1000 / frame_ms) + 1 if asked_ms is None else max(1, round(asked_ms / frame_ms))
+        offset_ms = round(onset_ms + (n_frames + late) * frame_ms, 3)
+        frames = [round(onset_ms + place * frame_ms, 3) for place in range(min(n_frames, 999))]
         return {
             "onset_ms": onset_ms,
             "offset_ms": offset_ms,
@@ -352,5 +352,5 @@ class Page:
             "n_frames": n_frames,
             "late_frames": int(late),
             "frame_ms": round(frame_ms, 3),
-            "frames_ms": [] if offset_ms is None else [*frames, offset_ms],
+            "frames_ms": [*frames, offset_ms],
         }

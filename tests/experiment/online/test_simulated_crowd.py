@@ -101,6 +101,15 @@ def test_whatever_people_and_networks_do_nothing_acknowledged_is_lost_and_nothin
     assert statuses["answers no reply"] > 10  # the network did lose something
 
 
+def test_answers_tell_of_every_frame_as_the_pages_do(mixed: Played) -> None:
+    shown = [answer["shown"] for answer in mixed.answers().values() if answer["shown"]]
+    assert len(shown) > 100
+    for one in shown:  # the image stood until the answer
+        assert one["asked_ms"] is None
+        assert len(one["frames_ms"]) == min(one["n_frames"] + 1, 1000)
+        assert (one["frames_ms"][0], one["frames_ms"][-1]) == (one["onset_ms"], one["offset_ms"])
+
+
 @pytest.mark.parametrize("kind", ["honest", "again", "two_ids", "reloader", "two_tabs", "flaky"])
 def test_who_goes_on_comes_to_the_end(mixed: Played, kind: Kind) -> None:
     for ending in mixed.of(kind):
