@@ -83,7 +83,7 @@ COLUMNS: dict[str, str] = {
     "rt_s": "From the first visible frame of the image to the first answer, of later questions from their appearance, s.",
     "input": "key, pointer or touch.",
     "onset_s": "Timestamp of the first frame with the image, s since the page was loaded.",
-    "shown_s": "From that frame to the first without the image (n/a: it stayed until the answer), s.",
+    "shown_s": "From that frame to the first without the image, s; where no duration was asked for, that is the one after the answer.",
     "asked_s": "Duration asked for (n/a: until the answer), s.",
     "frames": "Frames that the image stood, as counted by the page.",
     "late_frames": "Frames among them that came more than half a frame late.",

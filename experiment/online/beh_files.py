@@ -171,7 +171,8 @@ def beh_facts(plan: OnlinePlan, items: Sequence[Item], *, simulated: bool) -> di
         },
         "image_duration": {
             "LongName": "Duration",
-            "Description": "From that frame to the first without the image (n/a: it stayed until the answer).",
+            "Description": "From that frame to the first without the image; where no duration was asked for, that is the one after "
+            "the answer.",
             "Units": "s",
         },
         "asked_duration": {"Description": "Duration asked for (n/a: until the answer).", "Units": "s"},
