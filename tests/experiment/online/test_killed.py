@@ -22,6 +22,7 @@ def test_what_was_acknowledged_before_a_kill_is_there_once(tmp_path: Path, proje
     Crowd.open(study, folder, now_ms=Clock()).close()
     chance = random.Random(7)
     told: set[tuple[str, int]] = set()
+    errors = tmp_path / "errors.txt"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(project_root), str(project_root / "tests")])}
     for kill in range(KILLS):
         people = 8 * (kill // 2)  # every other time the same ones go on
@@ -29,6 +30,7 @@ def test_what_was_acknowledged_before_a_kill_is_there_once(tmp_path: Path, proje
         process = subprocess.Popen(
             [*command, str(folder.root), str(people)],
             stdout=subprocess.PIPE,
+            stderr=errors.open("w", encoding="utf-8"),
             env=environment,
             cwd=project_root,
             text=True,
@@ -60,4 +62,4 @@ def test_what_was_acknowledged_before_a_kill_is_there_once(tmp_path: Path, proje
         assert chain.first_break(rows) is None
         for session, n_held in held:
             assert sorted(trial for of, trial in stored if of == session) == [*range(1, n_held + 1)]
-    assert len(told) > 100
+    assert len(told) > 100, errors.read_text(encoding="utf-8")

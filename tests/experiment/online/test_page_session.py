@@ -187,7 +187,7 @@ def test_in_the_workers_sites_own_frame(browser: Browser, crops: Listening) -> N
             if route.request.method == "POST":
                 posted.append(route.request.post_data)
             shown = f"<iframe name=work width=900 height=700 src='{crops.pages['mturk_sandbox']}{arrival}'></iframe>"
-            route.fulfill(content_type="text/html", body="thank you" if posted else shown)
+            route.fulfill(content_type="text/html", body="received by Amazon" if posted else shown)
 
         visitor.context.route("https://workersandbox.mturk.com/**", amazon)
         page.goto("https://workersandbox.mturk.com/projects/1/tasks/2")
@@ -200,7 +200,7 @@ def test_in_the_workers_sites_own_frame(browser: Browser, crops: Listening) -> N
         person.finishes()
         assert pressed_in(crops.database, session) == person.pressed
         work.locator("#completion button").click()
-        work.wait_for_selector("text=thank you")
+        work.wait_for_selector("text=received by Amazon")
         assert "assignmentId=3ASSIGN2" in posted[0]
         assert visitor.complaints == []
 
