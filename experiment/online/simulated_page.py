@@ -25,6 +25,8 @@ from protocols.problems import FoolscanError
 Loss = Literal["request", "reply"]
 LOSES = 0.2
 """Of the requests of somebody whose network is flaky: half of them get lost on their way, half their replies."""
+MOST_BYTES = 48_000
+"""Of answers that are sent at once, as the page has it: the server takes no body beyond 64 KiB."""
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 30.0
 MOST_TRIES, MOST_FAULTS = 500, 5
 READING_S = 20.0
@@ -272,7 +274,7 @@ class Page:
     def send(self) -> Step:
         """One attempt to send what lies in the outbox; what the server holds leaves it. Returns whether it is empty."""
         while self.outbox or self.happened:
-            batch = [self.outbox[number] for number in sorted(self.outbox)[:MOST_AT_ONCE]]
+            batch = self.batch()
             happened = self.happened[:MOST_AT_ONCE]
             reply = yield from self.ask("POST", "answers", {"answers": batch, "happenings": happened})
             if reply is None or reply.status in (429, 500, 502, 503, 504):
@@ -292,6 +294,17 @@ class Page:
                 self.ending.oddities.append(f"trial {batch[0]['trial']} was sent, and only {self.held} are held")
                 return False
         return True
+
+    def batch(self) -> list[dict[str, Any]]:
+        """The first answers of the outbox, as many as the page sends at once: so many, and no more bytes."""
+        batch: list[dict[str, Any]] = []
+        n_bytes = 0
+        for number in sorted(self.outbox)[:MOST_AT_ONCE]:
+            n_bytes += len(json.dumps(self.outbox[number])) + 1
+            if batch and n_bytes > MOST_BYTES:
+                break
+            batch.append(self.outbox[number])
+        return batch
 
     def flush(self) -> Step:
         """Send until the outbox is empty."""

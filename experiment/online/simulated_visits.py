@@ -113,7 +113,7 @@ def _another_tab(page: Page) -> Step:
 def _two_tabs(page: Page) -> Step:
     """A second tab takes over and does a trial; the first one is told; then the first one comes back in the same way."""
     second = yield from _another_tab(page)
-    reply = yield from page.ask("POST", "answers", {"answers": list(page.outbox.values()), "happenings": []})
+    reply = yield from page.ask("POST", "answers", {"answers": page.batch(), "happenings": []})
     if reply is None or reply.status != 401:
         page.ending.oddities.append(
             f"the first of two tabs was answered {reply.status if reply else 'nothing'}, expected 401"

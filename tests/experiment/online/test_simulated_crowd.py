@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,10 +18,11 @@ from online_study import Clock, crop_study, set_study
 
 from experiment.online.items import items_of
 from experiment.online.limits import Gate, Limits
+from experiment.online.messages import MOST_BYTES
 from experiment.online.participation import Crowd
 from experiment.online.recruiters.recruiter import Refused
 from experiment.online.simulated_crowd import Line, Rehearsed, Simulated, SimulatedClock, in_thread, play, rehearse
-from experiment.online.simulated_page import Ask, Ending, Eyes, Reply
+from experiment.online.simulated_page import Ask, Ending, Eyes, Page, Reply
 from experiment.online.simulated_people import Kind, Truth, crowd_of
 from experiment.online.simulated_visits import visit
 from experiment.online.tokens import sha256_of_token
@@ -99,6 +101,18 @@ def test_whatever_people_and_networks_do_nothing_acknowledged_is_lost_and_nothin
     assert doubled(mixed) == []
     statuses = sum((Counter(ending.statuses) for ending in mixed.of("flaky")), Counter[str]())
     assert statuses["answers no reply"] > 10  # the network did lose something
+
+
+def test_whoever_was_away_for_long_sends_no_more_at_once_than_the_server_takes() -> None:
+    long = [{"trial": trial, "frames_ms": [1234567.89] * 999} for trial in range(1, 31)]
+    outbox = {answer["trial"]: answer for answer in long}
+    page = SimpleNamespace(outbox=outbox)
+    sent = []
+    while outbox:
+        batch = Page.batch(page)  # type: ignore[arg-type]
+        assert 0 < len(json.dumps(batch)) < MOST_BYTES
+        sent += [outbox.pop(answer["trial"]) for answer in batch]
+    assert sent == long
 
 
 def test_answers_tell_of_every_frame_as_the_pages_do(mixed: Played) -> None:
