@@ -30,7 +30,7 @@ class Deadlines:
     answer_s    : from then until the other side has taken the answer.
     idle_s      : between requests.
     head_bytes  : of a head, at most.
-    connections : at once on one port; beyond, the one that has been idle for longest is dropped for a new one.
+    connections : at once on one port; beyond, the one that has been idle for longest is dropped for a new one, or the slowest body.
     """
 
     head_s: float = 10.0
@@ -84,17 +84,20 @@ def sweep(connections: Iterable[Connection], now_s: float, deadlines: Deadlines)
 
 
 def make_room(connections: Iterable[Connection]) -> bool:
-    """Drop the connection that has waited longest without a request. Returns whether there was one."""
+    """Drop the connection that has waited longest without a request, else the one whose body has been coming for longest.
+
+    Returns whether there was one. Who loses an honest request by it sends it again.
+    """
+    open_ = [connection for connection in connections if not connection.transport.is_closing()]
     idle = [
         connection
-        for connection in connections
-        if not connection.transport.is_closing()
-        and (connection.cycle is None or connection.cycle.response_complete)
-        and connection.phase != "body"
+        for connection in open_
+        if (connection.cycle is None or connection.cycle.response_complete) and connection.phase != "body"
     ]
-    if not idle:
+    waiting = idle or [connection for connection in open_ if connection.phase == "body"]
+    if not waiting:
         return False
-    min(idle, key=lambda connection: connection.since_s).transport.abort()
+    min(waiting, key=lambda connection: connection.since_s).transport.abort()
     return True
 
 

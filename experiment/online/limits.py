@@ -21,6 +21,8 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Receive = Callable[[], Awaitable[Any]]
 MOST_HOPS = 20
 """Addresses that are read of one X-Forwarded-For."""
+MANY_OF_ONE = 10
+"""People who join by the link from one address, from which on the operator is told."""
 IPV6_PREFIX = 64
 """Of one household: whoever has one address has all of these."""
 
@@ -109,6 +111,7 @@ class Gate:
         self._of_address = {
             name: Buckets(getattr(self.limits, name), most) for name in ("looks", "comings", "failures")
         }
+        self._came: OrderedDict[bytes, int] = OrderedDict()
         self._of_participant = {name: Buckets(getattr(self.limits, name), most) for name in ("answers", "asks")}
 
     def of_address(self, kind: str, address: str) -> float:
@@ -118,6 +121,13 @@ class Gate:
     def of_participant(self, kind: str, token: str) -> float:
         """The same of a participant, by token (answers, asks)."""
         return self._counted(self._of_participant[kind].take(self._hashed(token), self.now_s()))
+
+    def came(self, address: str) -> None:
+        """Somebody was let in by the link, who may have been let in before."""
+        key = self._hashed(household(address))
+        self._came[key] = self._came.pop(key, 0) + 1
+        if len(self._came) > self.limits.most_buckets:
+            self._came.popitem(last=False)
 
     def troubles(self) -> list[Trouble]:
         """What the operator should know."""
@@ -130,6 +140,15 @@ class Gate:
                     "warning",
                     "requests come through a proxy that is not believed, so that everybody behind it shares one limit: start the "
                     "server with --trust-proxy and the proxy's address",
+                )
+            )
+        most = max(list(self._came.values()), default=0)
+        if most >= MANY_OF_ONE and not self.unknown_proxy:
+            found.append(
+                Trouble(
+                    "warning",
+                    f"{most:,} people who joined by the link since the start came from one address: a room of people, or one again "
+                    "and again",
                 )
             )
         if self.slowed:

@@ -38,6 +38,7 @@ ASSET = re.compile(r"[A-Za-z0-9_-]{8,64}")
 MOST_QUERY = 4096
 """Characters of the page's own parameters."""
 KIOSK = "lab"
+ANYBODY = "link"
 TRY_AGAIN_S = 2
 """After a commit that failed."""
 PNG_HEADERS = ((b"content-type", b"image/png"), *API_HEADERS)
@@ -87,6 +88,8 @@ class ParticipantApi:
         if joining.consent != [True] * len(self.plan.saying.consent[language]):
             raise Refuse(400, "consent", "Every statement has to be agreed to.")
         joined = await self._written(self.crowd.join(recruiter.name, came, language), scope)
+        if recruiter.name == ANYBODY and joined.session_state.held == 0:
+            self.gate.came(self._address(scope))
         return answer({"token": joined.token}, 201)
 
     # --- what needs one ----------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from protocols.problems import FoolscanError
 MOST_BYTES = 2**20
 KEPT = 5
 """Older files."""
-LOGGERS = {"experiment.online": logging.INFO, "uvicorn": logging.WARNING, "asyncio": logging.ERROR}
+LOGGERS = {"experiment.online": logging.INFO, "uvicorn": logging.ERROR, "asyncio": logging.ERROR}
 TOKEN = re.compile(r"(?<![\w/.-])[A-Za-z0-9_-]{40,}(?![\w/.-])")
 IPV4 = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])")
 _GROUPS = r"[0-9A-Fa-f]{1,4}(?::[0-9A-Fa-f]{1,4})*"

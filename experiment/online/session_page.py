@@ -10,6 +10,8 @@ from experiment.online.words import direction, words
 from protocols.online_plan import NOTHING, Choice, OnlinePlan, Question, Rating, Typed
 
 OPTION = "{option}"
+LONGEST_TAG = 35
+"""Letters; what is longer is no language's tag (BCP 47)."""
 
 
 def chosen_language(plan: OnlinePlan, asked: str) -> str:
@@ -18,7 +20,7 @@ def chosen_language(plan: OnlinePlan, asked: str) -> str:
     asked : a language tag (BCP 47), or empty.
     """
     known = {language.lower(): language for language in plan.languages}
-    wanted = asked.replace("_", "-").lower()
+    wanted = asked.replace("_", "-").lower() if len(asked) <= LONGEST_TAG else ""
     while wanted:
         if wanted in known:
             return known[wanted]

@@ -342,6 +342,13 @@ def test_a_language_or_a_recruiter_of_script_changes_nothing(target: Target) -> 
     assert b"<script>" not in said.body
 
 
+def test_a_language_that_is_none_is_not_looked_for_letter_by_letter(target: Target) -> None:
+    languages = target.client.welcome().json["languages"]
+    own, other = languages[0], languages[-1]
+    assert target.client.welcome(language=f"{other}-x").json["language"] == other
+    assert target.client.welcome(language=other + "-x" * 1500).json["language"] == own
+
+
 # --- how much ---------------------------------------------------------------------------------------------------------
 
 
@@ -484,6 +491,23 @@ def test_beyond_the_most_connections_idle_ones_make_room(tmp_path: Any) -> None:
                 door.close()
 
 
+def test_beyond_the_most_connections_slow_bodies_make_room(tmp_path: Any) -> None:
+    from dataclasses import replace
+
+    study, folder = crop_study(tmp_path)
+    with running(study, folder, deadlines=replace(QUICK, connections=20, body_s=60.0)) as listening:
+        client = Client(listening.pages["link"].removesuffix("/link"))
+        doors = [socket.create_connection((client.host, client.port)) for _ in range(20)]
+        try:
+            for door in doors:
+                door.sendall(post(NOBODY, b"{", "Content-Length: 5000"))
+            time.sleep(0.5)
+            assert client.ask("GET", "/healthz").status == 200
+        finally:
+            for door in doors:
+                door.close()
+
+
 def test_without_httptools_the_same_deadlines_hold(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("experiment.online.serving.guarded", guarded_h11)
     study, folder = crop_study(tmp_path)
@@ -585,6 +609,14 @@ def test_nothing_of_a_request_gets_into_a_header(target: Target) -> None:
         assert "evil" not in repr(said.headers)
 
 
+def test_what_is_no_http_fills_no_log(target: Target) -> None:
+    log = target.database.with_name("recognition_server.log")
+    before = log.read_bytes()
+    for _ in range(20):
+        talk(target.address, b"hello\r\n\r\n")
+    assert log.read_bytes() == before
+
+
 def test_what_is_no_http_is_told_so_and_cut_off(target: Target) -> None:
     for sent in (
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
@@ -646,6 +678,18 @@ def test_whoever_joins_without_end_is_told_to_wait(tmp_path: Any) -> None:
         client = Client(listening.pages["link"].removesuffix("/link"))
         found = [client.join(f"sock-puppet-{number}").status for number in range(12)]
         assert found == [201] * 5 + [429] * 7
+
+
+def test_of_one_who_joins_again_and_again_the_operator_is_told(tmp_path: Any) -> None:
+    study, folder = crop_study(tmp_path, per_list=50)
+    with running(study, folder) as listening:
+        client = Client(listening.pages["link"].removesuffix("/link"))
+        desk, _, token = listening.operator.partition("/#")
+        for expected in (False, True):
+            for number in range(9 if not expected else 1):
+                assert client.join(f"sock-puppet-{expected}-{number}").status == 201
+            troubles = Client(desk).ask("GET", "/api/watch", token=token).json["troubles"]
+            assert any("from one address" in trouble["said"] for trouble in troubles) == expected
 
 
 def test_a_claimed_address_does_not_escape_the_limit(tmp_path: Any) -> None:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiment.online.limits import (
+    MANY_OF_ONE,
     Buckets,
     Gate,
     Gone,
@@ -108,6 +109,22 @@ def test_addresses_are_kept_as_salted_hashes_alone() -> None:
     assert b"192.0.2.1" not in b"".join(found)
     assert "192.0.2.1" not in repr(gate)
     assert set(found) != set(other._of_address["looks"]._levels)
+
+
+def test_many_who_join_from_one_address_are_told_of_without_it() -> None:
+    gate = Gate(Limits(most_buckets=20), lambda: 0.0)
+    for number in range(1, 30):
+        gate.came(f"198.51.100.{number}")
+    for _ in range(MANY_OF_ONE - 1):
+        gate.came("192.0.2.1")
+    assert gate.troubles() == []
+    gate.came("192.0.2.1")
+    (trouble,) = gate.troubles()
+    assert trouble.said.startswith(f"{MANY_OF_ONE} people")
+    assert "192.0.2.1" not in repr(gate) + trouble.said
+    assert len(gate._came) == 20
+    gate.unknown_proxy = True
+    assert len(gate.troubles()) == 1, "all behind a proxy have one address: that it is not believed is told instead"
 
 
 def test_who_has_one_address_of_version_6_has_the_household_s() -> None:
