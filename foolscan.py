@@ -99,10 +99,7 @@ def rehearse(
     from rehearsal import rehearse as whole_study
     from rehearsal import rehearse_online
 
-    if online:
-        Console().print(f"\nAnswers: [b]{rehearse_online(study, to)}[/b]", highlight=False, soft_wrap=True)
-        return
-    report = whole_study(study, to)
+    report = rehearse_online(study, to) if online else whole_study(study, to)
     Console().print(f"\nReport: [b]{report}[/b]", highlight=False, soft_wrap=True)
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from protocols.answers import answers_table
 from protocols.checks import check
 from protocols.folder import StudyFolder, exclusive, open_folder
 from protocols.problems import FoolscanError, ProtocolError, WorkWanting
@@ -86,15 +85,16 @@ def online_steps(study: str, to: Path, *, of_crops: bool, people: int, browsers:
         step("Answers as tables and as BIDS behaviour", "online", "export"),
         step("No answer lost, changed or slipped in", "online", "verify"),
         step("Recognition of each image, with intervals", "analysis", "crops"),
+        step("Report", "analysis", "report"),
     )
 
 
 def rehearse_online(study: str, to: Path, *, people: int = 50) -> Path:
-    """Take a study's task in the browser from its file to its tables, with a simulated crowd and one real headless browser.
+    """Take a study's task in the browser from its file to its report, with a simulated crowd and one real headless browser.
 
     people : simulated ones.
 
-    Where this machine has no browser, or no Playwright, it goes without and says so. Returns the table of answers.
+    Where this machine has no browser, or no Playwright, it goes without and says so. Returns the path of the report.
     """
     from experiment.online.simulated_browser import missing
 
@@ -106,7 +106,7 @@ def rehearse_online(study: str, to: Path, *, people: int = 50) -> Path:
         console.print(f"without a real browser: {lacking}", highlight=False, markup=False, soft_wrap=True)
     of_crops, browsers = plan.online.design.kind == "crop_pairs", 0 if lacking else 1
     _play(plan, to, online_steps(study, to, of_crops=of_crops, people=people, browsers=browsers), console)
-    return answers_table(StudyFolder(to), plan.online.task)
+    return StudyFolder(to).derived("report") / "report.html"
 
 
 def rehearse(study: str, to: Path, rig: str = "rehearsal") -> Path:

@@ -104,8 +104,8 @@ def test_a_rehearsal_walks_through_the_rooms_in_order() -> None:
 def test_a_rehearsal_online_walks_from_the_images_over_the_crowd_to_the_analysis() -> None:
     for of_crops, makes in ((True, ["fragile", "fragile-pairs"]), (False, ["make"])):
         walked = online_steps("crops_demo", Path("x"), of_crops=of_crops, people=50, browsers=1)
-        assert [step.arguments[1] for step in walked] == [*makes, "rehearse", "export", "verify", "crops"]
-    assert walked[-4].arguments[3:7] == ("--workers", "50", "--browsers", "1")
+        assert [step.arguments[1] for step in walked] == [*makes, "rehearse", "export", "verify", "crops", "report"]
+    assert walked[-5].arguments[3:7] == ("--workers", "50", "--browsers", "1")
 
 
 def test_a_study_without_a_task_in_the_browser_is_not_rehearsed_online(tmp_path: Path) -> None:
