@@ -80,6 +80,18 @@ _ARRIVED = (
 )
 _NEW_WORKER, _NEW_SESSION, _NEW_TRIALS = insert(workers), insert(sessions), insert(trials)
 _NEW_SEEN, _NEW_PAYMENT = insert(seen), insert(payments)
+_RETURNED = (  # somebody else has the work now: whoever had it before has given it back
+    update(sessions)
+    .where(
+        sessions.c.state == "active",
+        sessions.c.worker.in_(
+            select(payments.c.worker).where(
+                payments.c.assignment == bindparam("its_assignment"), payments.c.worker != bindparam("of")
+            )
+        ),
+    )
+    .values(lease_until_ms=bindparam("now"))
+)
 _PAUSED = select(facts.c.value).where(facts.c.name == "paused")
 _ANSWERS = (
     select(responses.c.trial, responses.c.content, responses.c.received_ms)
@@ -116,6 +128,8 @@ def join(
         return _come_again(connection, design, known, arrival, language, token, now_ms)
     if is_paused(connection):
         raise NotOpen("paused")
+    if arrival.assignment is not None:
+        connection.execute(_RETURNED, {"its_assignment": arrival.assignment, "of": worker, "now": now_ms})
     draw = generator_for(design.seed, f"online/give/{connection.execute(_GIVEN_IN_ALL).scalar_one()}")
     shown = reservations.next_list(design.lists, reservations.tallies(connection, design.lists, now_ms), draw)
     if shown is None:
@@ -226,15 +240,15 @@ def finish(
         raise NotOpen("withdrawn")
     if row["n_held"] < row["n_trials"]:
         raise Incomplete(row["n_held"])
-    completion = completion_of(tokens.completion_code(design.key, row["session"]))
+    new_code = tokens.completion_code(design.key, row["session"])
+    completion = completion_of(new_code)
     if row["state"] == "active":
         _end(connection, design, planned, row, now_ms)
-    code = tokens.sha256_of_token(completion.code) if completion.code else None
-    if code is not None:
+    if completion.code == new_code:  # a recruiter's own code may be the same for everybody, and opens nothing here
         connection.execute(
             update(payments)
             .where(payments.c.worker == row["worker"], payments.c.raw_id.is_not(None))
-            .values(code_sha256=code)
+            .values(code_sha256=tokens.sha256_of_token(new_code))
         )
     if comment.strip():
         add_comment(connection, row["session"], without_control(comment).strip(), now_ms)

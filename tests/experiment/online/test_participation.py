@@ -178,6 +178,21 @@ def test_a_returned_assignment_is_the_latest_persons(crowd: Crowd) -> None:
     assert found == {("A1", "S2", "H2"), ("A2", "S1", "H1")}
 
 
+def test_whose_assignment_was_returned_keeps_no_place(crowd: Crowd) -> None:
+    came = [crowd.join("mturk", Arrival(f"A{k}", f"S{k}", "H1"), "en").result() for k in range(4)]
+    with pytest.raises(NotOpen):
+        crowd.join("mturk", Arrival("A4", "S4", "H1"), "en").result()
+    instead = crowd.join("mturk", Arrival("A4", "S0", "H1"), "en").result()  # A0 had returned it
+    assert instead.session_state.list_id == came[0].session_state.list_id
+    again = crowd.join("mturk", Arrival("A0", "S9", "H1"), "en").result()  # and takes another one: goes on
+    assert again.session_state.session == came[0].session_state.session
+    assert sum(tally.active for tally in crowd.counts().values()) == 5
+    for person, counts in ((instead, True), (again, None)):
+        answer_all(crowd, person.token)
+        finished = crowd.finish(person.token, "", code).result()
+        assert counts is None or finished.counted
+
+
 def test_who_has_finished_or_withdrawn_does_not_take_part_again(crowd: Crowd) -> None:
     anna, bert = joined(crowd, "anna"), joined(crowd, "bert")
     answer_all(crowd, anna.token)
@@ -437,6 +452,15 @@ def test_a_recruiter_that_refuses_ends_nothing(crowd: Crowd) -> None:
     assert [row.code_sha256 for row in rows(crowd, tables.payments)] == [None]
 
 
+def test_a_recruiters_own_code_may_be_the_same_for_everybody(crowd: Crowd) -> None:
+    for name in ("anna", "bert"):
+        token = joined(crowd, name).token
+        answer_all(crowd, token)
+        done = crowd.finish(token, "", lambda _: Completion("code", code="C0FFEE")).result()
+        assert done.completion.code == "C0FFEE"
+    assert [row.code_sha256 for row in rows(crowd, tables.payments)] == [None, None]
+
+
 def test_who_is_excluded_is_told_nothing_gets_the_code_and_frees_the_place(crowd: Crowd, clock: Clock) -> None:
     came = joined(crowd)
     clock.move(5)
@@ -543,7 +567,8 @@ def test_flags_are_bounded(crowd: Crowd) -> None:
     for number in range(1500):
         crowd.flag("forged", f"{number}")
         crowd.flag("odd", "x" * 5000, session)
-    crowd.pause(False).result()
+    for _ in range(2):  # a busy writer takes a thousand at once, and others in turn
+        crowd.pause(False).result()
     kinds = flagged(crowd)
     assert (kinds.count("forged"), kinds.count("odd")) == (1000, 50)
     assert max(len(row.detail) for row in rows(crowd, tables.flags)) == 2000
