@@ -16,6 +16,7 @@ from experiment.online.items import Item
 from experiment.online.lists import ShownList
 from experiment.online.tables import facts, schema
 from experiment.online.tables import lists as lists_table
+from experiment.online.trials import plan_session, session_seed
 from protocols.folder import StudyFolder
 from protocols.formats import ONLINE
 from protocols.problems import FoolscanError, NotReady
@@ -90,6 +91,20 @@ def images_sha256(items: Sequence[Item]) -> str:
     return sha256_of_bytes(json.dumps(rows).encode())
 
 
+def plans_sha256(study: Study, items: Sequence[Item], lists: Sequence[ShownList]) -> str:
+    """One hash of the first session of each list: another version of foolscan or of numpy may draw otherwise from the same seed."""
+    assert study.online is not None
+    plans = []
+    for shown in lists:
+        planned = plan_session(study.online, shown, items, session_seed(study.seed, shown.list_id, 1))
+        trials = [
+            (trial.kind, trial.item.item_id if trial.item else None, trial.asked, trial.rest)
+            for trial in planned.trials
+        ]
+        plans.append([shown.list_id, trials, planned.options])
+    return sha256_of_bytes(json.dumps(plans).encode())
+
+
 def open_database(
     place: Place, study: Study, items: Sequence[Item], lists: Sequence[ShownList], now_ms: int, *, create: bool
 ) -> tuple[Engine, bytes]:
@@ -115,6 +130,7 @@ def open_database(
             if tokens.key_check(key) != found.get("key_check"):
                 raise FoolscanError(f"{place.key}: found another key than {path} was made with; restore it from a copy")
             _refuse_other_study(found, study, items, path)
+            _refuse_other_plans(found, study, items, lists, path)
         except BaseException:
             engine.dispose()
             raise
@@ -159,6 +175,7 @@ def _made(
         "seed": str(study.seed),
         "keys": json.dumps(deciding_keys(study), sort_keys=True),
         "images_sha256": images_sha256(items),
+        "plans_sha256": plans_sha256(study, items, lists),
         "key_check": tokens.key_check(key),
         "created_ms": str(now_ms),
         "paused": "false",
@@ -207,6 +224,17 @@ def _refuse_other_study(found: Mapping[str, str], study: Study, items: Sequence[
         raise FoolscanError(
             f"{path}: found answers to other images than the folder has now; restore the images, or begin anew in another "
             "folder (--to)"
+        )
+
+
+def _refuse_other_plans(
+    found: Mapping[str, str], study: Study, items: Sequence[Item], lists: Sequence[ShownList], path: Path
+) -> None:
+    before = found.get("plans_sha256")  # the first databases have none
+    if before is not None and before != plans_sha256(study, items, lists):
+        raise FoolscanError(
+            f"{path}: found sessions that this foolscan (or its numpy) draws otherwise from the same seed; go on with the version "
+            "that began, or begin anew in another folder (--to)"
         )
 
 

@@ -8,7 +8,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -311,6 +311,17 @@ def test_other_images_are_refused(place: tuple[Study, StudyFolder], clock: Clock
     table.write_text("\n".join(lines) + "\n", encoding="utf-8")
     with pytest.raises(FoolscanError, match="answers to other images"):
         reopened(place, clock)
+
+
+def test_a_version_that_draws_otherwise_is_refused(place: tuple[Study, StudyFolder], clock: Clock) -> None:
+    reopened(place, clock)
+    path = place_of(*place).database
+    change_facts(path, "plans_sha256", "0")
+    with pytest.raises(FoolscanError, match="draws otherwise from the same seed; go on with the version that began"):
+        reopened(place, clock)
+    with closing(sqlite3.connect(path)) as raw, raw:
+        raw.execute("DELETE FROM facts WHERE name = 'plans_sha256'")  # as the first ones were
+    reopened(place, clock)
 
 
 def test_another_or_a_lost_key_is_refused(place: tuple[Study, StudyFolder], clock: Clock) -> None:
