@@ -67,7 +67,9 @@ def _task(plan: OnlinePlan, people: Mapping[str, int], simulated: bool) -> Itera
             )
             yield Clause(f"people chose {labels}", ("online.questions",))
     if plan.attention:
-        text = f"one in {plan.attention.every} trials was an attention check, which said which answer to give"
+        text = (
+            f"within every {plan.attention.every} images there was an attention check, which said which answer to give"
+        )
         yield Clause(text, ("online.attention",))
     yield Clause(_exclusions(plan), ("online.exclusions",))
     who = "people, all of them simulated," if simulated else "people"

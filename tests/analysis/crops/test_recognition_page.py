@@ -48,6 +48,7 @@ def test_a_study_of_crops_alone_has_its_report(asked: tuple[Study, StudyFolder])
         assert f'id="{anchor}"' in page(folder)
     methods = page(folder, "methods")
     assert "separate groups of people saw the two members" in methods
+    assert "within every 10 images there was an attention check" in methods
     assert "12 people, all of them simulated, began, 12 finished, 0 were excluded, and 12 count" in methods
     assert "scanner" not in methods.split("<main>")[1].split("</main>")[0]
     assert "variance components of crossed random factors" in page(folder, "intervals")
