@@ -14,6 +14,10 @@ from protocols.typed_tables import read_rows, refuse_other_format
 
 MAKE = "foolscan online export STUDY --to FOLDER"
 REMEDY = f"export again: {MAKE}"
+FINISHED = "finished"
+"""State of somebody who answered every trial."""
+SIMULATED = "simulated"
+"""The recruiter of simulated people."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,7 @@ COLUMNS: dict[str, str] = {
     "asked_s": "Duration asked for (n/a: until the answer), s.",
     "frames": "Frames that the image stood, as counted by the page.",
     "late_frames": "Frames among them that came more than half a frame late.",
-    "hidden": "Whether the page was hidden or left during the trial.",
+    "hidden": "Whether the page was hidden or left during the trial, or covered by the question whether to stop.",
     "seed": "Seed of the session, from the study's seed and the list's place.",
 }
 

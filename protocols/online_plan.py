@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
@@ -14,6 +14,7 @@ NOTHING = "nothing"
 """The answer 'nothing recognisable', where it is offered."""
 MOST_OPTIONS = 40
 Condition = Literal["free", "forced"]
+CONDITIONS: tuple[Condition, ...] = get_args(Condition)
 Trait = Literal["supercategory", "category", "animal"]
 
 

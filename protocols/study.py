@@ -13,7 +13,7 @@ from protocols.folder import MOST_RUNS
 from protocols.fragile_plan import FragilePlan
 from protocols.image_sets import ControlRecipe, Recipe, StimulusPlan
 from protocols.online_plan import OnlinePlan
-from protocols.problems import Problem, ProtocolError
+from protocols.problems import FoolscanError, Problem, ProtocolError
 from protocols.provenance import sha256_of_bytes
 from protocols.roi_plan import unknown_regions
 from protocols.schema import (
@@ -225,6 +225,14 @@ class Study(Plan):
         return Problem(
             place.file if place else self.name, place.line if place else 0, key, found, allowed, remedy, needed
         )
+
+
+def online_plan(study: Study) -> OnlinePlan:
+    """The study's task in the browser. Raises FoolscanError where there is none."""
+    if study.online is None:
+        remedy = "studies with one: srivastava2019, zhang2018_online"
+        raise FoolscanError(str(study.problem("online", "nothing", "a task in the browser", remedy)))
+    return study.online
 
 
 def load_study(name_or_path: str | Path) -> Study:

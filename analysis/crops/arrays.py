@@ -20,7 +20,7 @@ def is_right(answer: Answer) -> float | None:
 
 
 def is_nothing(answer: Answer) -> float | None:
-    """1 for 'nothing recognisable'; `is_offered` says whether it could be answered."""
+    """1 for 'nothing recognisable'; `offers_nothing` says whether it could be answered."""
     return float(answer.answer == NOTHING)
 
 

@@ -6,19 +6,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from protocols.answers import MAKE, Answer, Session, answers_table, read_answers, sessions_table
+from protocols.answers import FINISHED, MAKE, REMEDY, SIMULATED, Answer, Session, answers_table, read_answers, sessions_table
 from protocols.crops import crops_table, read_crops
 from protocols.folder import StudyFolder
 from protocols.manifest import read_manifest
-from protocols.online_plan import OnlinePlan, Question, SetRecognition
+from protocols.online_plan import CONDITIONS, OnlinePlan, Question, SetRecognition
 from protocols.problems import FoolscanError, NotReady
 from protocols.provenance import is_simulated
-from protocols.study import Study
+from protocols.study import Study, online_plan
 
 MOST_NAMED = 5
-FINISHED = "finished"
-SIMULATED = "simulated"
-"""The recruiter of a simulated crowd."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +77,7 @@ class Collected:
     def conditions(self) -> list[str]:
         """Those that anybody was in, in the study's order."""
         found = {session.condition for session in self.sessions}
-        return [name for name in ("free", "forced") if name in found]
+        return [name for name in CONDITIONS if name in found]
 
     def of(self, whom: str) -> list[Answer]:
         """The answers of those who count (`counted`), or of all who finished, excluded or not (`finished`)."""
@@ -94,19 +91,6 @@ class Collected:
     def question(self, name: str) -> Question:
         """A question of the study file."""
         return next(question for question in self.plan.questions if question.name == name)
-
-
-def online_plan(study: Study) -> OnlinePlan:
-    """The study's online task.
-
-    Raises FoolscanError where it has none.
-    """
-    if study.online is None:
-        raise FoolscanError(
-            f"study {study.name}: has no task in the browser (online:), so that nobody was asked; studies with one: "
-            "srivastava2019, zhang2018_online"
-        )
-    return study.online
 
 
 def has_answers(study: Study, folder: StudyFolder) -> bool:
@@ -140,17 +124,17 @@ def collect(study: Study, folder: StudyFolder) -> Collected:
 def _crops(folder: StudyFolder) -> Iterable[Image]:
     for crop in read_crops(folder):
         yield Image(
-            crop.crop_id,
-            crop.picture_id,
-            crop.pair_id,
-            crop.member,
-            crop.category,
-            crop.supercategory,
-            None,
-            crop.crop_file,
-            crop.correct,
-            crop.confidence,
-            crop.label_1,
+            item_id=crop.crop_id,
+            source_id=crop.picture_id,
+            unit=crop.pair_id,
+            kind=crop.member,
+            category=crop.category,
+            supercategory=crop.supercategory,
+            animal=None,
+            file=crop.crop_file,
+            network_right=crop.correct,
+            confidence=crop.confidence,
+            label=crop.label_1,
         )
 
 
@@ -159,17 +143,17 @@ def _stimuli(folder: StudyFolder, plan: OnlinePlan) -> Iterable[Image]:
     for row in read_manifest(folder):
         if row.set in plan.design.sets:
             yield Image(
-                row.stim_id,
-                row.category,
-                row.category,
-                row.set,
-                row.category,
-                row.supercategory,
-                row.animal_source,
-                row.stim_file,
-                row.success,
-                row.confidence,
-                row.network_label,
+                item_id=row.stim_id,
+                source_id=row.category,
+                unit=row.category,
+                kind=row.set,
+                category=row.category,
+                supercategory=row.supercategory,
+                animal=row.animal_source,
+                file=row.stim_file,
+                network_right=row.success,
+                confidence=row.confidence,
+                label=row.network_label,
             )
 
 
@@ -188,19 +172,19 @@ def _refuse_other_people(answers: Sequence[Answer], sessions: Sequence[Session],
     known: dict[str, Session] = {}
     for line, session in enumerate(sessions, start=2):
         if session.participant_id in known:
-            raise FoolscanError(f"{people}:{line}: participant_id: found {session.participant_id} twice; {_again()}")
+            raise FoolscanError(f"{people}:{line}: participant_id: found {session.participant_id} twice; {REMEDY}")
         known[session.participant_id] = session
     for line, answer in enumerate(answers, start=2):
         session_of = known.get(answer.participant_id)
         if session_of is None:
             raise FoolscanError(
-                f"{table}:{line}: participant_id: found {answer.participant_id}, who is not in {people.name}; {_again()}"
+                f"{table}:{line}: participant_id: found {answer.participant_id}, who is not in {people.name}; {REMEDY}"
             )
         for column in ("counted", "list_id", "condition", "group"):
             here, there = getattr(answer, column), getattr(session_of, column)
             if here != there:
                 raise FoolscanError(
-                    f"{table}:{line}: {column}: found {here!r}, and {there!r} of {answer.participant_id} in {people.name}; {_again()}"
+                    f"{table}:{line}: {column}: found {here!r}, and {there!r} of {answer.participant_id} in {people.name}; {REMEDY}"
                 )
 
 
@@ -250,10 +234,6 @@ def _refuse_twice(main: Sequence[Answer], table: Path) -> None:
         if key in found:
             raise FoolscanError(
                 f"{table}: participant_id: found two answers of {answer.participant_id} to {answer.question} of source "
-                f"{answer.source_id}; nobody sees a source twice. {_again().capitalize()}"
+                f"{answer.source_id}; nobody sees a source twice. E{REMEDY[1:]}"
             )
         found.add(key)
-
-
-def _again() -> str:
-    return f"export again: {MAKE}"

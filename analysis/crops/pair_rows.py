@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import combinations
 from typing import Any
 
@@ -93,9 +93,10 @@ def contrasts(collected: Collected) -> list[tuple[str, str]]:
     return list(combinations(collected.plan.design.sets, 2))  # type: ignore[union-attr]
 
 
-def counts_of(row: dict[str, Any]) -> Counts:
-    """Right answers and answers of a row of pairs."""
-    return Counts((row["right_first"], row["right_second"]), (row["n_first"], row["n_second"]))
+def counts_of(row: Mapping[str, Any]) -> Counts:
+    """Right answers and answers of a row of pairs, as it is made or as it is read."""
+    right, answers = ((int(row[f"{name}_first"]), int(row[f"{name}_second"])) for name in ("right", "n"))
+    return Counts(right, answers)
 
 
 def _pair(collected: Collected, first: Image, second: Image, cells: list[dict[str, Any] | None]) -> dict[str, Any]:

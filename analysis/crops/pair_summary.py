@@ -15,7 +15,7 @@ from analysis.crops.correlations import METHODS, correlation
 from analysis.crops.crossed_interval import Answered, Crossed, complete, crossed, unit_values
 from analysis.crops.item_rows import Rows, offers_nothing
 from analysis.crops.pair_rows import OTHER, RECOGNISED, counts_of
-from analysis.crops.summary_rows import NOTHING_KNOWN, crossed_row, left_out, share, within
+from analysis.crops.summary_rows import NOTHING_KNOWN, bounded, crossed_row, left_out, within
 from protocols.answers import Answer
 from protocols.online_plan import Question
 from protocols.seeds import generator_for
@@ -83,7 +83,7 @@ def _means(
     for of, wanted in ((RECOGNISED, 1), (OTHER, -1)):
         mine = as_arrays(answers, value, partial(_is_side, side, wanted))
         rows.append(
-            crossed_row(head | {"of": of}, measure, _bounded(crossed(mine, coverage), limits, coverage), "pairs")
+            crossed_row(head | {"of": of}, measure, bounded(crossed(mine, coverage), limits, coverage), "pairs")
         )
     both = as_arrays(answers, value, side)
     n_units = np.unique(both.unit).size
@@ -103,10 +103,6 @@ def _means(
 
 def _is_side(side: Callable[[Answer], int], wanted: int, answer: Answer) -> int:
     return int(side(answer) == wanted)
-
-
-def _bounded(found: Crossed, limits: tuple[float, float], coverage: float) -> Crossed:
-    return share(coverage, found) if limits == (0.0, 1.0) else within(*limits, found)
 
 
 def _nothing(answered: Answered) -> Crossed:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from analysis.crops.collected import FINISHED, Collected
+from analysis.crops.collected import Collected
 from analysis.crops.item_rows import Rows, said
-from protocols.answers import Answer, Session
+from protocols.answers import FINISHED, Answer, Session
 
 ALL = "all"
 RULES = {

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from analysis.figure_style import FAINT, PAPER, SOFT, handle, legend_below, new_figure, set_colour
+from protocols.online_plan import CONDITIONS
 from protocols.tables import number
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ def items_figure(items: Sequence[Row], sets: Sequence[str]) -> Figure:
 def conditions_of(rows: Sequence[Row]) -> list[str]:
     """Free and forced, as far as there are any."""
     found = {row["condition"] for row in rows}
-    return [name for name in ("free", "forced") if name in found]
+    return [name for name in CONDITIONS if name in found]
 
 
 def question_is_animal(summary: Sequence[Row], question: str) -> bool:

@@ -13,7 +13,7 @@ from analysis.crops.collected import Collected
 from analysis.crops.crossed_interval import Crossed, crossed
 from analysis.crops.item_rows import Rows, offers_nothing
 from analysis.crops.pair_rows import contrasts
-from analysis.crops.summary_rows import Row, crossed_row, left_out, share, within
+from analysis.crops.summary_rows import Row, bounded, crossed_row, left_out, on_odds, within
 from protocols.answers import Answer
 from protocols.online_plan import Question
 
@@ -88,8 +88,8 @@ def _by_set(
     for name in _sets(collected):
         found = crossed(as_arrays([answer for answer in answers if answer.set == name], value), collected.coverage)
         note = _note(collected, (name,), measure, head["condition"])
-        bounded = share(collected.coverage, found) if limits == (0.0, 1.0) else within(*limits, found)
-        rows.append(crossed_row(head | {"of": name}, measure, bounded, "sources", note=note))
+        of_set = bounded(found, limits, collected.coverage)
+        rows.append(crossed_row(head | {"of": name}, measure, of_set, "sources", note=note))
     reach = limits[1] - limits[0]
     for first, second in contrasts(collected) if differences else ():
         both = as_arrays(answers, value, _side(first, second))
@@ -111,7 +111,7 @@ def _sensitivities(collected: Collected, head: dict[str, str], answers: Sequence
         mine_head = head | {"of": name}
         for measure, animal in (("said_animal_if_animal", True), ("said_animal_if_not", False)):
             kept = [answer for answer in mine if answer.animal is animal]
-            of_kind = share(collected.coverage, crossed(as_arrays(kept, said_animal), collected.coverage))
+            of_kind = on_odds(crossed(as_arrays(kept, said_animal), collected.coverage), collected.coverage)
             rows.append(crossed_row(mine_head, measure, of_kind, "sources", note=note))
         d_prime, criterion, _ = found[name]
         slopes = {name: found[name][2]}

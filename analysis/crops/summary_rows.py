@@ -88,7 +88,12 @@ def within(low: float, high: float, found: Crossed) -> Crossed:
     return replace(found, low=max(low, found.low), high=min(high, found.high))
 
 
-def share(coverage: float, found: Crossed) -> Crossed:
+def bounded(found: Crossed, limits: tuple[float, float], coverage: float) -> Crossed:
+    """The same with an interval that stays within the measure's limits: of a share on its own scale, of others cut off."""
+    return on_odds(found, coverage) if limits == (0.0, 1.0) else within(*limits, found)
+
+
+def on_odds(found: Crossed, coverage: float) -> Crossed:
     """The same for a share: its interval is made on the scale of log odds, so that it stays within 0 and 1, and covers near them.
 
     Where all answered alike there is no spread: then it is Wilson's, of as many answers as there are images or people, whichever

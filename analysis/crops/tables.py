@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from analysis.crops.collected import Collected, collect, online_plan
+from analysis.crops.collected import Collected, collect
 from analysis.crops.crossed_interval import METHOD
 from analysis.crops.item_rows import ITEM_COLUMNS, Rows, item_rows
 from analysis.crops.pair_rows import PAIR_COLUMNS, pair_rows
@@ -18,7 +18,7 @@ from protocols.folder import StudyFolder
 from protocols.locks import exclusive
 from protocols.problems import NotReady
 from protocols.provenance import is_current, write_sidecar
-from protocols.study import Study
+from protocols.study import Study, online_plan
 from protocols.tables import write_table
 
 PACKAGES = ("numpy", "scipy")

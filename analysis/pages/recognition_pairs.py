@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analysis.crops.figures import chance_figure, chance_rows, largest, network_figure, pairs_figure, plates_figure
+from analysis.crops.pair_figures import (
+    chance_figure,
+    chance_rows,
+    largest,
+    network_figure,
+    pairs_figure,
+    plates_figure,
+)
 from analysis.pages.blocks import Block, Section, Shown, Words, section
 from analysis.pages.recognition_shown import (
     RATES,

@@ -11,6 +11,7 @@ from analysis.pages.brief import signed
 from analysis.pages.contents import Contents
 from analysis.pages.figures import FigureFolder
 from analysis.pages.shown_tables import Row, number_text, read_source, shown_table
+from protocols.online_plan import CONDITIONS
 from protocols.tables import number
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def questions_of(shown: Recognition) -> list[tuple[str, str]]:
     """Questions that have right answers, by condition, in the study's order."""
     asked = [question.name for question in shown.plan.questions if question.kind != "rating"]
     there = {(row["question"], row["condition"]) for row in shown.rows("pairs")}
-    return [(name, condition) for name in asked for condition in ("free", "forced") if (name, condition) in there]
+    return [(name, condition) for name in asked for condition in CONDITIONS if (name, condition) in there]
 
 
 def across(shown: Recognition, caption: str, rows: list[dict[str, str]]) -> Table | None:

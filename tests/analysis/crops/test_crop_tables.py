@@ -290,7 +290,7 @@ def test_no_answers_yet_name_the_command(small: tuple[Study, StudyFolder]) -> No
 def test_a_study_without_a_task_in_the_browser_says_so(small: tuple[Study, StudyFolder], tmp_path: Path) -> None:
     from protocols.study import load_study
 
-    with pytest.raises(FoolscanError, match="no task in the browser"):
+    with pytest.raises(FoolscanError, match="online: found nothing; a task in the browser"):
         write_crops_analysis(load_study("demo"), small[1])
 
 

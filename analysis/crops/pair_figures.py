@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis.crops.chance_gaps import Chance, Counts, chance_of_pair
+from analysis.crops.chance_gaps import Chance, chance_of_pair
+from analysis.crops.pair_rows import counts_of
 from analysis.figure_style import FAINT, INK, PAPER, SOFT, handle, legend_below, new_figure
 from protocols.tables import number
 
@@ -155,7 +156,7 @@ def chance_rows(pairs: Sequence[Row]) -> list[dict[str, float]]:
 
     Returns rows of gap (middle of the step), pairs, chance.
     """
-    counts = [_counts(row) for row in pairs if row["gap"] != "n/a"]
+    counts = [counts_of(row) for row in pairs if row["gap"] != "n/a"]
     step = 1 / max(1, round(np.median([n for pair in counts for n in pair.answers])))
     edges = np.arange(-step / 2, 1 + step, step)
     found = np.histogram([pair.gap for pair in counts], edges)[0]
@@ -246,10 +247,6 @@ def _near(axes: Axes, text: str, place: tuple[float, float], by: tuple[float, fl
 
 def _the(summary: Sequence[Row], of: str, measure: str) -> Row | None:
     return next((row for row in summary if (row["of"], row["measure"]) == (of, measure)), None)
-
-
-def _counts(row: Row) -> Counts:
-    return Counts((int(row["right_first"]), int(row["right_second"])), (int(row["n_first"]), int(row["n_second"])))
 
 
 def _bounds(row: Row) -> str:
