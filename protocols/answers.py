@@ -55,6 +55,7 @@ class Answer:
     asked_s: float | None
     frames: int | None
     late_frames: int | None
+    frame_s: float | None
     hidden: bool
     seed: int
 
@@ -91,6 +92,7 @@ COLUMNS: dict[str, str] = {
     "asked_s": "Duration asked for (n/a: until the answer), s.",
     "frames": "Frames that the image stood, as counted by the page.",
     "late_frames": "Frames among them that came more than half a frame late.",
+    "frame_s": "Median time between the page's frames, s; the times of all frames stand in the database.",
     "hidden": "Whether the page was hidden or left during the trial, or covered by the question whether to stop.",
     "seed": "Seed of the session, from the study's seed and the list's place.",
 }

@@ -230,7 +230,8 @@ def mark_people(folder: StudyFolder) -> None:
 
 
 _SHOWN = {
-    "rt_s": 0.9, "input": "key", "onset_s": 12.0, "shown_s": None, "asked_s": None, "frames": 54, "late_frames": 0, "hidden": False,
+    "rt_s": 0.9, "input": "key", "onset_s": 12.0, "shown_s": None, "asked_s": None, "frames": 54, "late_frames": 0,
+    "frame_s": 0.0167, "hidden": False,
 }  # fmt: skip
 
 

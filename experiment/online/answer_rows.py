@@ -157,6 +157,7 @@ def _answer(
         asked_s=_seconds(shown.asked_ms if shown else None),
         frames=shown.n_frames if shown else None,
         late_frames=shown.late_frames if shown else None,
+        frame_s=_seconds(shown.frame_ms if shown else None),
         hidden=answer.answer.hidden,
         seed=held.seed,
     )

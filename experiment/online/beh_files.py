@@ -28,6 +28,7 @@ PAGE_COLUMNS = (
     "asked_duration",
     "frames",
     "late_frames",
+    "frame_duration",
     "hidden",
     "page_load",
     "answered_minutes",
@@ -83,6 +84,7 @@ def _row(plan: OnlinePlan, answers: Sequence[Answer]) -> dict[str, Any]:
         "asked_duration": shown.asked_s,
         "frames": shown.frames,
         "late_frames": shown.late_frames,
+        "frame_duration": shown.frame_s,
         "hidden": shown.hidden,
     }
     for place, question in enumerate(plan.questions):
@@ -178,6 +180,7 @@ def beh_facts(plan: OnlinePlan, items: Sequence[Item], *, simulated: bool) -> di
         "asked_duration": {"Description": "Duration asked for (n/a: until the answer).", "Units": "s"},
         "frames": {"Description": "Frames that the image stood, as counted by the page."},
         "late_frames": {"Description": "Frames among them that came more than half a frame late."},
+        "frame_duration": {"Description": "Median time between the page's frames.", "Units": "s"},
         "hidden": {"Description": "Whether the page was hidden or left during the trial.", "Levels": truth},
         "page_load": {
             "Description": "How often the page had been loaded in this session, from 1; onsets begin anew each time."

@@ -173,6 +173,10 @@ export class Screens {
       const submit = make("button", { type: "submit", class: "main" }, this.words.get("submit"));
       return [make("form", { method: "post", action: url, class: "row", id: "completion" }, ...hidden, submit)];
     }
+    if (kind === "redirect" && url.startsWith("https://")) {
+      const link = make("a", { href: url, class: "main", id: "completion", rel: "noreferrer" }, this.words.get("submit"));
+      return [make("div", { class: "row" }, link)];
+    }
     return [make("p", {}, this.words.get("thanks"))];
   }
 }

@@ -39,13 +39,14 @@ class Refused(FoolscanError):
 class Completion:
     """How the page ends for somebody who has finished.
 
-    kind   : code (shown to be copied), form (posted by the page to `url`), thanks (nothing more to do).
+    kind   : code (shown to be copied), form (posted by the page to `url`), redirect (a link to `url`), thanks (nothing more to
+             do).
     code   : single-use completion code, where `kind` is code.
-    url    : where a form is posted, one of the recruiter's own addresses.
+    url    : where a form is posted, or a link leads: one of the recruiter's own addresses (https).
     fields : of the form; never empty (MTurk needs one besides the assignment).
     """
 
-    kind: Literal["code", "form", "thanks"]
+    kind: Literal["code", "form", "redirect", "thanks"]
     code: str | None = None
     url: str | None = None
     fields: Mapping[str, str] = field(default_factory=dict)

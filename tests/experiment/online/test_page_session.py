@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from online_study import crop_study, set_study
 from page_person import Person, happenings, last_session, pressed_in, reach, rows, stored
 from playwright.sync_api import Browser, Page, Route, expect
 
+from experiment.online.recruiters.recruiter import Arrival, Completion
 from experiment.online.serving import Listening
 
 PHONE = {"viewport": {"width": 360, "height": 640}, "has_touch": True, "is_mobile": True, "device_scale_factor": 2}
@@ -101,6 +103,40 @@ def test_what_others_add_to_the_link_does_not_matter(browser: Browser, crops: Li
         visitor.page.goto(crops.pages["link"])  # the same browser without it: the same person
         agree_again(visitor.page)
         assert last_session(crops.database) == session
+
+
+@dataclass(frozen=True)
+class Panel:
+    """An entrance that another package could publish: who has finished goes on by a link."""
+
+    name: str = "panel"
+    frame_ancestors: tuple[str, ...] = ()
+    form_action: tuple[str, ...] = ()
+
+    def arrived(self, query: Mapping[str, str]) -> Arrival:
+        return Arrival(query["who"])
+
+    def completion(self, query: Mapping[str, str], new_code: str) -> Completion:
+        return Completion("redirect", code="SAMEFORALL", url="https://panel.example/complete?cc=SAMEFORALL")
+
+
+def test_another_packages_entrance_may_send_people_on_by_a_link(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("experiment.online.recruiters.published", lambda name: Panel())
+    study, folder = crop_study(tmp_path, more="  showing: {fixation_s: 0.05}\n")
+    with served(study, folder, recruiters=("panel",)) as panel, visiting(browser) as visitor:
+        page = visitor.page
+        visitor.context.route("https://panel.example/**", lambda route: route.fulfill(body="welcome back"))
+        for number in range(2):  # the same code for everybody
+            person = Person(page)
+            person.joins(f"{panel.pages['panel']}?who=p{number}")
+            person.answers_all()
+            person.finishes()
+            assert page.locator("#completion").get_attribute("href") == "https://panel.example/complete?cc=SAMEFORALL"
+            page.locator("#completion").click()
+            page.wait_for_url("https://panel.example/complete?cc=SAMEFORALL")
+        assert visitor.complaints == []
 
 
 def agree_again(page: Page) -> None:
