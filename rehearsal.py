@@ -14,7 +14,7 @@ from protocols.checks import check
 from protocols.folder import StudyFolder, exclusive, open_folder
 from protocols.problems import FoolscanError, ProtocolError, WorkWanting
 from protocols.rig import Rig, load_rig
-from protocols.study import Study, load_study
+from protocols.study import Study, load_study, online_plan
 
 
 @dataclass(frozen=True)
@@ -99,12 +99,11 @@ def rehearse_online(study: str, to: Path, *, people: int = 50) -> Path:
     from experiment.online.simulated_browser import missing
 
     plan = load_study(study)
-    if plan.online is None:
-        raise FoolscanError(f"study {plan.name}: found no `online`; rehearse it without --online, or see crops_demo")
+    online = online_plan(plan)
     console, lacking = Console(), missing()
     if lacking is not None:
         console.print(f"without a real browser: {lacking}", highlight=False, markup=False, soft_wrap=True)
-    of_crops, browsers = plan.online.design.kind == "crop_pairs", 0 if lacking else 1
+    of_crops, browsers = online.design.kind == "crop_pairs", 0 if lacking else 1
     _play(plan, to, online_steps(study, to, of_crops=of_crops, people=people, browsers=browsers), console)
     return StudyFolder(to).derived("report") / "report.html"
 

@@ -109,7 +109,7 @@ def test_a_rehearsal_online_walks_from_the_images_over_the_crowd_to_the_analysis
 
 
 def test_a_study_without_a_task_in_the_browser_is_not_rehearsed_online(tmp_path: Path) -> None:
-    with pytest.raises(FoolscanError, match="found no `online`"):
+    with pytest.raises(FoolscanError, match="online: found nothing; a task in the browser"):
         rehearse_online("demo", tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 

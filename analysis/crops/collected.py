@@ -6,7 +6,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from protocols.answers import FINISHED, MAKE, REMEDY, SIMULATED, Answer, Session, answers_table, read_answers, sessions_table
+from protocols.answers import (
+    FINISHED,
+    MAKE,
+    REMEDY,
+    SIMULATED,
+    Answer,
+    Session,
+    answers_table,
+    read_answers,
+    sessions_table,
+)
 from protocols.crops import crops_table, read_crops
 from protocols.folder import StudyFolder
 from protocols.manifest import read_manifest

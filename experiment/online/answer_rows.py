@@ -11,7 +11,7 @@ from experiment.online.judging import Record, is_right, summary
 from experiment.online.messages import Given
 from experiment.online.trials import Trial
 from protocols.answers import Answer, Session
-from protocols.online_plan import Choice, OnlinePlan, Rating, Typed
+from protocols.online_plan import OnlinePlan, Question
 from protocols.problems import FoolscanError
 
 NOT_AVAILABLE = "n/a"
@@ -102,7 +102,7 @@ def left_out_for(held: HeldSession) -> str | None:
     return {"active": "unfinished"}.get(held.state, held.state)
 
 
-def right(question: Choice | Typed | Rating, trial: GivenTrial, item: Item | None, given: Given) -> bool | None:
+def right(question: Question, trial: GivenTrial, item: Item | None, given: Given) -> bool | None:
     """Whether an answer is right; of an attention check, whether it is the one asked for."""
     if trial.asked is not None:
         return given.value == trial.asked
@@ -110,7 +110,7 @@ def right(question: Choice | Typed | Rating, trial: GivenTrial, item: Item | Non
 
 
 def _answer(
-    question: Choice | Typed | Rating,
+    question: Question,
     items: Mapping[str, Item],
     held: HeldSession,
     trial: GivenTrial,

@@ -10,9 +10,9 @@ from typing import Any
 from experiment.online.answer_rows import answers_of
 from experiment.online.held import HeldSession
 from experiment.online.items import Item, options_of
-from protocols.answers import Answer
+from protocols.answers import COLUMNS, Answer
 from protocols.folder import REHEARSAL_NOTE, StudyFolder, read_json
-from protocols.online_plan import NOTHING, Choice, OnlinePlan, Rating, Typed
+from protocols.online_plan import NOTHING, OnlinePlan, Question, Rating, Typed
 from protocols.problems import FoolscanError
 from protocols.provenance import is_current, sha256_of_bytes, sidecar_path, versions, write_sidecar
 from protocols.tables import write_table
@@ -101,7 +101,7 @@ def _row(plan: OnlinePlan, answers: Sequence[Answer]) -> dict[str, Any]:
     return row
 
 
-def _suffixes(question: Choice | Typed | Rating) -> tuple[str, ...]:
+def _suffixes(question: Question) -> tuple[str, ...]:
     return ("", "_time") if isinstance(question, Rating) else ("", "_time", "_correct")
 
 
@@ -181,7 +181,7 @@ def beh_facts(plan: OnlinePlan, items: Sequence[Item], *, simulated: bool) -> di
         "frames": {"Description": "Frames that the image stood, as counted by the page."},
         "late_frames": {"Description": "Frames among them that came more than half a frame late."},
         "frame_duration": {"Description": "Median time between the page's frames.", "Units": "s"},
-        "hidden": {"Description": "Whether the page was hidden or left during the trial.", "Levels": truth},
+        "hidden": {"Description": COLUMNS["hidden"], "Levels": truth},
         "page_load": {
             "Description": "How often the page had been loaded in this session, from 1; onsets begin anew each time."
         },
@@ -192,7 +192,7 @@ def beh_facts(plan: OnlinePlan, items: Sequence[Item], *, simulated: bool) -> di
     }
 
 
-def _answered(plan: OnlinePlan, question: Choice | Typed | Rating, items: Sequence[Item]) -> dict[str, Any]:
+def _answered(plan: OnlinePlan, question: Question, items: Sequence[Item]) -> dict[str, Any]:
     """A question's column: its text and the answers that it had."""
     asked, spoken = question.text[plan.language], plan.language
     nothing = {NOTHING: "nothing recognisable"}

@@ -10,18 +10,19 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, func, select, update
 
 from experiment.online import joining, opening, tokens
-from experiment.online.database import connect, readable
-from experiment.online.export import database_of, online_plan
+from experiment.online.database import connect, empty_log, readable
+from experiment.online.export import database_of
 from experiment.online.tables import erased as tombstones
 from experiment.online.tables import happenings, payments, responses, sessions
 from protocols.answers import answers_table
 from protocols.folder import StudyFolder
 from protocols.problems import FoolscanError, WorkWanting
-from protocols.study import Study
+from protocols.study import Study, online_plan
 
 ASKED = "asked for"
 """Why, on tombstones."""
-ATTEMPTS = 20
+ATTEMPTS, PAUSE_S = 20, 0.3
+"""At emptying the log while somebody reads the database."""
 
 
 @dataclass(frozen=True)
@@ -120,17 +121,11 @@ def _erase_payment(connection: Connection, worker: str) -> tuple[bool, bool]:
 
 
 def _empty_log(engine: Engine, path: Path, sleep_s: Callable[[float], None]) -> None:
-    """Write the log into the database and cut it to nothing: older pages in it still have what was erased."""
-    raw = engine.raw_connection()
-    try:
-        raw.cursor().execute("PRAGMA busy_timeout = 200")
-        for attempt in range(ATTEMPTS):
-            sleep_s(0.3 if attempt else 0.0)
-            busy, _, _ = raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            if not busy:
-                return
-    finally:
-        raw.close()
+    """Empty the log, as often tried as somebody reads meanwhile."""
+    for attempt in range(ATTEMPTS):
+        sleep_s(PAUSE_S if attempt else 0.0)
+        if empty_log(engine):
+            return
     raise WorkWanting(
         f"{path}: erased, but its log ({path.name}-wal) still has the bytes, as somebody reads the database all the time; "
         "close what reads it (foolscan online export, verify), and run this again"

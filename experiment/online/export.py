@@ -16,22 +16,30 @@ from experiment.online.beh_files import MADE, beh_facts, remove_others, write_be
 from experiment.online.database import connect, connect_reading, readable
 from experiment.online.held import HeldSession, head_of, held_sessions, strange_names
 from experiment.online.items import Item, items_of
+from experiment.online.opening import nobody_asked_yet, place_of
 from experiment.online.tables import facts, responses
 from experiment.participants import enrol_all
-from protocols.answers import COLUMNS, SESSION_COLUMNS, Answer, Session, answers_table, sessions_table, write_answers
+from protocols.answers import (
+    COLUMNS,
+    SESSION_COLUMNS,
+    SIMULATED,
+    Answer,
+    Session,
+    answers_table,
+    sessions_table,
+    write_answers,
+)
 from protocols.crops import crops_table
 from protocols.folder import REHEARSAL_NOTE, StudyFolder, exclusive, open_folder, read_json
 from protocols.formats import ANSWERS
 from protocols.online_plan import CropPairs, OnlinePlan
-from protocols.problems import FoolscanError, NotReady, WorkWanting
+from protocols.problems import FoolscanError, WorkWanting
 from protocols.provenance import sha256_of_bytes, write_sidecar
-from protocols.study import Study
+from protocols.study import Study, online_plan
 
 if TYPE_CHECKING:
     from experiment.online.participation import Crowd
 
-SIMULATED = "simulated"
-"""The recruiter of simulated people."""
 UNITS = {"rt_s": "s", "onset_s": "s", "shown_s": "s", "asked_s": "s", "minutes": "min"}
 WAIT_S = 60.0
 EXPORTED_HEAD = "exported_head"
@@ -122,12 +130,10 @@ def export_from(crowd: Crowd, study: Study, folder: StudyFolder, told: Callable[
 
 def database_of(study: Study, folder: StudyFolder) -> Path:
     """The database's file. Raises NotReady where there is none."""
-    path = folder.derived("online") / f"{online_plan(study).task}.sqlite3"
-    if not path.exists():
-        raise NotReady(
-            f"{path}: nobody was let in yet; serve the study with: foolscan online serve STUDY --to {folder.root}"
-        )
-    return path
+    place = place_of(study, folder)
+    if not place.database.exists():
+        raise nobody_asked_yet(place)
+    return place.database
 
 
 def keep_head(connection: Connection, snapshot: Snapshot) -> None:
@@ -190,13 +196,6 @@ def write_export(
         enrol_all(folder, [held.worker for held in present], simulated=simulated, gone=struck)
         n_answers = _write_tables(study, folder, snapshot, items, made_of, simulated=simulated)
     return Exported(table, sessions_table(folder, plan.task), tuple(beh), tuple(removed), n_answers, snapshot.head)
-
-
-def online_plan(study: Study) -> OnlinePlan:
-    """The study's task in the browser. Raises FoolscanError where there is none."""
-    if study.online is None:
-        raise FoolscanError(f"{study.name}: online: found no task in the browser; such as srivastava2019 has")
-    return study.online
 
 
 def images_table(plan: OnlinePlan, folder: StudyFolder) -> Path:

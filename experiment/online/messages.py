@@ -6,10 +6,10 @@ cookies. Errors are ``{"error": <kind>, "said": <sentence>}`` with a status of 4
 ``GET  welcome?recruiter=&language=&<the page's own parameters>`` -> title, languages, information, consent, words, state:
     ``open``, ``preview`` (look, but do not join), ``paused`` or ``full``. Writes nothing.
 ``POST join``    Joining -> ``{"token": …}`` (201); the same person again gets a new token for the same session, and the old one
-    is void: another tab or browser takes over. 403 ``paused`` or ``full``, 409 ``finished`` or ``withdrawn`` or ``taken part``.
+    is void: another tab or browser takes over. 403 ``paused`` or ``full``, 409 ``finished``, ``withdrawn`` or ``taken_part``.
 ``GET  session`` -> instructions, words, showing, questions, options, trials (number, kind, asset, rest, text of a check), held
     (number of trials that the server holds: the page goes on with the next), state.
-``GET  asset/<asset>`` -> image/png of one trial of this session. ``mask/<n>`` is made by the page itself.
+``GET  asset/<asset>`` -> image/png of one trial of this session (masks are made by the page itself).
 ``POST answers`` Answers -> ``{"held": n, "feedback": {"3": "right"}}`` after commit; feedback of practice trials alone. Trials
     come in order: the first in a body must be held + 1 or one that is held (then it is not stored again; if it differs from what
     is held, it is flagged and the one held stays). 409 ``out_of_order`` with ``held``.

@@ -21,7 +21,7 @@ from protocols.folder import StudyFolder
 from protocols.formats import ONLINE
 from protocols.problems import FoolscanError, NotReady
 from protocols.provenance import sha256_of_bytes
-from protocols.study import Study
+from protocols.study import Study, online_plan
 from protocols.study_versions import DIGITS, named
 
 # What people read, where they come from, for how long a place is kept, and which further names are right: a task that has begun may go
@@ -58,12 +58,7 @@ def place_of(study: Study, folder: StudyFolder) -> Place:
 
     Raises FoolscanError where the study has none.
     """
-    if study.online is None:
-        problem = study.problem(
-            "online", "nothing", "what is asked in the browser", "see srivastava2019 for an example"
-        )
-        raise FoolscanError(str(problem))
-    return Place(folder.derived("online"), study.online.task)
+    return Place(folder.derived("online"), online_plan(study).task)
 
 
 def nobody_asked_yet(place: Place) -> NotReady:
@@ -126,10 +121,9 @@ def open_database(
             with engine.connect() as connection:
                 found = read_facts(connection, path)
                 database.refuse_damaged(connection, path)
-            key = tokens.read_key(place.key)
-            if tokens.key_check(key) != found.get("key_check"):
-                raise FoolscanError(f"{place.key}: found another key than {path} was made with; restore it from a copy")
-            _refuse_other_study(found, study, items, path)
+            key = key_with(found, place)
+            refuse_other_name(found, study, path)
+            _refuse_other_version(found, study, items, path)
             _refuse_other_plans(found, study, items, lists, path)
         except BaseException:
             engine.dispose()
@@ -151,6 +145,30 @@ def read_facts(connection: Connection, path: Path) -> dict[str, str]:
         remedy = "update foolscan" if newer else "read it with the foolscan that wrote it, or use another folder (--to)"
         raise FoolscanError(f"{path}: format: found {form}, this foolscan reads {ONLINE}; {remedy}")
     return found
+
+
+def refuse_other_name(found: Mapping[str, str], study: Study, path: Path) -> None:
+    """Raise FoolscanError where a database is another study's.
+
+    found : of `read_facts`.
+    """
+    if found.get("study") != study.name:
+        raise FoolscanError(
+            f"{path}: found the answers to study {found.get('study')!r}, not to {study.name!r}; use another folder (--to)"
+        )
+
+
+def key_with(found: Mapping[str, str], place: Place) -> bytes:
+    """The key that a database was made with. Raises FoolscanError where the one that stands beside it is another.
+
+    found : of `read_facts`.
+    """
+    key = tokens.read_key(place.key)
+    if tokens.key_check(key) != found.get("key_check"):
+        raise FoolscanError(
+            f"{place.key}: found another key than {place.database} was made with; restore it from a copy"
+        )
+    return key
 
 
 def set_fact(connection: Connection, name: str, value: str) -> None:
@@ -208,11 +226,7 @@ def _is_empty(path: Path) -> bool:
         engine.dispose()
 
 
-def _refuse_other_study(found: Mapping[str, str], study: Study, items: Sequence[Item], path: Path) -> None:
-    if found.get("study") != study.name:
-        raise FoolscanError(
-            f"{path}: found the answers to study {found.get('study')!r}, not to {study.name!r}; use another folder (--to)"
-        )
+def _refuse_other_version(found: Mapping[str, str], study: Study, items: Sequence[Item], path: Path) -> None:
     before, now = json.loads(found["keys"]), deciding_keys(study)
     differing = tuple(key for key in sorted({*before, *now}) if before.get(key) != now.get(key))
     if differing:

@@ -23,13 +23,13 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from experiment.online.export import SIMULATED, online_plan
 from experiment.online.security_headers import headers
 from experiment.online.tokens import new_token, sha256_of_token
 from experiment.online.watching import Pace, watched
+from protocols.answers import SIMULATED
 from protocols.folder import StudyFolder, atomic_path, read_json
 from protocols.problems import FoolscanError
-from protocols.study import Study
+from protocols.study import Study, online_plan
 
 if TYPE_CHECKING:
     from experiment.online.participation import Crowd

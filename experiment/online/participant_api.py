@@ -98,7 +98,7 @@ class ParticipantApi:
         """The session's plan and how far it has come."""
         token = self._token(scope)
         self._slow_down_participant("asks", token)
-        state = await self._read(self.crowd.state, token, scope)
+        state = self._state(token, scope)
         language = chosen_language(self.plan, state.language)
         kiosk = state.recruiter == KIOSK
         told = session(self.plan, language, state.plan.trials, state.plan.options, state.assets, kiosk=kiosk)
@@ -141,7 +141,7 @@ class ParticipantApi:
         token = self._token(scope)
         self._slow_down("comings", scope)
         finishing = await self._body(Finishing, scope, receive, token)
-        state = await self._read(self.crowd.state, token, scope)
+        state = self._state(token, scope)
         recruiter = self._recruiter(state.recruiter, scope)
         if isinstance(self._arrived(recruiter, finishing.arrival, scope), Preview):
             raise Refuse(400, "refused", "This is a preview; accept the work first.")
@@ -221,9 +221,10 @@ class ParticipantApi:
 
     # --- waiting for the database ------------------------------------------------------------------------------------
 
-    async def _read(self, read: Callable[[str], SessionState], token: str, scope: Scope) -> SessionState:
+    def _state(self, token: str, scope: Scope) -> SessionState:
+        """How a session stands."""
         try:
-            return read(token)
+            return self.crowd.state(token)
         except UnknownToken:
             raise self._unknown(scope) from None
 

@@ -27,8 +27,7 @@ from experiment.online.security_headers import Header, headers
 from experiment.online.session_page import most_trials
 from protocols.folder import StudyFolder
 from protocols.online_plan import OnlinePlan
-from protocols.problems import FoolscanError
-from protocols.study import Study
+from protocols.study import Study, online_plan
 
 if TYPE_CHECKING:
     from experiment.online.assets import Assets
@@ -146,7 +145,7 @@ def participant_app(
 
     Files are read now; nothing of the disk is looked up by what a request asks for.
     """
-    plan = plan_of(study)
+    plan = online_plan(study)
     gate = gate or Gate(Limits(), time.monotonic)
     api = ParticipantApi(crowd, study, plan, recruiters, assets, gate, _n_trials(plan, study, folder), trusted)
     routes = [
@@ -163,15 +162,6 @@ def participant_app(
     )
     app.router.redirect_slashes = False  # a redirect would name the host that the request named
     return app
-
-
-def plan_of(study: Study) -> OnlinePlan:
-    """A study's task in the browser. Raises FoolscanError where it has none."""
-    if study.online is None:
-        raise FoolscanError(
-            f"{study.name}: online: found nothing; add a section `online:` to the study (see srivastava2019)"
-        )
-    return study.online
 
 
 def static_files(page: Path) -> dict[str, Path]:

@@ -22,12 +22,13 @@ from experiment.online.connections import Deadlines, GuardedServer, guarded
 from experiment.online.items import items_of
 from experiment.online.limits import Gate, Limits, proxies
 from experiment.online.lists import lists_of
+from experiment.online.opening import place_of
 from experiment.online.readiness import allow_open_files, bound, entrances, public_address, remarks_on, speaks
-from experiment.online.server import PAGE, participant_app, plan_of
+from experiment.online.server import PAGE, participant_app
 from experiment.online.server_log import logging_to
 from experiment.online.tokens import sha256_of_token
 from protocols.folder import StudyFolder
-from protocols.study import Study
+from protocols.study import Study, online_plan
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -98,7 +99,7 @@ def serve(
     Returns the signal that ended it (SIGINT, SIGTERM); None where `Listening.stop` did.
     Raises FoolscanError for whatever is not right; then nothing was opened to anybody.
     """
-    plan = plan_of(study)
+    plan = online_plan(study)
     remarks = speaks(plan, study.name)
     open_to = entrances(recruiters, plan)
     trusted = proxies(trusted_proxies)
@@ -120,7 +121,7 @@ def serve(
         from experiment.online.operator_api import operator_app, operator_token
         from experiment.online.participation import Crowd
 
-        database = folder.derived("online") / f"{plan.task}.sqlite3"
+        database = place_of(study, folder).database
         log = opened.enter_context(logging_to(database.with_name(f"{plan.task}_server.log")))
         crowd = opened.enter_context(Crowd.open(study, folder, now_ms=now_ms))
         gate = Gate(limits, time.monotonic)

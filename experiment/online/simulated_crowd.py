@@ -18,9 +18,10 @@ from experiment.online.recruiters.recruiter import Arrival, Completion, Recruite
 from experiment.online.simulated_page import Ask, Ending, Eyes, Reply
 from experiment.online.simulated_people import SHARES, Kind, Person, Truth, crowd_of
 from experiment.online.simulated_visits import Visit, visit
+from protocols.answers import SIMULATED
 from protocols.folder import StudyFolder
 from protocols.problems import FoolscanError
-from protocols.study import Study
+from protocols.study import Study, online_plan
 
 if TYPE_CHECKING:
     from experiment.online.participation import Crowd
@@ -32,7 +33,7 @@ PARTICIPANT = re.compile(r"[a-z]{1,16}[0-9]{1,9}")
 class Simulated:
     """``/simulated?participant=sim0001``: the recruiter of a rehearsal; `foolscan online serve` has none such."""
 
-    name: str = "simulated"
+    name: str = SIMULATED
     frame_ancestors: tuple[str, ...] = ()
     form_action: tuple[str, ...] = ()
 
@@ -227,17 +228,16 @@ def rehearse(
     from experiment.online.participation import Crowd
     from experiment.online.server import participant_app
 
-    if study.online is None:
-        raise FoolscanError(f"study {study.name}: found no `online`; see crops_demo, or docs/online.md")
+    plan = online_plan(study)
     truth, began_s = truth or Truth(), time.monotonic()
-    items = items_of(study.online, folder)
-    eyes = Eyes.of(study.online, truth, items, folder)
+    items = items_of(plan, folder)
+    eyes = Eyes.of(plan, truth, items, folder)
     packages = vendored() if browsers else {}
     crowd_seed = study.seed if seed is None else seed
     clock = SimulatedClock(round(time.time() * 1000))
     with Crowd.open(study, folder, now_ms=clock.now_ms) as crowd, read_assets(items, folder) as assets:
         clock.set_to((last_heard_ms(crowd) - clock.begin_ms) / 1000)
-        recruiters: dict[str, Recruiter] = {"simulated": Simulated()}
+        recruiters: dict[str, Recruiter] = {SIMULATED: Simulated()}
         app = participant_app(
             crowd, study, folder, recruiters, assets=assets, vendored=packages, gate=Gate(Limits(), clock.now_s)
         )

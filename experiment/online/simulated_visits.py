@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator
 
 from experiment.online.simulated_page import Ask, Ending, Eyes, Page, Reply, Step, Stopped, Wait
 from experiment.online.simulated_people import Person
+from protocols.answers import SIMULATED
 
 Visit = Generator[Wait | Ask, Reply | None, Ending]
 
@@ -15,7 +16,7 @@ def visit(
     eyes: Eyes,
     now_s: Callable[[], float],
     *,
-    recruiter: str = "simulated",
+    recruiter: str = SIMULATED,
     parameter: str = "participant",
     ending: Ending | None = None,
 ) -> Visit:

@@ -10,7 +10,7 @@ import numpy as np
 
 from experiment.online.items import Item, options_of
 from experiment.online.lists import ShownList
-from protocols.online_plan import NOTHING, Choice, OnlinePlan, Rating, Typed
+from protocols.online_plan import NOTHING, OnlinePlan, Question, Rating, Typed
 from protocols.seeds import generator_for, seed_for
 
 TrialKind = Literal["practice", "main", "attention"]
@@ -78,7 +78,10 @@ def plan_session(plan: OnlinePlan, shown: ShownList, everything: Sequence[Item],
 
 
 def _with_checks(
-    drawn: list[tuple[TrialKind, Item | None, str | None]], every: int, options: Sequence[str], generator: np.random.Generator
+    drawn: list[tuple[TrialKind, Item | None, str | None]],
+    every: int,
+    options: Sequence[str],
+    generator: np.random.Generator,
 ) -> list[tuple[TrialKind, Item | None, str | None]]:
     """One check within each so many trials, at a place that cannot be foreseen; none comes first."""
     answers = [option for option in options if option != NOTHING] or list(options)
@@ -91,9 +94,7 @@ def _with_checks(
     return result + drawn[len(drawn) - len(drawn) % every :]
 
 
-def _options(
-    question: Choice | Typed | Rating, shown: ShownList, everything: Sequence[Item], seed: int
-) -> tuple[str, ...]:
+def _options(question: Question, shown: ShownList, everything: Sequence[Item], seed: int) -> tuple[str, ...]:
     if isinstance(question, Rating):
         return tuple(str(step) for step in range(1, question.steps + 1))
     nothing = (NOTHING,) if question.nothing and shown.condition != "forced" else ()

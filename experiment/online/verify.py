@@ -11,7 +11,7 @@ from sqlalchemy import Connection, create_engine, select
 from experiment.online import chain, opening
 from experiment.online.answer_rows import records_of
 from experiment.online.database import connect_reading, triggers
-from experiment.online.export import cut_off, database_of, online_plan
+from experiment.online.export import cut_off, database_of
 from experiment.online.held import HeldSession, answer_in, held_sessions, strange_names
 from experiment.online.items import Item, items_of
 from experiment.online.judging import exclusion
@@ -24,7 +24,7 @@ from protocols.folder import StudyFolder
 from protocols.online_plan import OnlinePlan
 from protocols.problems import FoolscanError
 from protocols.provenance import sha256_of
-from protocols.study import Study
+from protocols.study import Study, online_plan
 
 
 @dataclass(frozen=True)

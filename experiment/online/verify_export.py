@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from experiment.online.answer_rows import participant_id
 from experiment.online.beh_files import beh_columns, beh_path, beh_rows
-from experiment.online.export import lacking_of, online_plan, rows_of
+from experiment.online.export import lacking_of, rows_of
 from experiment.online.held import HeldSession, head_of
 from experiment.online.items import Item
 from protocols.answers import COLUMNS, SESSION_COLUMNS, answers_table, read_answers, sessions_table
@@ -19,7 +19,7 @@ from protocols.folder import StudyFolder
 from protocols.online_plan import OnlinePlan
 from protocols.problems import FoolscanError
 from protocols.provenance import read_provenance, sha256_of
-from protocols.study import Study
+from protocols.study import Study, online_plan
 from protocols.tables import cell, read_table
 
 AGAIN = "export again: foolscan online export"

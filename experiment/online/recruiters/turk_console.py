@@ -10,13 +10,19 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from experiment.online.database import connect, connect_reading, readable
-from experiment.online.opening import key_of, nobody_asked_yet, place_of, read_facts
+from experiment.online.opening import (
+    key_of,
+    key_with,
+    nobody_asked_yet,
+    place_of,
+    read_facts,
+    refuse_other_name,
+)
 from experiment.online.recruiters.ledger import Ledger
 from experiment.online.recruiters.mturk import PREVIEW
 from experiment.online.recruiters.turk_campaign import Campaign
 from experiment.online.recruiters.turk_client import LIVE, SANDBOX
 from experiment.online.recruiters.turk_client import connect as connect_turk
-from experiment.online.tokens import key_check
 from protocols.folder import StudyFolder, exclusive, read_json
 from protocols.problems import FoolscanError
 from protocols.study import Study
@@ -43,14 +49,8 @@ def database_of(study: Study, folder: StudyFolder) -> Path:
             facts = read_facts(connection, place.database)
     finally:
         engine.dispose()
-    if facts.get("study") != study.name:
-        raise FoolscanError(
-            f"{place.database}: found the answers to study {facts.get('study')!r}, not to {study.name!r}; use its own folder (--to)"
-        )
-    if facts.get("key_check") != key_check(key_of(study, folder)):
-        raise FoolscanError(
-            f"{place.key}: found another key than {place.database} was made with; restore it from a copy"
-        )
+    refuse_other_name(facts, study, place.database)
+    key_with(facts, place)
     return place.database
 
 

@@ -42,7 +42,7 @@ def refusal(study: Study, folder: StudyFolder, **settings: Any) -> str:
 
 def test_a_study_without_a_task_in_the_browser_is_not_served(tmp_path: Path) -> None:
     _, folder = crop_study(tmp_path)
-    assert "add a section `online:`" in refusal(load_study("demo"), folder)
+    assert "online: found nothing; a task in the browser" in refusal(load_study("demo"), folder)
     assert not folder.derived("online").exists()
 
 
