@@ -10,9 +10,9 @@ import online_study
 from online_study import Clock, answer_all, answer_to, answers_to, crop_study, joined
 from sqlalchemy import text
 
+from experiment.online.crowd import Crowd
 from experiment.online.database import connect
 from experiment.online.messages import Answers, Happening
-from experiment.online.participation import Crowd
 from experiment.online.recruiters.recruiter import Arrival, Completion
 from protocols.folder import StudyFolder
 from protocols.study import Study

@@ -9,8 +9,8 @@ from threading import Thread
 
 from online_study import answers_to
 
+from experiment.online.crowd import Crowd
 from experiment.online.messages import Answers
-from experiment.online.participation import Crowd
 from experiment.online.recruiters.recruiter import Arrival
 from protocols.folder import StudyFolder
 from protocols.study import load_study

@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image
 from stimulus_rows import stimulus_row
 
+from experiment.online.crowd import Crowd, Joined, SessionState
 from experiment.online.messages import Answers, Given, Shown, TrialAnswer
-from experiment.online.participation import Crowd, Joined, SessionState
 from experiment.online.recruiters.recruiter import Arrival
 from experiment.online.trials import Trial
 from protocols.crops import Crop, crops_table, write_crops

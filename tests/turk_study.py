@@ -12,9 +12,9 @@ from online_study import answer_all, crop_study
 from turk_stand_in import TurkStandIn
 from turk_wire import KEY_ID, serving
 
+from experiment.online.crowd import Crowd
 from experiment.online.database import connect, connect_reading
 from experiment.online.opening import key_of, place_of
-from experiment.online.participation import Crowd
 from experiment.online.recruiters.ledger import Ledger
 from experiment.online.recruiters.mturk import Turk
 from experiment.online.recruiters.mturk import recruiter as turk_recruiter

@@ -5,10 +5,10 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping
 
-from experiment.online.held import GivenTrial, HeldAnswer, HeldSession
 from experiment.online.items import Item
 from experiment.online.judging import Record, is_right, summary
 from experiment.online.messages import Given
+from experiment.online.people import AnsweredTrial, AssignedTrial, Participant
 from experiment.online.trials import Trial
 from protocols.answers import Answer, Session
 from protocols.online_plan import OnlinePlan, Question
@@ -26,83 +26,83 @@ def plain(typed: str | None) -> str | None:
     return line.upper() if line == NOT_AVAILABLE else line or None  # else it would read as a cell without a value
 
 
-def answers_of(plan: OnlinePlan, items: Mapping[str, Item], held: HeldSession) -> list[Answer]:
+def answers_of(plan: OnlinePlan, items: Mapping[str, Item], person: Participant) -> list[Answer]:
     """The answers of one person, in order of trials and questions; none of somebody whose answers were erased.
 
     items : by id.
 
     Raises FoolscanError for an image that the study folder does not have.
     """
-    trials = {trial.number: trial for trial in held.trials}
+    trials = {trial.number: trial for trial in person.trials}
     questions = {question.name: question for question in plan.questions}
     order = list(questions)
     return [
-        _answer(questions[given.question], items, held, trials[answer.trial], answer, given)
-        for answer in held.answers
+        _answer(questions[given.question], items, person, trials[answer.trial], answer, given)
+        for answer in person.answers
         if answer.answer is not None
         for given in sorted(answer.answer.given, key=lambda given: order.index(given.question))
     ]
 
 
-def records_of(items: Mapping[str, Item], held: HeldSession) -> list[Record]:
+def records_of(items: Mapping[str, Item], person: Participant) -> list[Record]:
     """What a person has answered, as it is judged; what was erased is not there."""
     trials = {
         trial.number: Trial(trial.number, trial.kind, trial.item_id and items.get(trial.item_id), trial.asked, False)  # type: ignore[arg-type]
-        for trial in held.trials
+        for trial in person.trials
     }
     return [
         Record(trials[answer.trial], answer.answer, answer.received_ms)
-        for answer in held.answers
+        for answer in person.answers
         if answer.answer is not None and answer.trial in trials
     ]
 
 
-def session_of(plan: OnlinePlan, items: Mapping[str, Item], held: HeldSession) -> Session:
+def session_of(plan: OnlinePlan, items: Mapping[str, Item], person: Participant) -> Session:
     """What is exported of one person's participation.
 
     items : by id.
     """
-    found = summary(plan, records_of(items, held))
-    last_ms = max((answer.received_ms for answer in held.answers), default=None)
+    found = summary(plan, records_of(items, person))
+    last_ms = max((answer.received_ms for answer in person.answers), default=None)
     return Session(
-        participant_id=participant_id(held),
-        recruiter=held.recruiter,
-        list_id=held.list_id,
-        group=held.group,
-        condition=held.condition,
-        language=held.language,
-        state=held.state,
-        counted=counts(held),
-        excluded_for=left_out_for(held),
-        trials=held.n_trials,
-        answered=len(held.answers),
+        participant_id=participant_id(person),
+        recruiter=person.recruiter,
+        list_id=person.list_id,
+        group=person.group,
+        condition=person.condition,
+        language=person.language,
+        state=person.state,
+        counted=counts(person),
+        excluded_for=left_out_for(person),
+        trials=person.n_trials,
+        answered=len(person.answers),
         attention_failed=found.attention_failed,
         impossible_rts=found.impossible,
         hidden_trials=found.hidden,
-        minutes=None if last_ms is None else round((last_ms - held.joined_ms) / 60_000, 3),
-        flags=",".join(held.flags) or None,
-        seed=held.seed,
+        minutes=None if last_ms is None else round((last_ms - person.joined_ms) / 60_000, 3),
+        flags=",".join(person.flags) or None,
+        seed=person.seed,
     )
 
 
-def participant_id(held: HeldSession) -> str:
+def participant_id(person: Participant) -> str:
     """``sub-`` and the pseudonym."""
-    return f"sub-{held.worker}"
+    return f"sub-{person.worker}"
 
 
-def counts(held: HeldSession) -> bool:
+def counts(person: Participant) -> bool:
     """Whether the answers count: finished and not excluded, also by somebody for whom the list was full already."""
-    return held.state == "finished" and held.excluded_for is None
+    return person.state == "finished" and person.excluded_for is None
 
 
-def left_out_for(held: HeldSession) -> str | None:
+def left_out_for(person: Participant) -> str | None:
     """Why the answers do not count; None: they do."""
-    if held.state == "finished" or held.excluded_for is not None:
-        return held.excluded_for
-    return {"active": "unfinished"}.get(held.state, held.state)
+    if person.state == "finished" or person.excluded_for is not None:
+        return person.excluded_for
+    return {"active": "unfinished"}.get(person.state, person.state)
 
 
-def right(question: Question, trial: GivenTrial, item: Item | None, given: Given) -> bool | None:
+def right(question: Question, trial: AssignedTrial, item: Item | None, given: Given) -> bool | None:
     """Whether an answer is right; of an attention check, whether it is the one asked for."""
     if trial.asked is not None:
         return given.value == trial.asked
@@ -112,9 +112,9 @@ def right(question: Question, trial: GivenTrial, item: Item | None, given: Given
 def _answer(
     question: Question,
     items: Mapping[str, Item],
-    held: HeldSession,
-    trial: GivenTrial,
-    answer: HeldAnswer,
+    person: Participant,
+    trial: AssignedTrial,
+    answer: AnsweredTrial,
     given: Given,
 ) -> Answer:
     assert answer.answer is not None
@@ -126,14 +126,14 @@ def _answer(
         )
     shown = answer.answer.shown
     return Answer(
-        participant_id=participant_id(held),
-        recruiter=held.recruiter,
-        list_id=held.list_id,
-        group=held.group,
-        condition=held.condition,
-        language=held.language,
-        counted=counts(held),
-        excluded_for=left_out_for(held),
+        participant_id=participant_id(person),
+        recruiter=person.recruiter,
+        list_id=person.list_id,
+        group=person.group,
+        condition=person.condition,
+        language=person.language,
+        counted=counts(person),
+        excluded_for=left_out_for(person),
         trial=trial.number,
         kind=trial.kind,
         item_id=trial.item_id,
@@ -159,7 +159,7 @@ def _answer(
         late_frames=shown.late_frames if shown else None,
         frame_s=_seconds(shown.frame_ms if shown else None),
         hidden=answer.answer.hidden,
-        seed=held.seed,
+        seed=person.seed,
     )
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from experiment.online.answer_rows import answers_of
-from experiment.online.held import HeldSession
 from experiment.online.items import Item, options_of
+from experiment.online.people import Participant
 from protocols.answers import COLUMNS, Answer
 from protocols.folder import REHEARSAL_NOTE, StudyFolder, read_json
 from protocols.online_plan import NOTHING, OnlinePlan, Question, Rating, Typed
@@ -46,18 +46,19 @@ def beh_columns(plan: OnlinePlan) -> tuple[str, ...]:
     return (*TRIAL_COLUMNS, *later, *PAGE_COLUMNS)
 
 
-def beh_rows(plan: OnlinePlan, items: Mapping[str, Item], held: HeldSession) -> list[dict[str, Any]]:
+def beh_rows(plan: OnlinePlan, items: Mapping[str, Item], person: Participant) -> list[dict[str, Any]]:
     """One row for each trial that was answered, in their order.
 
     items : by id.
     """
     of_trial: dict[int, list[Answer]] = {}
-    for answer in answers_of(plan, items, held):
+    for answer in answers_of(plan, items, person):
         of_trial.setdefault(answer.trial, []).append(answer)
-    loads = {answer.trial: answer.answer.load for answer in held.answers if answer.answer is not None}
-    received = {answer.trial: answer.received_ms for answer in held.answers}
+    loads = {answer.trial: answer.answer.load for answer in person.answers if answer.answer is not None}
+    received = {answer.trial: answer.received_ms for answer in person.answers}
     return [
-        _row(plan, found) | {"page_load": loads[trial], "answered_minutes": _minutes(received[trial] - held.joined_ms)}
+        _row(plan, found)
+        | {"page_load": loads[trial], "answered_minutes": _minutes(received[trial] - person.joined_ms)}
         for trial, found in sorted(of_trial.items())
     ]
 
@@ -214,30 +215,30 @@ def write_beh(
     folder: StudyFolder,
     plan: OnlinePlan,
     items: Mapping[str, Item],
-    held: HeldSession,
+    person: Participant,
     facts: Mapping[str, Any],
     made_of: Path,
 ) -> Path:
     """Write one person's file and its sidecar; files that say the same already stay as they are.
 
     items   : by id.
-    held    : somebody who has answered something.
+    person    : somebody who has answered something.
     facts   : as `beh_facts` gives them.
     made_of : the table of images.
     """
-    path = beh_path(folder, held.worker, plan.task)
+    path = beh_path(folder, person.worker, plan.task)
     parameters = {
         "made_by": MADE,
         "task": plan.task,
         "plan_sha256": sha256_of_bytes(plan.model_dump_json().encode()),
-        "list": held.list_id,
-        "answers": len(held.answers),
-        "last_link": held.answers[-1].link,
+        "list": person.list_id,
+        "answers": len(person.answers),
+        "last_link": person.answers[-1].link,
     }
-    more = dict(facts) | ({} if held.state == "finished" else {"Incomplete": "The session was not finished."})
+    more = dict(facts) | ({} if person.state == "finished" else {"Incomplete": "The session was not finished."})
     if not _stands(folder, path, made_of, parameters, more):
-        write_table(path, beh_columns(plan), beh_rows(plan, items, held))
-        write_sidecar(folder, path, inputs=[made_of], parameters=parameters, seed=held.seed, more=more)
+        write_table(path, beh_columns(plan), beh_rows(plan, items, person))
+        write_sidecar(folder, path, inputs=[made_of], parameters=parameters, seed=person.seed, more=more)
     return path
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from experiment.online import closing_verbs, crowd_verbs, recruiter_verbs
+from experiment.online import closing_verbs, recruiter_verbs, rehearse_verb
 
 if TYPE_CHECKING:
     from experiment.online.serving import Listening
@@ -96,4 +96,4 @@ HINTS = {
 
 recruiter_verbs.mount(app)
 closing_verbs.mount(app)
-crowd_verbs.mount(app)
+rehearse_verb.mount(app)

@@ -14,9 +14,9 @@ from sqlalchemy import Connection, delete, insert, select
 from experiment.online.answer_rows import answers_of, session_of
 from experiment.online.beh_files import MADE, beh_facts, remove_others, write_beh
 from experiment.online.database import connect, connect_reading, readable
-from experiment.online.held import HeldSession, head_of, held_sessions, strange_names
 from experiment.online.items import Item, items_of
 from experiment.online.opening import nobody_asked_yet, place_of
+from experiment.online.people import Participant, everybody, head_of, strange_names
 from experiment.online.tables import facts, responses
 from experiment.participants import enrol_all
 from protocols.answers import (
@@ -38,7 +38,7 @@ from protocols.provenance import sha256_of_bytes, write_sidecar
 from protocols.study import Study, online_plan
 
 if TYPE_CHECKING:
-    from experiment.online.participation import Crowd
+    from experiment.online.crowd import Crowd
 
 UNITS = {"rt_s": "s", "onset_s": "s", "shown_s": "s", "asked_s": "s", "minutes": "min"}
 WAIT_S = 60.0
@@ -69,7 +69,7 @@ class Exported:
 class Snapshot:
     """What the database held at one moment."""
 
-    people: tuple[HeldSession, ...]
+    people: tuple[Participant, ...]
     n_chain: int
     head: str | None
 
@@ -79,22 +79,22 @@ def snapshot_of(connection: Connection) -> Snapshot:
     if lacking := cut_off(connection):
         raise WorkWanting(f"{lacking}. Nothing was exported; see: foolscan online verify")
     n_chain, head = head_of(connection)
-    people = tuple(held_sessions(connection))
+    people = tuple(everybody(connection))
     if strange := strange_names(people):
         raise WorkWanting(f"{strange[0]!r}: no pseudonym. Nothing was exported; see: foolscan online verify")
     return Snapshot(people, n_chain, head)
 
 
 def rows_of(
-    plan: OnlinePlan, items: Sequence[Item], people: Sequence[HeldSession]
+    plan: OnlinePlan, items: Sequence[Item], people: Sequence[Participant]
 ) -> tuple[list[Answer], list[Session]]:
     """The rows of both tables, in order of participant, trial and question; nothing of people whose data were erased."""
     by_id = {item.item_id: item for item in items}
     answers: list[Answer] = []
     sessions: list[Session] = []
-    for held in sorted((held for held in people if not held.is_erased), key=lambda held: held.worker):
-        answers += answers_of(plan, by_id, held)
-        sessions.append(session_of(plan, by_id, held))
+    for person in sorted((person for person in people if not person.is_erased), key=lambda person: person.worker):
+        answers += answers_of(plan, by_id, person)
+        sessions.append(session_of(plan, by_id, person))
     return answers, sessions
 
 
@@ -181,19 +181,19 @@ def write_export(
         simulated = _mark(study, folder, snapshot.people)
         items = items_of(plan, folder)
         made_of = images_table(plan, folder)
-        present = [held for held in snapshot.people if not held.is_erased and held.answers]
-        gone = {held.worker for held in snapshot.people} - {held.worker for held in present}
-        removed = remove_others(folder, plan.task, [held.worker for held in present], gone)
+        present = [person for person in snapshot.people if not person.is_erased and person.answers]
+        gone = {person.worker for person in snapshot.people} - {person.worker for person in present}
+        removed = remove_others(folder, plan.task, [person.worker for person in present], gone)
         left = [path.parent.parent for path in removed] + [folder.root / f"sub-{worker}" for worker in gone]
         _sweep(folder, plan.task)
         by_id = {item.item_id: item for item in items}
         columns = beh_facts(plan, items, simulated=simulated)
         beh = []
-        for place, held in enumerate(present):
-            beh.append(write_beh(folder, plan, by_id, held, columns, made_of))
+        for place, person in enumerate(present):
+            beh.append(write_beh(folder, plan, by_id, person, columns, made_of))
             told(place + 1, len(present))
         struck = [path.name.removeprefix("sub-") for path in left if not path.exists()]
-        enrol_all(folder, [held.worker for held in present], simulated=simulated, gone=struck)
+        enrol_all(folder, [person.worker for person in present], simulated=simulated, gone=struck)
         n_answers = _write_tables(study, folder, snapshot, items, made_of, simulated=simulated)
     return Exported(table, sessions_table(folder, plan.task), tuple(beh), tuple(removed), n_answers, snapshot.head)
 
@@ -203,7 +203,7 @@ def images_table(plan: OnlinePlan, folder: StudyFolder) -> Path:
     return crops_table(folder) if isinstance(plan.design, CropPairs) else folder.manifest
 
 
-def is_simulated_crowd(folder: StudyFolder, people: Sequence[HeldSession]) -> bool | None:
+def is_simulated_crowd(folder: StudyFolder, people: Sequence[Participant]) -> bool | None:
     """Whether the people are simulated; None: nobody came yet.
 
     Raises FoolscanError where people and simulated ones are mixed.
@@ -212,7 +212,7 @@ def is_simulated_crowd(folder: StudyFolder, people: Sequence[HeldSession]) -> bo
     marked = read_json(description).get("Simulated") if description.exists() else None
     if marked is True:
         return True
-    kinds = {held.recruiter == SIMULATED for held in people}
+    kinds = {person.recruiter == SIMULATED for person in people}
     if kinds == {True, False} or (marked is False and True in kinds):
         raise FoolscanError(
             f"{folder.root}: found simulated participants in a study folder for people; simulate into another folder with --to"
@@ -220,7 +220,7 @@ def is_simulated_crowd(folder: StudyFolder, people: Sequence[HeldSession]) -> bo
     return next(iter(kinds), None)
 
 
-def _mark(study: Study, folder: StudyFolder, people: Sequence[HeldSession]) -> bool:
+def _mark(study: Study, folder: StudyFolder, people: Sequence[Participant]) -> bool:
     simulated = is_simulated_crowd(folder, people)
     open_folder(folder.root, study.title, rehearsal=simulated)
     return bool(simulated)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, bindparam, exists, func, insert, literal_column, select, update
 
 from experiment.online import chain
-from experiment.online.checking import without_control
+from experiment.online.answer_checks import without_control
 from experiment.online.messages import Happening, TrialAnswer
 from experiment.online.refusals import NotOpen, OutOfOrder, Refusal, UnknownToken
 from experiment.online.tables import flags, happenings, responses, sessions

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, RowMapping, bindparam, func, insert, select, 
 from sqlalchemy.exc import IntegrityError
 
 from experiment.online import judging, reservations, tokens
-from experiment.online.checking import without_control
+from experiment.online.answer_checks import without_control
 from experiment.online.holding import add_comment
 from experiment.online.items import Item
 from experiment.online.lists import ShownList

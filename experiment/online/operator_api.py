@@ -32,7 +32,7 @@ from protocols.problems import FoolscanError
 from protocols.study import Study, online_plan
 
 if TYPE_CHECKING:
-    from experiment.online.participation import Crowd
+    from experiment.online.crowd import Crowd
 
 TOKEN_FORMAT = 1
 PAGE = Path(__file__).parent / "operator_page"

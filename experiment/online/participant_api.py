@@ -14,17 +14,17 @@ from urllib.parse import parse_qsl
 
 from pydantic import ValidationError
 
-from experiment.online.homecoming import Homecoming
 from experiment.online.limits import Gate, Network, Receive, TooLarge, body_of, came_from, is_one, retry_after
 from experiment.online.messages import Answers, Finishing, Joining, Message, Withdrawal
 from experiment.online.recruiters.recruiter import Arrival, Preview, Recruiter, Refused
 from experiment.online.refusals import Incomplete, Mismatch, NotOpen, NotStored, OutOfOrder, UnknownAsset, UnknownToken
 from experiment.online.replies import API_HEADERS, Refuse, Reply, Scope, answer
 from experiment.online.session_page import chosen_language, session, welcome
+from experiment.online.thread_results import ThreadResults
 
 if TYPE_CHECKING:
     from experiment.online.assets import Assets
-    from experiment.online.participation import Crowd, SessionState
+    from experiment.online.crowd import Crowd, SessionState
     from protocols.online_plan import OnlinePlan
     from protocols.study import Study
 
@@ -61,7 +61,7 @@ class ParticipantApi:
     gate: Gate
     n_trials: int
     trusted: Sequence[Network] = ()
-    loops: dict[asyncio.AbstractEventLoop, Homecoming] = field(default_factory=dict, repr=False)
+    loops: dict[asyncio.AbstractEventLoop, ThreadResults] = field(default_factory=dict, repr=False)
 
     # --- what needs no token -----------------------------------------------------------------------------------------
 
@@ -231,7 +231,7 @@ class ParticipantApi:
     async def _written(self, promised: Future[T], scope: Scope, token: str | None = None) -> T:
         """What a write came to, after its commit."""
         try:
-            return await self._homecoming().result(promised)
+            return await self._results().result(promised)
         except UnknownToken:
             raise self._unknown(scope) from None
         except NotOpen as error:
@@ -249,12 +249,12 @@ class ParticipantApi:
             said = "The answer could not be stored just now; it will be sent again."
             raise Refuse(503, "not_stored", said, wait_s=TRY_AGAIN_S) from None
 
-    def _homecoming(self) -> Homecoming:
+    def _results(self) -> ThreadResults:
         loop = asyncio.get_running_loop()
         found = self.loops.get(loop)
         if found is None:
             self.loops.clear()  # one server runs at a time; tests run one after the other
-            found = self.loops[loop] = Homecoming(loop)
+            found = self.loops[loop] = ThreadResults(loop)
         return found
 
     # --- how much ----------------------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ from protocols.study import Study, online_plan
 
 if TYPE_CHECKING:
     from experiment.online.assets import Assets
-    from experiment.online.participation import Crowd
+    from experiment.online.crowd import Crowd
 
 PAGE = Path(__file__).with_name("page")
 PAGE_FILE = "index.html"

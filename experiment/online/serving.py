@@ -118,8 +118,8 @@ def serve(
             opened.enter_context(bound(host, port, "--port")),
             opened.enter_context(bound(operator_host, operator_port, "--operator-port")),
         ]
+        from experiment.online.crowd import Crowd
         from experiment.online.operator_api import operator_app, operator_token
-        from experiment.online.participation import Crowd
 
         database = place_of(study, folder).database
         log = opened.enter_context(logging_to(database.with_name(f"{plan.task}_server.log")))

@@ -24,7 +24,7 @@ from protocols.problems import FoolscanError
 from protocols.study import Study, online_plan
 
 if TYPE_CHECKING:
-    from experiment.online.participation import Crowd
+    from experiment.online.crowd import Crowd
 
 PARTICIPANT = re.compile(r"[a-z]{1,16}[0-9]{1,9}")
 
@@ -222,10 +222,10 @@ def rehearse(
     Raises FoolscanError where the study has no task online or its images are not made.
     """
     from experiment.online.assets import read_assets
+    from experiment.online.crowd import Crowd
     from experiment.online.items import items_of
     from experiment.online.jspsych import vendored
     from experiment.online.limits import Gate, Limits
-    from experiment.online.participation import Crowd
     from experiment.online.server import participant_app
 
     plan = online_plan(study)

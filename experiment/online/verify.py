@@ -12,10 +12,10 @@ from experiment.online import chain, opening
 from experiment.online.answer_rows import records_of
 from experiment.online.database import connect_reading, triggers
 from experiment.online.export import cut_off, database_of
-from experiment.online.held import HeldSession, answer_in, held_sessions, strange_names
 from experiment.online.items import Item, items_of
 from experiment.online.judging import exclusion
 from experiment.online.lists import ShownList, lists_of
+from experiment.online.people import Participant, answer_in, everybody, strange_names
 from experiment.online.replay import differences
 from experiment.online.tables import erased, responses, schema
 from experiment.online.tables import lists as lists_table
@@ -100,12 +100,12 @@ def _verified(
     found += [Finding("images", said) for said in image_faults(folder, lists)]
     notes: Sequence[str] = ()
     try:
-        people = held_sessions(connection)
+        people = everybody(connection)
     except FoolscanError:
         found += [Finding("content", said) for said in content_faults(rows)]
         people = []
     else:
-        who = {held.session: held.worker for held in people}
+        who = {person.session: person.worker for person in people}
         for difference in differences(connection, plan, {shown.list_id: shown for shown in lists}, items, study.seed):
             where = "" if difference.trial is None else f", trial {difference.trial}"
             found.append(Finding("seeds", f"sub-{who.get(difference.session)}{where}: found {difference.found}"))
@@ -177,60 +177,60 @@ def content_faults(rows: Sequence[chain.Row]) -> Iterator[str]:
             yield str(error)
 
 
-def answer_faults(people: Sequence[HeldSession]) -> Iterator[str]:
+def answer_faults(people: Sequence[Participant]) -> Iterator[str]:
     """Where the answers of a person are not those that were said to be held."""
-    for held in people:
-        who, trials = f"sub-{held.worker}", [answer.trial for answer in held.answers]
-        if trials != list(range(1, held.n_held + 1)):
-            lacking = sorted({*range(1, held.n_held + 1)} - {*trials})
+    for person in people:
+        who, trials = f"sub-{person.worker}", [answer.trial for answer in person.answers]
+        if trials != list(range(1, person.n_held + 1)):
+            lacking = sorted({*range(1, person.n_held + 1)} - {*trials})
             odd = f"trials {_few(lacking)} are missing" if lacking else f"{len(trials)} are there"
-            yield f"{who}: {held.n_held} answers were acknowledged, and {odd}"
-        if len(held.trials) != held.n_trials:
-            yield f"{who}: {held.n_trials} trials were assigned, and {len(held.trials)} are there"
-        if held.state == "finished" and held.n_held != held.n_trials:
-            yield f"{who}: finished, with {held.n_held} of {held.n_trials} trials"
-        for answer in held.answers:
+            yield f"{who}: {person.n_held} answers were acknowledged, and {odd}"
+        if len(person.trials) != person.n_trials:
+            yield f"{who}: {person.n_trials} trials were assigned, and {len(person.trials)} are there"
+        if person.state == "finished" and person.n_held != person.n_trials:
+            yield f"{who}: finished, with {person.n_held} of {person.n_trials} trials"
+        for answer in person.answers:
             if answer.answer is not None and answer.answer.trial != answer.trial:
                 yield f"{who}: the answer to trial {answer.answer.trial} stands as that to trial {answer.trial}"
-        n_gone = sum(answer.answer is None for answer in held.answers)
-        if n_gone and not held.is_erased:
+        n_gone = sum(answer.answer is None for answer in person.answers)
+        if n_gone and not person.is_erased:
             yield f"{who}: {n_gone} answers are erased, and the session is not"
-        if held.is_erased and n_gone < len(held.answers):
-            yield f"{who}: erased, and {len(held.answers) - n_gone} answers are still there"
+        if person.is_erased and n_gone < len(person.answers):
+            yield f"{who}: erased, and {len(person.answers) - n_gone} answers are still there"
 
 
-def rule_faults(plan: OnlinePlan, items: Mapping[str, Item], people: Sequence[HeldSession]) -> Iterator[str]:
+def rule_faults(plan: OnlinePlan, items: Mapping[str, Item], people: Sequence[Participant]) -> Iterator[str]:
     """Where somebody counts who should not, or the other way round: the rules of the study applied anew.
 
     items : by id.
     """
-    for held in people:
-        who = f"sub-{held.worker}"
-        if held.state != "finished":
-            if held.counted or held.surplus:
-                yield f"{who}: counted, and {'unfinished' if held.state == 'active' else held.state}"
+    for person in people:
+        who = f"sub-{person.worker}"
+        if person.state != "finished":
+            if person.counted or person.surplus:
+                yield f"{who}: counted, and {'unfinished' if person.state == 'active' else person.state}"
             continue
-        if held.n_held != len(held.answers):
+        if person.n_held != len(person.answers):
             continue  # said already; the rules say nothing of what is not there
-        expected = exclusion(plan, records_of(items, held))
-        if expected != held.excluded_for:
-            yield f"{who}: excluded for {held.excluded_for or 'nothing'}, expected {expected or 'nothing'} by the study's rules"
-        if held.counted and (expected or held.excluded_for):
-            yield f"{who}: counted, and excluded for {expected or held.excluded_for}"
-        if [held.counted, held.surplus, held.excluded_for is not None].count(True) != 1:
+        expected = exclusion(plan, records_of(items, person))
+        if expected != person.excluded_for:
+            yield f"{who}: excluded for {person.excluded_for or 'nothing'}, expected {expected or 'nothing'} by the study's rules"
+        if person.counted and (expected or person.excluded_for):
+            yield f"{who}: counted, and excluded for {expected or person.excluded_for}"
+        if [person.counted, person.surplus, person.excluded_for is not None].count(True) != 1:
             yield f"{who}: finished; exactly one of counted, beyond the quota and excluded is expected"
 
 
 def count_faults(
-    lists: Sequence[ShownList], stored: Mapping[str, tuple[int, int]], people: Sequence[HeldSession]
+    lists: Sequence[ShownList], stored: Mapping[str, tuple[int, int]], people: Sequence[Participant]
 ) -> Iterator[str]:
     """Where a list has more than its quota, or places that nobody was given.
 
     stored : of each list in the database its quota, and how many sessions were ever given it.
     """
-    of_list: dict[str, list[HeldSession]] = defaultdict(list)
-    for held in people:
-        of_list[held.list_id].append(held)
+    of_list: dict[str, list[Participant]] = defaultdict(list)
+    for person in people:
+        of_list[person.list_id].append(person)
     for shown in lists:
         if shown.list_id not in stored:
             yield f"list {shown.list_id}: not in the database"
@@ -238,10 +238,10 @@ def count_faults(
         quota, given = stored[shown.list_id]
         if quota != shown.quota:
             yield f"list {shown.list_id}: quota {quota}, expected {shown.quota}"
-        counted = sum(held.counted and held.state == "finished" for held in of_list[shown.list_id])
+        counted = sum(person.counted and person.state == "finished" for person in of_list[shown.list_id])
         if counted > shown.quota:
             yield f"list {shown.list_id}: {counted} are counted, and {shown.quota} were wanted"
-        places = sorted(held.place for held in of_list[shown.list_id])
+        places = sorted(person.place for person in of_list[shown.list_id])
         if places != list(range(1, given + 1)):
             yield f"list {shown.list_id}: it was given {given} times, and {len(places)} sessions have places {_few(places)}"
     for list_id in sorted({*stored, *of_list} - {shown.list_id for shown in lists}):

@@ -12,8 +12,8 @@ from sqlalchemy import Connection
 from experiment.online.answer_rows import participant_id
 from experiment.online.beh_files import beh_columns, beh_path, beh_rows
 from experiment.online.export import lacking_of, rows_of
-from experiment.online.held import HeldSession, head_of
 from experiment.online.items import Item
+from experiment.online.people import Participant, head_of
 from protocols.answers import COLUMNS, SESSION_COLUMNS, answers_table, read_answers, sessions_table
 from protocols.folder import StudyFolder
 from protocols.online_plan import OnlinePlan
@@ -32,7 +32,7 @@ FLAGGED = ("flags",)
 
 
 def exported_findings(
-    connection: Connection, study: Study, folder: StudyFolder, items: Sequence[Item], people: Sequence[HeldSession]
+    connection: Connection, study: Study, folder: StudyFolder, items: Sequence[Item], people: Sequence[Participant]
 ) -> tuple[list[str], list[str]]:
     """What is wrong with the exported files, and what should be known of them."""
     plan = online_plan(study)
@@ -60,13 +60,13 @@ def exported_findings(
 
 
 def _table_findings(
-    folder: StudyFolder, plan: OnlinePlan, items: Sequence[Item], people: Sequence[HeldSession]
+    folder: StudyFolder, plan: OnlinePlan, items: Sequence[Item], people: Sequence[Participant]
 ) -> Iterator[str]:
     there, there_sessions = read_answers(folder, plan.task)
     here, here_sessions = rows_of(plan, items, people)
     state_then = {session.participant_id: session.state for session in there_sessions}
     state_now = {session.participant_id: session.state for session in here_sessions}
-    gone = {participant_id(held) for held in people if held.is_erased}
+    gone = {participant_id(person) for person in people if person.is_erased}
     lapsed = sorted({*state_then, *(answer.participant_id for answer in there)} & gone)
     for who in lapsed:
         yield f"{who}: erased, and still in the exported tables; {AGAIN}"
@@ -120,16 +120,16 @@ def _cells(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, str]
 
 
 def _beh_findings(
-    folder: StudyFolder, plan: OnlinePlan, items: Mapping[str, Item], people: Sequence[HeldSession]
+    folder: StudyFolder, plan: OnlinePlan, items: Mapping[str, Item], people: Sequence[Participant]
 ) -> Iterator[str]:
-    of_path: dict[Path, HeldSession] = {beh_path(folder, held.worker, plan.task): held for held in people}
+    of_path: dict[Path, Participant] = {beh_path(folder, person.worker, plan.task): person for person in people}
     columns = beh_columns(plan)
     for path in sorted(folder.root.glob(f"sub-*/beh/sub-*_task-{plan.task}_beh.tsv")):
-        held = of_path.get(path)
-        if held is None:
+        person = of_path.get(path)
+        if person is None:
             yield f"{path}: of somebody whom the database does not know"
             continue
-        if held.is_erased:
+        if person.is_erased:
             yield f"{path}: of somebody whose answers were erased; {AGAIN}"
             continue
         try:
@@ -137,15 +137,15 @@ def _beh_findings(
         except FoolscanError as error:
             yield str(error)
             continue
-        here = [tuple(cell(row[name]) for name in columns) for row in beh_rows(plan, items, held)]
+        here = [tuple(cell(row[name]) for name in columns) for row in beh_rows(plan, items, person)]
         differing = [line for line, row in enumerate(there, start=2) if line - 2 >= len(here) or row != here[line - 2]]
         if differing:
             yield f"{path}:{differing[0]}: not what the database has; {AGAIN}"
-    for held in people:
-        path = beh_path(folder, held.worker, plan.task)
-        if held.state == "finished" and held.answers and not path.exists():
+    for person in people:
+        path = beh_path(folder, person.worker, plan.task)
+        if person.state == "finished" and person.answers and not path.exists():
             told = sessions_table(folder, plan.task)
             if told.exists() and any(
-                row["participant_id"] == participant_id(held) and row["answered"] != "0" for row in read_table(told)
+                row["participant_id"] == participant_id(person) and row["answered"] != "0" for row in read_table(told)
             ):
                 yield f"{path}: was exported, and is missing; {AGAIN}"

@@ -1,6 +1,6 @@
 """A race for places: 16 threads bring people into 20 lists of 20 places until nobody is let in; exactly 400 must count.
 
-People join, answer and finish through `experiment.online.participation`, against one database; some answer impossibly fast and are
+People join, answer and finish through `experiment.online.crowd`, against one database; some answer impossibly fast and are
 excluded, some drop out, and their places must go to others: no more, no fewer. The clock is moved past leases when all is taken.
 """
 
@@ -18,7 +18,7 @@ from _crowd_server import crop_study
 from _record import measure_once
 from online_study import Clock, answer_all
 
-from experiment.online.participation import Crowd
+from experiment.online.crowd import Crowd
 from experiment.online.recruiters.recruiter import Arrival, Completion
 from experiment.online.refusals import NotOpen
 

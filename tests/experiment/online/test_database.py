@@ -20,8 +20,8 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from experiment.online import database, tables
+from experiment.online.crowd import Crowd
 from experiment.online.opening import deciding_keys, key_of, place_of
-from experiment.online.participation import Crowd
 from experiment.online.recruiters.recruiter import Completion
 from protocols.folder import StudyFolder
 from protocols.formats import ONLINE
@@ -117,11 +117,11 @@ def test_the_schema_is_one_that_postgresql_takes() -> None:
 
 
 def test_all_statements_are_ones_that_postgresql_takes() -> None:
-    from experiment.online import holding, joining, participation, reservations
+    from experiment.online import crowd, holding, joining, reservations
 
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
     compiled = 0
-    for module in (holding, joining, participation, reservations):
+    for module in (crowd, holding, joining, reservations):
         for name, value in vars(module).items():
             if name.startswith("_") and hasattr(value, "compile") and hasattr(value, "is_selectable"):
                 assert str(value.compile(dialect=dialect))
@@ -426,8 +426,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk_holds_nothing_up_and_nothing_is_told_to_be_held(small_disk: Path, clock: Clock) -> None:
+    from experiment.online.crowd import NotStored
     from experiment.online.messages import Answers, Happening
-    from experiment.online.participation import NotStored
 
     study, folder = crop_study(small_disk)
     with Crowd.open(study, folder, now_ms=clock) as crowd:

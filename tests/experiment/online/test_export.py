@@ -26,8 +26,8 @@ from experiment.online.answer_rows import plain
 from experiment.online.database import connect_reading
 from experiment.online.erase import erase
 from experiment.online.export import Exported, cut_off, database_of, export
-from experiment.online.held import held_sessions
 from experiment.online.messages import Answers, Given
+from experiment.online.people import everybody
 from experiment.online.verify import verify
 from experiment.recover import recover
 from protocols.answers import COLUMNS, SESSION_COLUMNS, read_answers
@@ -461,11 +461,11 @@ def test_the_snapshot_is_of_one_moment(tmp_path: Path):
         take_part(crowd, "first")
         reading = connect_reading(database_of(study, folder))
         with reading.begin() as connection:
-            before = held_sessions(connection)
+            before = everybody(connection)
             take_part(crowd, "second")
-            assert held_sessions(connection) == before
+            assert everybody(connection) == before
             assert cut_off(connection) is None
         with reading.begin() as connection:
-            assert len(held_sessions(connection)) == 2
+            assert len(everybody(connection)) == 2
             assert connection.execute(text("SELECT count(*) FROM facts WHERE name = 'exported_head'")).scalar_one() == 0
         reading.dispose()

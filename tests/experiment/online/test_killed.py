@@ -12,7 +12,7 @@ from online_study import Clock, crop_study
 from sqlalchemy import select
 
 from experiment.online import chain, tables
-from experiment.online.participation import Crowd
+from experiment.online.crowd import Crowd
 
 KILLS = 6
 

@@ -22,10 +22,10 @@ from finished_crowd import RAW, opened, small_crowd, take_part
 from online_study import BASE_MS, Clock, answer_all, answer_to, crop_study, joined, set_study
 
 from experiment.online import operator_api
+from experiment.online.crowd import Crowd
 from experiment.online.export import export
 from experiment.online.messages import Answers, Given, Happening
 from experiment.online.operator_api import WRONG_TOKENS, Trouble, operator_app, operator_token
-from experiment.online.participation import Crowd
 from experiment.online.recruiters.recruiter import Arrival, Completion
 from experiment.online.refusals import NotOpen
 from experiment.online.tokens import sha256_of_token

@@ -18,7 +18,7 @@ from online_study import crop_study
 from page_person import Person, happenings, last_session, pressed_in, rows, stored
 from playwright.sync_api import Browser, Page, Route, expect
 
-from experiment.online.participation import Crowd
+from experiment.online.crowd import Crowd
 from experiment.online.serving import Listening
 
 QUICK = "  showing: {fixation_s: 0.02}\n"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from online_study import Clock, crop_study, joined, set_study
 
-from experiment.online.participation import Crowd
+from experiment.online.crowd import Crowd
 from experiment.online.replay import Difference, differences
 
 

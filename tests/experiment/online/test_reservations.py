@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from online_study import Clock, answers_to, crop_study
 
+from experiment.online.crowd import Crowd
 from experiment.online.lists import ShownList
 from experiment.online.messages import Answers
-from experiment.online.participation import Crowd
 from experiment.online.recruiters.recruiter import Arrival, Completion
 from experiment.online.refusals import NotOpen
 from experiment.online.reservations import Tally, next_list

@@ -318,7 +318,7 @@ def test_a_fault_of_ours_is_said_without_its_reason(tmp_path: Path, monkeypatch:
             ("asset", lambda: person.ask("GET", "/api/asset/abcdefgh12345")),
         ):
             with monkeypatch.context() as patched:
-                patched.setattr(f"experiment.online.participation.Crowd.{name}", broken)
+                patched.setattr(f"experiment.online.crowd.Crowd.{name}", broken)
                 said = ask()
                 assert (said.status, said.error) == (500, "broken")
                 assert b"secret" not in said.body
@@ -355,14 +355,14 @@ def test_a_disk_that_is_full_acknowledges_nothing(tmp_path: Path, monkeypatch: p
 def test_a_log_leaves_out_addresses_and_tokens() -> None:
     text = (
         "from 203.0.113.77:5012 and 2001:db8::7, ::ffff:203.0.113.77, token 0123456789abcdefghijABCDEFGHIJ0123456789-_a at "
-        '12:30:05.123, File "experiment/online/participation.py", line 17'
+        '12:30:05.123, File "experiment/online/crowd.py", line 17'
     )
     found = discreet(text)
     assert "203.0.113.77" not in found
     assert "2001:db8" not in found
     assert "0123456789abcdef" not in found
     assert "12:30:05.123" in found
-    assert 'File "experiment/online/participation.py", line 17' in found
+    assert 'File "experiment/online/crowd.py", line 17' in found
 
 
 def test_a_log_is_bounded_and_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

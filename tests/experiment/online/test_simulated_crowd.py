@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 from online_study import Clock, crop_study, set_study
 
+from experiment.online.crowd import Crowd
 from experiment.online.items import items_of
 from experiment.online.limits import Gate, Limits
 from experiment.online.messages import MOST_BYTES
-from experiment.online.participation import Crowd
 from experiment.online.recruiters.recruiter import Refused
 from experiment.online.simulated_crowd import Line, Rehearsed, Simulated, SimulatedClock, in_thread, play, rehearse
 from experiment.online.simulated_page import Ask, Ending, Eyes, Page, Reply

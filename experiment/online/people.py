@@ -1,4 +1,4 @@
-"""What the database holds at one moment, by person: values, read in one transaction, without raw identifiers."""
+"""Everybody who joined, as the database has them at one moment: values, read in one transaction, without raw identifiers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from protocols.problems import FoolscanError
 
 
 @dataclass(frozen=True)
-class GivenTrial:
+class AssignedTrial:
     """One trial as it was assigned.
 
     item_id : None for an attention check.
@@ -30,7 +30,7 @@ class GivenTrial:
 
 
 @dataclass(frozen=True)
-class HeldAnswer:
+class AnsweredTrial:
     """One answered trial.
 
     place  : in the chain, from 1.
@@ -45,8 +45,8 @@ class HeldAnswer:
 
 
 @dataclass(frozen=True)
-class HeldSession:
-    """One person's participation; `worker` is the pseudonym."""
+class Participant:
+    """Somebody who joined, with all that was assigned and answered; `worker` is the pseudonym."""
 
     session: str
     worker: str
@@ -66,8 +66,8 @@ class HeldSession:
     joined_ms: int
     heard_ms: int
     ended_ms: int | None
-    trials: tuple[GivenTrial, ...]
-    answers: tuple[HeldAnswer, ...]
+    trials: tuple[AssignedTrial, ...]
+    answers: tuple[AnsweredTrial, ...]
     flags: tuple[str, ...]
 
     @property
@@ -76,19 +76,19 @@ class HeldSession:
         return self.state == "erased"
 
 
-def held_sessions(connection: Connection) -> list[HeldSession]:
+def everybody(connection: Connection) -> list[Participant]:
     """Everybody who ever joined, in order of the pseudonym.
 
     Raises FoolscanError for content that is no answer.
     """
-    trials: dict[str, list[GivenTrial]] = defaultdict(list)
+    trials: dict[str, list[AssignedTrial]] = defaultdict(list)
     for row in connection.execute(select(tables.trials).order_by(tables.trials.c.session, tables.trials.c.trial)):
-        trials[row.session].append(GivenTrial(row.trial, row.kind, row.item_id, row.asked))
-    answers: dict[str, list[HeldAnswer]] = defaultdict(list)
+        trials[row.session].append(AssignedTrial(row.trial, row.kind, row.item_id, row.asked))
+    answers: dict[str, list[AnsweredTrial]] = defaultdict(list)
     columns = tables.responses.c
     for row in connection.execute(select(tables.responses).order_by(columns.session, columns.trial)):
         answer = None if row.content is None else answer_in(row.content, row.place)
-        answers[row.session].append(HeldAnswer(row.place, row.trial, row.link, row.received_ms, answer))
+        answers[row.session].append(AnsweredTrial(row.place, row.trial, row.link, row.received_ms, answer))
     flags: dict[str, set[str]] = defaultdict(set)
     for row in connection.execute(select(tables.flags.c.session, tables.flags.c.kind)):
         if row.session is not None:
@@ -96,12 +96,12 @@ def held_sessions(connection: Connection) -> list[HeldSession]:
     joined = tables.sessions.join(tables.workers).join(tables.lists)
     chosen = select(tables.sessions, tables.workers.c.recruiter, tables.lists.c.group_name, tables.lists.c.condition)
     found = connection.execute(chosen.select_from(joined).order_by(tables.sessions.c.worker))
-    return [_session(row._mapping, trials, answers, flags) for row in found]
+    return [_participant(row._mapping, trials, answers, flags) for row in found]
 
 
-def strange_names(people: Iterable[HeldSession]) -> list[str]:
+def strange_names(people: Iterable[Participant]) -> list[str]:
     """What somebody is called in a tampered database and is no pseudonym: files are named by it."""
-    return [held.worker for held in people if not (held.worker.isascii() and held.worker.isalnum())]
+    return [person.worker for person in people if not (person.worker.isascii() and person.worker.isalnum())]
 
 
 def answer_in(content: str, place: int) -> TrialAnswer:
@@ -129,18 +129,18 @@ def head_of(connection: Connection) -> tuple[int, str | None]:
     return (0, None) if row is None else (row.place, row.link)
 
 
-def _session(
+def _participant(
     row: Mapping[Any, Any],
-    trials: Mapping[str, list[GivenTrial]],
-    answers: Mapping[str, list[HeldAnswer]],
+    trials: Mapping[str, list[AssignedTrial]],
+    answers: Mapping[str, list[AnsweredTrial]],
     flags: Mapping[str, set[str]],
-) -> HeldSession:
+) -> Participant:
     key = row["session"]
     copied = (
         *("session", "worker", "recruiter", "list_id", "condition", "place", "seed", "language", "state", "counted"),
         *("excluded_for", "surplus", "n_trials", "n_held", "joined_ms", "heard_ms", "ended_ms"),
     )
-    return HeldSession(
+    return Participant(
         **{name: row[name] for name in copied},
         group=row["group_name"],
         trials=tuple(trials.get(key, ())),

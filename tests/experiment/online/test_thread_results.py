@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from experiment.online.homecoming import Homecoming
+from experiment.online.thread_results import ThreadResults
 
 
 def test_results_and_errors_of_a_thread_come_to_those_who_wait() -> None:
     async def everybody() -> list[Any]:
-        home, promised = Homecoming(asyncio.get_running_loop()), [Future[int]() for _ in range(500)]
+        results, promised = ThreadResults(asyncio.get_running_loop()), [Future[int]() for _ in range(500)]
 
         def work() -> None:
             for number, future in enumerate(promised):
@@ -24,7 +24,7 @@ def test_results_and_errors_of_a_thread_come_to_those_who_wait() -> None:
                     future.set_result(number)
 
         thread = threading.Thread(target=work)
-        waiting = [asyncio.create_task(home.result(future)) for future in promised]
+        waiting = [asyncio.create_task(results.result(future)) for future in promised]
         await asyncio.sleep(0)
         thread.start()
         found = await asyncio.gather(*waiting, return_exceptions=True)
@@ -40,18 +40,18 @@ def test_what_is_there_already_comes_at_once() -> None:
     async def one() -> int:
         done: Future[int] = Future()
         done.set_result(17)
-        return await Homecoming(asyncio.get_running_loop()).result(done)
+        return await ThreadResults(asyncio.get_running_loop()).result(done)
 
     assert asyncio.run(one()) == 17
 
 
 def test_whoever_goes_away_takes_nothing_back_and_keeps_nobody() -> None:
     async def two() -> int:
-        home = Homecoming(asyncio.get_running_loop())
+        results = ThreadResults(asyncio.get_running_loop())
         left: Future[int] = Future()
         stays: Future[int] = Future()
-        gone = asyncio.create_task(home.result(left))
-        waits = asyncio.create_task(home.result(stays))
+        gone = asyncio.create_task(results.result(left))
+        waits = asyncio.create_task(results.result(stays))
         await asyncio.sleep(0)
         gone.cancel()
         left.set_result(1)
@@ -68,7 +68,7 @@ def test_a_result_that_comes_after_the_loop_has_ended_hurts_nobody() -> None:
     late: Future[int] = Future()
 
     async def impatient() -> None:
-        task = asyncio.create_task(Homecoming(asyncio.get_running_loop()).result(late))
+        task = asyncio.create_task(ThreadResults(asyncio.get_running_loop()).result(late))
         await asyncio.sleep(0)
         task.cancel()
 

@@ -12,9 +12,7 @@ from online_study import Clock, answer_all, answer_to, answers_to, crop_study, j
 from sqlalchemy import select
 
 from experiment.online import chain, database, joining, tables, tokens
-from experiment.online.holding import MOST_CONFLICTS, MOST_HAPPENINGS
-from experiment.online.messages import Answers, Given, Happening, TrialAnswer
-from experiment.online.participation import (
+from experiment.online.crowd import (
     Crowd,
     Incomplete,
     Mismatch,
@@ -23,6 +21,8 @@ from experiment.online.participation import (
     UnknownAsset,
     UnknownToken,
 )
+from experiment.online.holding import MOST_CONFLICTS, MOST_HAPPENINGS
+from experiment.online.messages import Answers, Given, Happening, TrialAnswer
 from experiment.online.recruiters.recruiter import Arrival, Completion, Refused
 from experiment.online.refusals import NotOpen
 
@@ -550,7 +550,7 @@ def test_what_was_erased_while_somebody_read_leaves_the_log_later(crowd: Crowd, 
 
 def test_erasing_again_and_again_keeps_nobody_waiting(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:
     emptied: list[object] = []
-    monkeypatch.setattr("experiment.online.participation.database.empty_log", lambda log: not emptied.append(log))
+    monkeypatch.setattr("experiment.online.crowd.database.empty_log", lambda log: not emptied.append(log))
     came = joined(crowd)
     crowd.withdraw(came.token, False).result()
     assert emptied == []

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-class Homecoming:
+class ThreadResults:
     """Brings results of other threads into one event loop.
 
     Like `asyncio.wrap_future`, which wakes the loop once for each result: at a thousand results a second that is what it does

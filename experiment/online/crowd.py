@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar
 from sqlalchemy import Connection, bindparam, insert, select
 
 from experiment.online import database, joining, judging, opening, reservations, tokens
-from experiment.online.checking import refuse_mismatch
+from experiment.online.answer_checks import refuse_mismatch
 from experiment.online.holding import Holding, NowHeld, ToHold, last_happening, last_load, prepared
 from experiment.online.items import Item, items_of
 from experiment.online.joining import Design, Finished
