@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,12 +11,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from online_server import in_thread, needs_jspsych
 from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
 
-from experiment.online.jspsych import vendored
-from experiment.online.serving import Listening, serve
+from experiment.online.serving import Listening
 from protocols.folder import StudyFolder
-from protocols.problems import NotReady
 from protocols.study import Study
 
 ARGUMENTS = (
@@ -55,44 +53,12 @@ def chromium() -> Iterator[Browser]:
             browser.close()
 
 
-def needs_jspsych() -> None:
-    """Skip the test where jsPsych is not there and cannot be fetched."""
-    try:
-        vendored()
-    except NotReady as error:
-        pytest.skip(str(error))
-
-
 @contextmanager
 def served(study: Study, folder: StudyFolder, **settings: Any) -> Iterator[Listening]:
-    """The real server in a thread, on free ports."""
+    """The real server in a thread, on free ports, with jsPsych and the usual limits."""
     needs_jspsych()
-    told: list[Listening] = []
-    failed: list[BaseException] = []
-    ready = threading.Event()
-
-    def listening(what: Listening) -> None:
-        told.append(what)
-        ready.set()
-
-    def run() -> None:
-        try:
-            serve(study, folder, **{"port": 0, "operator_port": 0, "listening": listening, **settings})
-        except BaseException as error:
-            failed.append(error)
-        finally:
-            ready.set()
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    ready.wait(60)
-    if failed:
-        raise failed[0]
-    try:
-        yield told[0]
-    finally:
-        told[0].stop()
-        thread.join(30)
+    with in_thread(study, folder, **settings) as listening:
+        yield listening
 
 
 class Visitor:

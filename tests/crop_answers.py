@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from crop_rows import crop_row
 from PIL import Image
 from stimulus_rows import stimulus_row
 
@@ -32,7 +33,6 @@ SET_STUDY = (
     "tasks: {{animals: {{stimulus_trials: {trials}}}}}\n"
     "online: {{design: {{kind: set_recognition, sets: [RE, AN, AI], conditions: [free, forced], per_list: {per_list}}}}}\n"
 )
-HASH = "0" * 64
 
 
 def crop_study(
@@ -60,18 +60,14 @@ def crop_pair(number: int, *, recognised: str = "fragile") -> tuple[Crop, Crop]:
     kind = SUPERCATEGORIES[number % len(SUPERCATEGORIES)]
     high, low = 0.55 + 0.4 * ((7 * number) % 10) / 10, 0.05 + 0.3 * ((3 * number) % 10) / 10
     found = []
-    for member, letter in zip(MEMBERS, "ab", strict=True):
+    for member in MEMBERS:
         right = member == recognised
         found.append(
-            Crop(
-                crop_id=f"pair-{number:03d}_{letter}", pair_id=f"pair-{number:03d}", member=member,
-                crop_file=f"crops/pair-{number:03d}_{letter}.png", picture_id=f"picture-{number:03d}", category=f"{kind}-{number}",
-                supercategory=kind, row=10, column=10, side_px=60, shown_px=96, proportion=0.4, type="loose_shrink",
-                offset_rows=0 if member == "fragile" else 1, offset_columns=0 if member == "fragile" else 1,
-                network_class=f"{kind}-{number}", correct=right, confidence=high if right else low,
-                label_1=f"{kind}-{number}" if right else "teapot", label_2=None, label_3=None, label_4=None, label_5=None,
-                confidence_1=high if right else 1 - low, confidence_2=None, confidence_3=None, confidence_4=None, confidence_5=None,
-                box_overlap=None, network="picturenet", network_sha256=HASH, seed=number, sha256=HASH,
+            crop_row(
+                f"pair-{number:03d}", member, picture_id=f"picture-{number:03d}", category=f"{kind}-{number}", supercategory=kind,
+                shown_px=96, network_class=f"{kind}-{number}", correct=right, confidence=high if right else low,
+                label_1=f"{kind}-{number}" if right else "teapot", label_2=None,
+                confidence_1=high if right else 1 - low, confidence_2=None, seed=number,
             )
         )  # fmt: skip
     return found[0], found[1]

@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import online_study
-from online_study import Clock, answer_all, answer_to, answers_to, crop_study, joined
+from online_study import Clock, answer_all, answers_to, crop_study, joined
 from sqlalchemy import text
 
 from experiment.online.crowd import Crowd
 from experiment.online.database import connect
-from experiment.online.messages import Answers, Happening
+from experiment.online.messages import Answers
 from experiment.online.recruiters.recruiter import Arrival, Completion
 from protocols.folder import StudyFolder
 from protocols.study import Study
@@ -81,17 +80,3 @@ def tampered(folder: StudyFolder, *statements: str, task: str = "crops") -> None
         for statement in statements:
             connection.exec_driver_sql(statement)
     engine.dispose()
-
-
-__all__ = [
-    "Answers",
-    "Happening",
-    "RAW",
-    "answer_to",
-    "complete",
-    "online_study",
-    "opened",
-    "small_crowd",
-    "take_part",
-    "tampered",
-]

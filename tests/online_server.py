@@ -14,10 +14,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+import pytest
+
 from experiment.online.connections import Deadlines
+from experiment.online.jspsych import vendored
 from experiment.online.limits import Limits, Rate
 from experiment.online.serving import Listening, serve
 from protocols.folder import StudyFolder
+from protocols.problems import NotReady
 from protocols.study import Study
 
 ANY = Rate(1e9, 1e9)
@@ -25,11 +29,27 @@ NO_LIMITS = Limits(ANY, ANY, ANY, ANY, ANY)
 CONSENT = [True, True]
 
 
+def needs_jspsych() -> None:
+    """Skip the test where jsPsych is not there and cannot be fetched."""
+    try:
+        vendored()
+    except NotReady as error:
+        pytest.skip(str(error))
+
+
 @contextmanager
 def running(study: Study, folder: StudyFolder, **settings: Any) -> Iterator[Listening]:
-    """The real server in a thread, on free ports; a file of no consequence stands for jsPsych."""
+    """The real server in a thread, on free ports, without limits; a file of no consequence stands for jsPsych."""
     script = folder.root.parent / "jspsych.js"
     script.write_text("// stands for jsPsych\n", encoding="utf-8")
+    usual: dict[str, Any] = {"vendored": {"jspsych.js": script}, "limits": NO_LIMITS}
+    with in_thread(study, folder, **usual | settings) as listening:
+        yield listening
+
+
+@contextmanager
+def in_thread(study: Study, folder: StudyFolder, **settings: Any) -> Iterator[Listening]:
+    """The real server in a thread, on free ports; what it fails with is raised."""
     told: list[Listening] = []
     failed: list[BaseException] = []
     ready = threading.Event()
@@ -38,11 +58,9 @@ def running(study: Study, folder: StudyFolder, **settings: Any) -> Iterator[List
         told.append(what)
         ready.set()
 
-    usual: dict[str, Any] = {"port": 0, "operator_port": 0, "vendored": {"jspsych.js": script}, "limits": NO_LIMITS}
-
     def run() -> None:
         try:
-            serve(study, folder, **usual | settings, listening=listening)
+            serve(study, folder, **{"port": 0, "operator_port": 0, **settings}, listening=listening)
         except BaseException as error:
             failed.append(error)
         finally:

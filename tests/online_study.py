@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from crop_rows import crop_row
 from PIL import Image
 from stimulus_rows import stimulus_row
 
@@ -73,13 +74,9 @@ def crop_study(
     more              : further lines of ``online:``, indented by two.
     text              : a last change to the study file.
     """
-    attention = "" if attention_every is None else f"  attention: {{every: {attention_every}}}\n"
-    study_text = (
-        f"format: 1\nextends: srivastava2019\nname: {name}\ntitle: a tiny crop study\nonline:\n"
-        f"  design: {{n_pairs: {n_pairs}, blocks: {blocks}, members: {members}, per_list: {per_list}}}\n"
-        f"  practice: {{n: {practice}}}\n{attention or '  attention: null' + chr(10)}{more}"
-    )
-    study = _study(folder, text(study_text))
+    design = f"{{n_pairs: {n_pairs}, blocks: {blocks}, members: {members}, per_list: {per_list}}}"
+    head = f"format: 1\nextends: srivastava2019\nname: {name}\ntitle: a tiny crop study\n"
+    study = _study(folder, text(head + _online(design, practice, attention_every) + more))
     where = open_folder(folder / "study", study.title)
     write_crop_pairs(where, pairs_of_each)
     return study, where
@@ -98,13 +95,9 @@ def set_study(
     text: Callable[[str], str] = lambda text: text,
 ) -> tuple[Study, StudyFolder]:
     """A study of RE, AN and AI and its folder, as `crop_study`."""
-    attention = "  attention: null\n" if attention_every is None else f"  attention: {{every: {attention_every}}}\n"
-    study_text = (
-        f"format: 1\nextends: zhang2018_online\nname: {name}\ntitle: a tiny recognition study\nonline:\n"
-        f"  design: {{conditions: [{', '.join(conditions)}], per_list: {per_list}}}\n"
-        f"  practice: {{n: {practice}}}\n{attention}{more}"
-    )
-    study = _study(folder, text(study_text))
+    design = f"{{conditions: [{', '.join(conditions)}], per_list: {per_list}}}"
+    head = f"format: 1\nextends: zhang2018_online\nname: {name}\ntitle: a tiny recognition study\n"
+    study = _study(folder, text(head + _online(design, practice, attention_every) + more))
     where = open_folder(folder / "study", study.title)
     write_sets(where, n_sources)
     return study, where
@@ -136,6 +129,12 @@ def write_sets(folder: StudyFolder, n_sources: int = 7) -> list[Stimulus]:
     return rows
 
 
+def _online(design: str, practice: int, attention_every: int | None) -> str:
+    """The beginning of ``online:``, to which more keys can be added."""
+    attention = "null" if attention_every is None else f"{{every: {attention_every}}}"
+    return f"online:\n  design: {design}\n  practice: {{n: {practice}}}\n  attention: {attention}\n"
+
+
 def _study(folder: Path, text: str) -> Study:
     path = folder / "tiny.yaml"
     path.write_text(text, encoding="utf-8")
@@ -143,44 +142,9 @@ def _study(folder: Path, text: str) -> Study:
 
 
 def _crop(folder: StudyFolder, pair: str, supercategory: str, member: str) -> Crop:
-    right = member == "fragile"
-    crop_id = f"{pair}_{'a' if right else 'b'}"
-    file = f"crops/{crop_id}.png"
-    return Crop(
-        crop_id=crop_id,
-        pair_id=pair,
-        member=member,
-        crop_file=file,
-        picture_id=pair.partition("-")[2],
-        category=supercategory.removesuffix("s"),
-        supercategory=supercategory,
-        row=3,
-        column=0,
-        side_px=51 if right else 49,
-        shown_px=32,
-        proportion=0.6,
-        type="loose_shrink",
-        offset_rows=0 if right else 1,
-        offset_columns=0 if right else 1,
-        network_class=supercategory.removesuffix("s"),
-        correct=right,
-        confidence=0.75 if right else 0.25,
-        label_1="owl" if right else "mug",
-        label_2=None,
-        label_3=None,
-        label_4=None,
-        label_5=None,
-        confidence_1=0.75,
-        confidence_2=None,
-        confidence_3=None,
-        confidence_4=None,
-        confidence_5=None,
-        box_overlap=None,
-        network="picturenet",
-        network_sha256="ab" * 32,
-        seed=7,
-        sha256=_picture(folder.stimuli / file, crop_id),
-    )
+    category = supercategory.removesuffix("s")
+    row = crop_row(pair, member, category=category, supercategory=supercategory, network_class=category)
+    return replace(row, sha256=_picture(folder.stimuli / row.crop_file, row.crop_id))
 
 
 def _picture(path: Path, name: str, side_px: int = 32) -> str:

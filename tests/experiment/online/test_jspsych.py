@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from browser import needs_jspsych
+from online_server import needs_jspsych
 
 from experiment.online import jspsych
 from experiment.online.jspsych import SERVED, TARBALL, VERSION, cache_folder, vendored

@@ -12,12 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from online_server import Client, answer_of
+from online_server import Client, answer_of, needs_jspsych
 from online_study import crop_study
 
-from experiment.online.jspsych import vendored
 from protocols.folder import open_folder
-from protocols.problems import NotReady
 
 ROOT = Path(__file__).resolve().parents[3]
 FREE = ("--port", "0", "--operator-port", "0")
@@ -32,11 +30,8 @@ def done(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(autouse=True)
-def needs_jspsych() -> None:
-    try:
-        vendored()
-    except NotReady as error:
-        pytest.skip(str(error))
+def _jspsych() -> None:
+    needs_jspsych()
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
-from browser import Visitor, chromium
+from browser import Visitor
 from finished_crowd import RAW, opened, small_crowd, take_part
 from online_study import BASE_MS, Clock, answer_all, answer_to, crop_study, joined, set_study
 
@@ -382,12 +382,6 @@ def shown(crowd: Crowd, study: Study, folder: StudyFolder, **settings: Any) -> I
     finally:
         server.should_exit = True
         thread.join(20)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as found:
-        yield found
 
 
 def test_the_page_shows_it_and_acts(tmp_path: Path, browser):

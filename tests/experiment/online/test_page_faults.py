@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from browser import agree, chromium, needs_jspsych, screen, served, trial, visiting
+from browser import agree, screen, served, trial, visiting
+from online_server import needs_jspsych
 from online_study import crop_study
 from page_person import Person, happenings, last_session, pressed_in, rows, stored
 from playwright.sync_api import Browser, Page, Route, expect
@@ -22,12 +23,6 @@ from experiment.online.crowd import Crowd
 from experiment.online.serving import Listening
 
 QUICK = "  showing: {fixation_s: 0.02}\n"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")
@@ -203,7 +198,7 @@ def test_a_reply_that_is_lost_stores_the_answer_once(browser: Browser, at: Liste
         person.finishes()
         assert len(lost) == 3
         assert pressed_in(at.database, session) == person.pressed
-        assert rows(at.database, f"select kind from flags where session = '{session}' and kind like '%differ%'") == []
+        assert rows(at.database, f"select kind from flags where session = '{session}' and kind = 'conflict'") == []
 
 
 def test_a_server_that_asks_for_time_is_given_it(browser: Browser, at: Listening) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from browser import agree, chromium, screen, served, trial, visiting
+from browser import agree, screen, served, trial, visiting
 from online_study import crop_study, set_study
 from page_person import Person
 from playwright.sync_api import Browser, Page
@@ -73,12 +73,6 @@ IN_HEBREW = """
     debriefing: {he: "תודה."}
     rest: {he: "הפסקה קצרה."}
 """
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from browser import agree, chromium, screen, served, trial, visiting
+from browser import agree, screen, served, trial, visiting
 from online_study import crop_study, set_study
 from page_person import Person, happenings, last_session, pressed_in, reach, rows, stored
 from playwright.sync_api import Browser, Page, Route, expect
@@ -19,12 +19,6 @@ PHONE = {"viewport": {"width": 360, "height": 640}, "has_touch": True, "is_mobil
 QUICK = "  showing: {fixation_s: 0.05, image_s: 0.1}\n"
 TURK = "  mturk: {title: t, description: d, reward_usd: 0.5}\n"  # the entrance needs what is said and paid
 TABLES = ("workers", "sessions", "payments", "responses", "happenings", "seen", "flags")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

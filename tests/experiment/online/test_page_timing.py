@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from browser import agree, chromium, served, visiting
+from browser import agree, served, visiting
 from online_study import crop_study, set_study
 from page_person import Person, last_session, stored
 from playwright.sync_api import Browser
@@ -16,12 +15,6 @@ from experiment.online.messages import TrialAnswer
 
 TWENTY = "  showing: {fixation_s: 0.1, image_s: 0.1}\n"
 BUSY = "() => setInterval(() => { const end = performance.now() + 35; while (performance.now() < end) {} }, 90)"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as opened:
-        yield opened
 
 
 @pytest.mark.parametrize("busy", [False, True])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from browser import needs_jspsych
+from online_server import needs_jspsych
 from online_study import crop_study
 
 from experiment.online import simulated_browser

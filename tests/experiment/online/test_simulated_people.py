@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from online_study import SUPERCATEGORIES
 
 from experiment.online.items import Item
 from experiment.online.simulated_people import (
@@ -33,19 +34,7 @@ from protocols.online_plan import NOTHING, OnlinePlan
 from protocols.problems import FoolscanError
 from protocols.study import load_study
 
-LABELS = (
-    "birds",
-    "boats",
-    "fish",
-    "food",
-    "furniture",
-    "insects",
-    "instruments",
-    "land_vehicles",
-    "mammals",
-    "reptiles",
-)
-CHOICE = {"name": "thing", "kind": "choice", "options": [{"value": name, "label": name} for name in LABELS]}
+CHOICE = {"name": "thing", "kind": "choice", "options": [{"value": name, "label": name} for name in SUPERCATEGORIES]}
 PLAIN = Truth(ease={"fragile": 1.0, "altered": -0.5}, difficulty_sd=0.8, ability_sd=0.6)
 
 
@@ -61,7 +50,7 @@ CROPS, ANIMALS = plan_of("srivastava2019"), plan_of("zhang2018_online")
 def items(n: int, member: str) -> list[Item]:
     return [
         Item(f"p{k}_{member}", f"picture-{k}", f"{k}.png", "0" * 64,
-             {"supercategory": LABELS[k % 10], "category": f"thing_{k}", "animal": "animal"}, pair_id=f"p{k}", member=member)
+             {"supercategory": SUPERCATEGORIES[k % 10], "category": f"thing_{k}", "animal": "animal"}, pair_id=f"p{k}", member=member)
         for k in range(n)
     ]  # fmt: skip
 
@@ -112,7 +101,7 @@ def test_guesses_are_even_over_the_answers() -> None:
         for person in people("honest", 50)
         for item in items(60, "fragile")
     )
-    assert set(counts) == set(LABELS)
+    assert set(counts) == set(SUPERCATEGORIES)
     assert (
         sum((count - 300) ** 2 / 300 for count in counts.values()) < 33.7
     )  # chi squared, 9 degrees of freedom, p = .0001
