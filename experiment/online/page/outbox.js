@@ -11,7 +11,8 @@ const place = (number) => String(number).padStart(7, "0");
 export class Outbox extends EventTarget {
   /**
    * store: a Store; post: (body) -> Promise of {held, feedback}; mine: () -> whether this page still owns the session.
-   * Events: `held`, `unsent`, `trouble` (detail: the error that does not pass), `behind` (the server lacks an answer that is not here).
+   * Events: `changed` (what is held, or whether sending fails), `trouble` (detail: the error that does not pass), `behind` (the server
+   * lacks an answer that is not here).
    */
   constructor(store, post, { held, happenings, mine, now, random = Math.random }) {
     super();
@@ -141,7 +142,7 @@ export class Outbox extends EventTarget {
   }
 
   changed() {
-    this.dispatchEvent(new Event("held"));
+    this.dispatchEvent(new Event("changed"));
   }
 
   /** Waits until the server holds so many trials. */
@@ -149,10 +150,10 @@ export class Outbox extends EventTarget {
     return new Promise((resolve) => {
       const look = () => {
         if (this.held < n) return;
-        this.removeEventListener("held", look);
+        this.removeEventListener("changed", look);
         resolve();
       };
-      this.addEventListener("held", look);
+      this.addEventListener("changed", look);
       look();
     });
   }

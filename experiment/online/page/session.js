@@ -89,7 +89,7 @@ class TakingPart {
       this.askToStop();
     });
     history.pushState({ foolscan: true }, "");
-    this.outbox.addEventListener("held", () => {
+    this.outbox.addEventListener("changed", () => {
       if (this.outbox.failures > 0) this.notices.say("offline");
       else if (this.notices.shown.has("offline")) {
         this.notices.unsay("offline");
@@ -247,10 +247,10 @@ class TakingPart {
       this.screens.message("saving", words.get("saving"), text);
     };
     draw();
-    outbox.addEventListener("held", draw);
+    outbox.addEventListener("changed", draw);
     outbox.wake();
     await outbox.untilHeld(all);
-    outbox.removeEventListener("held", draw);
+    outbox.removeEventListener("changed", draw);
   }
 
   async finish(comment) {
