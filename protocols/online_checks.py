@@ -5,7 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from protocols.online_plan import NOTHING, Choice, CropPairs, OnlinePlan, Rating, SetRecognition, Typed
+from protocols.online_plan import (
+    MOST_KEYWORD_LETTERS,
+    NOTHING,
+    Choice,
+    CropPairs,
+    OnlinePlan,
+    Rating,
+    SetRecognition,
+    Typed,
+)
 from protocols.problems import Problem, near
 from protocols.study import Study
 
@@ -19,11 +28,16 @@ def online_problems(study: Study) -> Iterator[Problem]:
     if plan is None:
         return
     yield from _design(study, plan)
+    yield from trial_problems(study, plan)
+    yield from _texts(study, plan)
+    yield from _turk(study, plan)
+
+
+def trial_problems(study: Study, plan: OnlinePlan) -> Iterator[Problem]:
+    """What would make trials that cannot be shown or answered: the server looks at it before it lets anybody in."""
     yield from _questions(study, plan)
     yield from _attention(study, plan)
-    yield from _texts(study, plan)
     yield from _showing(study, plan)
-    yield from _turk(study, plan)
 
 
 def _design(study: Study, plan: OnlinePlan) -> Iterator[Problem]:
@@ -191,8 +205,10 @@ def _turk(study: Study, plan: OnlinePlan) -> Iterator[Problem]:
     turk = plan.mturk
     if turk is None:
         return
-    if sum(map(len, turk.keywords)) + len(turk.keywords) > 1000:
-        yield study.problem("online.mturk.keywords", "more than 1000 letters", "at most 1000 together, commas included")
+    letters = len(", ".join(turk.keywords))
+    if letters > MOST_KEYWORD_LETTERS:
+        allowed = f"at most {MOST_KEYWORD_LETTERS} together, with a comma and a blank between"
+        yield study.problem("online.mturk.keywords", f"{letters} letters", allowed)
     blank = [name for name in ("title", "description") if not getattr(turk, name).strip()]
     for name in blank:
         yield study.problem(f"online.mturk.{name}", "blanks alone", "a text")

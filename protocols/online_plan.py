@@ -13,6 +13,8 @@ from protocols.screens import Language, Texts
 NOTHING = "nothing"
 """The answer 'nothing recognisable', where it is offered."""
 MOST_OPTIONS = 40
+MOST_KEYWORD_LETTERS = 1000
+"""Of all keywords together, as Amazon gets them: a comma and a blank between two."""
 Condition = Literal["free", "forced"]
 CONDITIONS: tuple[Condition, ...] = get_args(Condition)
 Trait = Literal["supercategory", "category", "animal"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -50,8 +50,8 @@ class Row(Protocol):
 class Break:
     """Where a chain does not hold.
 
-    place : of the first row that is not as it was written.
-    found : what is wrong with it.
+    place : of the answer that is not as it was written.
+    found : what is wrong with it, in words.
     """
 
     place: int
@@ -81,27 +81,34 @@ def link(previous: str, session: str, trial: int, committed: str) -> str:
     return hashlib.sha256(f"{previous}|{session}|{trial}|{committed}".encode()).hexdigest()
 
 
-def first_break(rows: Iterable[Row], erased: Iterable[int] = ()) -> Break | None:
-    """The first place at which a chain does not hold; None where all of it does.
+def breaks(rows: Iterable[Row], erased: Iterable[int] = ()) -> Iterator[Break]:
+    """Every place at which a chain does not hold, in order; nothing where all of it does.
 
     rows   : all answers, in order of their places.
     erased : places that have a tombstone.
     """
-    tombstones = set(erased)
-    previous, expected = START, 1
+    gone, previous, expected = set(erased), START, 1
     for row in rows:
         if row.place != expected:
-            return Break(expected, f"the answer is missing: the next one has place {row.place}")
+            more = f", and so are those up to {row.place - 1}" if row.place > expected + 1 else ""
+            yield Break(expected, f"it is missing{more}")
         if (row.content is None) != (row.salt is None):
-            return Break(row.place, "content or salt is missing, but not both")
-        if row.content is None and row.place not in tombstones:
-            return Break(row.place, "the content is gone, and no tombstone says why")
-        if row.content is not None and row.place in tombstones:
-            return Break(row.place, "a tombstone says that it was erased, and its content is there")
-        if row.content is not None and commitment(row.salt or "", row.content) != row.commitment:
-            return Break(row.place, "the content is not the one that was committed to")
-        if link(previous, row.session, row.trial, row.commitment) != row.link:
-            return Break(row.place, "the link does not follow from the one before")
-        previous, expected = row.link, expected + 1
-    beyond = [place for place in tombstones if place >= expected]
-    return Break(min(beyond), "a tombstone stands for an answer that is not there") if beyond else None
+            yield Break(row.place, "its content or salt is missing, but not both")
+        elif row.content is None and row.place not in gone:
+            yield Break(row.place, "its content is gone, and no tombstone says why")
+        elif row.content is not None and row.place in gone:
+            yield Break(row.place, "a tombstone says that it was erased, and its content is there")
+        elif row.content is not None and commitment(row.salt or "", row.content) != row.commitment:
+            yield Break(row.place, "its content is not the one that was committed to: it was changed")
+        if row.place == expected and link(previous, row.session, row.trial, row.commitment) != row.link:
+            yield Break(row.place, "its link does not follow from the one before: rows were changed or swapped")
+        previous, expected = row.link, row.place + 1
+    beyond = sorted(place for place in gone if place >= expected)
+    if beyond:
+        more = f", as for {len(beyond) - 1} more" if len(beyond) > 1 else ""
+        yield Break(beyond[0], f"a tombstone stands for it, and it is not there{more}")
+
+
+def first_break(rows: Iterable[Row], erased: Iterable[int] = ()) -> Break | None:
+    """The first place at which a chain does not hold; None where all of it does. Arguments as in `breaks`."""
+    return next(breaks(rows, erased), None)

@@ -9,13 +9,11 @@ import secrets
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from experiment.online.messages import MOST_BYTES
+from experiment.online.trouble import Trouble
 from protocols.problems import FoolscanError
-
-if TYPE_CHECKING:
-    from experiment.online.operator_api import Trouble
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Receive = Callable[[], Awaitable[Any]]
@@ -131,8 +129,6 @@ class Gate:
 
     def troubles(self) -> list[Trouble]:
         """What the operator should know."""
-        from experiment.online.operator_api import Trouble
-
         found = []
         if self.unknown_proxy:
             found.append(

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -25,6 +25,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from experiment.online.security_headers import headers
 from experiment.online.tokens import new_token, sha256_of_token
+from experiment.online.trouble import Trouble
 from experiment.online.watching import Pace, watched
 from protocols.answers import SIMULATED
 from protocols.folder import StudyFolder, atomic_path, read_json
@@ -43,16 +44,6 @@ WRONG_TOKENS, WITHIN_S = 10, 60.0
 """So many wrong tokens are answered as such in so long a time; further ones are told to wait. The right one always opens."""
 LITTLE_SPACE, NO_SPACE = 2 * 1024**3, 256 * 1024**2
 SLOW_READ_S, CLOCK_STEP_S = 2.0, 2.0
-
-Level = Literal["alarm", "warning"]
-
-
-@dataclass(frozen=True)
-class Trouble:
-    """Something that the operator should know of, and act on."""
-
-    level: Level
-    said: str
 
 
 def operator_token(folder: StudyFolder, task: str) -> str:

@@ -14,9 +14,8 @@ from experiment.online.recruiters.recruiter import Recruiter
 from protocols.online_plan import OnlinePlan
 from protocols.problems import FoolscanError
 
-LEAST_SAID = ("saying.title", "saying.information", "saying.consent", "saying.instructions")
-"""Texts without which nobody can be asked to take part; questions, checks and practice add theirs."""
 MAY_BE_SILENT = ("saying.rest", "saying.debriefing")
+"""Texts without which people can be asked to take part."""
 ONLY_HTTPS = ("mturk", "mturk_sandbox")
 """Recruiters that show the page in a frame of theirs, which browsers allow over TLS alone."""
 

@@ -28,6 +28,8 @@ from experiment.online.server import PAGE, participant_app
 from experiment.online.server_log import logging_to
 from experiment.online.tokens import sha256_of_token
 from protocols.folder import StudyFolder
+from protocols.online_checks import trial_problems
+from protocols.problems import ProtocolError
 from protocols.study import Study, online_plan
 
 if TYPE_CHECKING:
@@ -100,6 +102,8 @@ def serve(
     Raises FoolscanError for whatever is not right; then nothing was opened to anybody.
     """
     plan = online_plan(study)
+    if problems := [*trial_problems(study, plan)]:
+        raise ProtocolError(problems)
     remarks = speaks(plan, study.name)
     open_to = entrances(recruiters, plan)
     trusted = proxies(trusted_proxies)

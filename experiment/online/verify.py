@@ -94,7 +94,7 @@ def _verified(
     found += [Finding("database", said) for said in database_faults(connection)]
     rows = connection.execute(select(responses).order_by(responses.c.place)).all()
     tombstones = [*connection.execute(select(erased.c.place)).scalars()]
-    found += [Finding("chain", said) for said in chain_faults(rows, tombstones)]
+    found += [Finding("chain", f"answer {odd.place}: {odd.found}") for odd in chain.breaks(rows, tombstones)]
     if lacking := cut_off(connection):
         found.append(Finding("chain", lacking))
     found += [Finding("images", said) for said in image_faults(folder, lists)]
@@ -137,34 +137,6 @@ def database_faults(connection: Connection) -> Iterator[str]:
         yield f"{len(lacking)} of {len(wanted)} triggers, which refuse changes to answers, were taken out or changed"
     if strange := found - wanted:
         yield f"{len(strange)} triggers are not foolscan's"
-
-
-def chain_faults(rows: Sequence[chain.Row], tombstones: Sequence[int]) -> Iterator[str]:
-    """Every place at which the chain does not hold.
-
-    rows : all answers, in order of their places.
-    """
-    gone, previous, expected = set(tombstones), chain.START, 1
-    for row in rows:
-        if row.place != expected:
-            missing = (
-                f"answer {expected} is" if row.place == expected + 1 else f"answers {expected} to {row.place - 1} are"
-            )
-            yield f"{missing} missing"
-        if (row.content is None) != (row.salt is None):
-            yield f"answer {row.place}: content or salt is missing, but not both"
-        elif row.content is None and row.place not in gone:
-            yield f"answer {row.place}: its content is gone, and no tombstone says why"
-        elif row.content is not None and row.place in gone:
-            yield f"answer {row.place}: a tombstone says that it was erased, and its content is there"
-        elif row.content is not None and chain.commitment(row.salt or "", row.content) != row.commitment:
-            yield f"answer {row.place}: its content is not the one that was committed to: it was changed"
-        if row.place == expected and chain.link(previous, row.session, row.trial, row.commitment) != row.link:
-            yield f"answer {row.place}: its link does not follow from the one before: rows were changed or swapped"
-        previous, expected = row.link, row.place + 1
-    beyond = sorted(place for place in gone if place >= expected)
-    if beyond:
-        yield f"tombstones stand for answers that are not there: {_few(beyond)}"
 
 
 def content_faults(rows: Sequence[chain.Row]) -> Iterator[str]:

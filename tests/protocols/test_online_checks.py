@@ -45,6 +45,11 @@ def test_the_shipped_studies_have_no_problems(name: str) -> None:
         ("online: {showing: {mask_s: 0.1}}", "showing.image_s", "a time, where a mask follows"),
         ("online: {showing: {mask_delay_s: 0.1}}", "showing.mask_delay_s", "there is no mask"),
         ("online: {mturk: {title: ' '}}", "mturk.title", "blanks alone"),
+        (
+            f"online: {{mturk: {{keywords: [{'a' * 500}, {'b' * 499}]}}}}",
+            "mturk.keywords",
+            "found 1001 letters; at most 1000",
+        ),
         ("fragile: null", "design.kind", "foolscan stimuli fragile-pairs makes them"),
     ],
 )

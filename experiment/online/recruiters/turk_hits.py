@@ -10,14 +10,13 @@ from math import ceil
 from typing import Any
 from urllib.parse import urlsplit
 
-from protocols.online_plan import TurkPlan
+from protocols.online_plan import MOST_KEYWORD_LETTERS, TurkPlan
 from protocols.problems import FoolscanError
 
 MOST_ASSIGNMENTS = 9
 """Of a HIT: from 10 on, Amazon's fee is 40 % and not 20 %."""
 LEAST_FEE_CENTS = 1
 MOST_COUNTRIES = 30
-MOST_KEYWORDS_LETTERS = 1000
 
 LOCALE = "00000000000000000071"
 PERCENT_APPROVED = "000000000000000000L0"
@@ -133,9 +132,9 @@ def hit_request(
                   is older than the 24 hours for which Amazon knows it.
     """
     keywords = ", ".join(plan.keywords)
-    if len(keywords) > MOST_KEYWORDS_LETTERS:
+    if len(keywords) > MOST_KEYWORD_LETTERS:
         raise FoolscanError(
-            f"online.mturk.keywords: found {len(keywords)} letters; Amazon takes {MOST_KEYWORDS_LETTERS} at most"
+            f"online.mturk.keywords: found {len(keywords)} letters; Amazon takes {MOST_KEYWORD_LETTERS} at most"
         )
     return {
         "Title": plan.title,

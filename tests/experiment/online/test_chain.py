@@ -82,7 +82,7 @@ def test_erased_answers_leave_it_whole(contents: list[str], erased: set[int]) ->
     assert chain.first_break(rows, gone) is None
     if gone:
         found = chain.first_break(rows, gone - {min(gone)})
-        assert found == chain.Break(min(gone), "the content is gone, and no tombstone says why")
+        assert found == chain.Break(min(gone), "its content is gone, and no tombstone says why")
 
 
 @pytest.mark.parametrize(

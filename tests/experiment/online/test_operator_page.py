@@ -25,10 +25,11 @@ from experiment.online import operator_api
 from experiment.online.crowd import Crowd
 from experiment.online.export import export
 from experiment.online.messages import Answers, Given, Happening
-from experiment.online.operator_api import WRONG_TOKENS, Trouble, operator_app, operator_token
+from experiment.online.operator_api import WRONG_TOKENS, operator_app, operator_token
 from experiment.online.recruiters.recruiter import Arrival, Completion
 from experiment.online.refusals import NotOpen
 from experiment.online.tokens import sha256_of_token
+from experiment.online.trouble import Trouble
 from experiment.online.watching import Pace, watched
 from protocols.answers import read_answers
 from protocols.folder import StudyFolder, open_folder

@@ -96,6 +96,13 @@ def test_texts_that_nobody_can_do_without_must_be_there(tmp_path: Path) -> None:
     assert speaks(quiet, "tiny") == []
 
 
+def test_trials_that_nobody_could_answer_are_not_served(tmp_path: Path) -> None:
+    rating = "  questions: [{kind: rating, name: sure, text: {en: How sure?, de: Wie sicher?}}]\n"
+    study, folder = crop_study(tmp_path, more=rating)
+    assert "online.attention: found a first question of kind rating" in refusal(study, folder)
+    assert not folder.derived("online").exists()
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [

@@ -143,7 +143,7 @@ def test_a_removed_row(crowd):
     study, folder, _who = crowd
     tampered(folder, "DELETE FROM responses WHERE place = 10")
     found = said(study, folder)
-    assert "chain: answer 10 is missing" in found
+    assert "chain: answer 10: it is missing" in found
     assert "answers: sub-" in found
     assert "7 answers were acknowledged, and trials 3 are missing" in found
 
