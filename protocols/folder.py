@@ -6,6 +6,7 @@ import json
 import os
 import re
 import secrets
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -294,6 +295,15 @@ def write_bytes(path: Path, content: bytes) -> None:
     """Write a file whole or not at all."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
+
+
+def write_private(path: Path, content: Any) -> None:
+    """Write JSON on one line, whole or not at all, readable by its owner alone where the system knows such."""
+    with atomic_path(path) as temporary:
+        temporary.touch(mode=0o600)
+        if sys.platform != "win32":
+            temporary.chmod(0o600)
+        temporary.write_bytes((json.dumps(content) + "\n").encode())
 
 
 def write_text(path: Path, content: str) -> None:

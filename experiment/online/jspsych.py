@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import cast
 
+from protocols.folder import write_bytes
 from protocols.problems import NotReady
 from protocols.provenance import sha256_of_bytes
 
@@ -71,20 +72,12 @@ def vendored(folder: Path | None = None, *, fetch: Npm | None = None) -> Mapping
             read = found.read() if found else b""
             if sha256_of_bytes(read) != sha256:
                 raise NotReady(f"{tarball}: {member}: found SHA-256 {sha256_of_bytes(read)}, expected {sha256}")
-            _write(paths[name], read)
+            write_bytes(paths[name], read)
     return paths
 
 
 def _is_pinned(path: Path, sha256: str) -> bool:
     return path.is_file() and sha256_of_bytes(path.read_bytes()) == sha256
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Whole or not at all, also where two servers start at once."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as new:
-        new.write(content)
-    Path(new.name).replace(path)
 
 
 def _check(tarball: Path, folder: Path) -> bytes:

@@ -7,7 +7,6 @@ import contextlib
 import hmac
 import json
 import shutil
-import sys
 import threading
 import time
 from collections import deque
@@ -28,7 +27,7 @@ from experiment.online.tokens import new_token, sha256_of_token
 from experiment.online.trouble import Trouble
 from experiment.online.watching import Pace, watched
 from protocols.answers import SIMULATED
-from protocols.folder import StudyFolder, atomic_path, read_json
+from protocols.folder import StudyFolder, read_json, write_private
 from protocols.problems import FoolscanError
 from protocols.study import Study, online_plan
 
@@ -53,11 +52,7 @@ def operator_token(folder: StudyFolder, task: str) -> str:
     """
     path = folder.derived("online") / f"{task}_operator.json"
     if not path.exists():
-        with atomic_path(path) as temporary:
-            temporary.touch(mode=0o600)
-            if sys.platform != "win32":
-                temporary.chmod(0o600)
-            temporary.write_text(json.dumps({"format": TOKEN_FORMAT, "token": new_token()}) + "\n", encoding="utf-8")
+        write_private(path, {"format": TOKEN_FORMAT, "token": new_token()})
     found = read_json(path)
     token = found.get("token")
     if found.get("format") != TOKEN_FORMAT or not isinstance(token, str) or len(token) < 32:

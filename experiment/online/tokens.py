@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from protocols.folder import atomic_path, read_json
+from protocols.folder import read_json, write_private
 from protocols.problems import FoolscanError
 from protocols.provenance import sha256_of_bytes
 
@@ -81,11 +80,7 @@ def read_key(path: Path) -> bytes:
 
 def make_key(path: Path, new: Callable[[], str] = lambda: secrets.token_hex(32)) -> bytes:
     """Make a key, readable by its owner alone where the system knows such."""
-    with atomic_path(path) as temporary:
-        temporary.touch(mode=0o600)
-        if sys.platform != "win32":
-            temporary.chmod(0o600)
-        temporary.write_text(f'{{"format": {KEY_FORMAT}, "key": "{new()}"}}\n', encoding="utf-8")
+    write_private(path, {"format": KEY_FORMAT, "key": new()})
     return read_key(path)
 
 
