@@ -12,9 +12,10 @@ from crop_rows import crop_row
 from PIL import Image
 from stimulus_rows import stimulus_row
 
-from experiment.online.crowd import Crowd, Joined, SessionState
+from experiment.online.crowd import Crowd
 from experiment.online.messages import Answers, Given, Shown, TrialAnswer
 from experiment.online.recruiters.recruiter import Arrival
+from experiment.online.session_state import Joined, SessionState
 from experiment.online.trials import Trial
 from protocols.crops import Crop, crops_table, write_crops
 from protocols.folder import StudyFolder, open_folder, write_json

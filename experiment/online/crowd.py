@@ -21,14 +21,9 @@ from experiment.online.joining import Design, Finished
 from experiment.online.lists import ShownList, lists_of
 from experiment.online.messages import Answers
 from experiment.online.recruiters.recruiter import Arrival, Completion
-from experiment.online.refusals import Incomplete as Incomplete
 from experiment.online.refusals import Mismatch, UnknownAsset, UnknownToken
-from experiment.online.refusals import NotStored as NotStored
-from experiment.online.refusals import OutOfOrder as OutOfOrder
 from experiment.online.reservations import Tally
-from experiment.online.session_state import Held as Held
-from experiment.online.session_state import Joined as Joined
-from experiment.online.session_state import SessionState as SessionState
+from experiment.online.session_state import Held, Joined, SessionState
 from experiment.online.tables import flags, trials, workers
 from experiment.online.trials import SessionPlan, Trial, plan_session
 from experiment.online.writer import Writer, failed, then

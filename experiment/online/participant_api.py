@@ -24,7 +24,8 @@ from experiment.online.thread_results import ThreadResults
 
 if TYPE_CHECKING:
     from experiment.online.assets import Assets
-    from experiment.online.crowd import Crowd, SessionState
+    from experiment.online.crowd import Crowd
+    from experiment.online.session_state import SessionState
     from protocols.online_plan import OnlinePlan
     from protocols.study import Study
 

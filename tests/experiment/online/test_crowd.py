@@ -12,19 +12,12 @@ from online_study import Clock, answer_all, answer_to, answers_to, crop_study, j
 from sqlalchemy import select
 
 from experiment.online import chain, database, joining, tables, tokens
-from experiment.online.crowd import (
-    Crowd,
-    Incomplete,
-    Mismatch,
-    OutOfOrder,
-    SessionState,
-    UnknownAsset,
-    UnknownToken,
-)
+from experiment.online.crowd import Crowd
 from experiment.online.holding import MOST_CONFLICTS, MOST_HAPPENINGS
 from experiment.online.messages import Answers, Given, Happening, TrialAnswer
 from experiment.online.recruiters.recruiter import Arrival, Completion, Refused
-from experiment.online.refusals import NotOpen
+from experiment.online.refusals import Incomplete, Mismatch, NotOpen, OutOfOrder, UnknownAsset, UnknownToken
+from experiment.online.session_state import SessionState
 
 
 def code(new: str) -> Completion:

@@ -13,10 +13,10 @@ from online_study import Clock, answers_to, crop_study
 from sqlalchemy import select
 
 from experiment.online import chain, replay, tables
-from experiment.online.crowd import Crowd, Incomplete, OutOfOrder, UnknownToken
+from experiment.online.crowd import Crowd
 from experiment.online.messages import Answers
 from experiment.online.recruiters.recruiter import Arrival, Completion
-from experiment.online.refusals import NotOpen
+from experiment.online.refusals import Incomplete, NotOpen, OutOfOrder, UnknownToken
 from experiment.online.tokens import sha256_of_token
 
 QUOTA = 2

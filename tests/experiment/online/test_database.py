@@ -426,8 +426,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk_holds_nothing_up_and_nothing_is_told_to_be_held(small_disk: Path, clock: Clock) -> None:
-    from experiment.online.crowd import NotStored
     from experiment.online.messages import Answers, Happening
+    from experiment.online.refusals import NotStored
 
     study, folder = crop_study(small_disk)
     with Crowd.open(study, folder, now_ms=clock) as crowd:
