@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,6 +11,7 @@ import pytest
 from online_server import in_thread, needs_jspsych
 from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
 
+from experiment.online import simulated_browser
 from experiment.online.serving import Listening
 from protocols.folder import StudyFolder
 from protocols.study import Study
@@ -30,19 +28,10 @@ ARGUMENTS = (
 )
 
 
-def chromium_path() -> str | None:
-    """The browser: FOOLSCAN_CHROMIUM, else the system's."""
-    named = os.environ.get("FOOLSCAN_CHROMIUM")
-    if named:
-        return named
-    usual = Path("/usr/bin/chromium")
-    return str(usual) if usual.exists() else shutil.which("chromium") or shutil.which("google-chrome")
-
-
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """A browser without a window; the test is skipped where there is none."""
-    path = chromium_path()
+    path = simulated_browser.chromium()
     if path is None:
         pytest.skip("needs a Chromium browser: apt install chromium, or name one in FOOLSCAN_CHROMIUM")
     with sync_playwright() as playwright:

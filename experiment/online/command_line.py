@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import signal
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from experiment.online import closing_verbs, recruiter_verbs, rehearse_verb
+from experiment.online.arguments import FolderOption, StudyArgument
 
 if TYPE_CHECKING:
     from experiment.online.serving import Listening
@@ -22,8 +22,8 @@ INTERRUPTED = 130  # what typer makes of Ctrl-C, as shells do
 
 @app.command()
 def serve(
-    study: Annotated[str, typer.Argument(metavar="STUDY", help="a study that comes with foolscan, or a file")],
-    to: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="the study folder")],
+    study: StudyArgument,
+    to: FolderOption,
     port: Annotated[int, typer.Option(min=0, max=65535, help="for participants; 0: any that is free")] = 8420,
     operator_port: Annotated[int, typer.Option(min=0, max=65535, help="for the operator's page")] = 8421,
     host: Annotated[

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from experiment.online.arguments import FolderOption, StudyArgument
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -21,8 +23,6 @@ mturk = typer.Typer(
     help="Recruit and pay on Mechanical Turk; in its sandbox unless --live.",
 )
 
-StudyArgument = Annotated[str, typer.Argument(metavar="STUDY", help="a study that comes with foolscan, or a file")]
-FolderOption = Annotated[Path, typer.Option("--to", metavar="FOLDER", help="the study folder")]
 UrlOption = Annotated[
     str, typer.Option("--public-url", metavar="URL", help="where the world reaches the server, https://…")
 ]

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-StudyArgument = Annotated[str, typer.Argument(metavar="STUDY", help="a study that comes with foolscan, or a file")]
-FolderOption = Annotated[Path, typer.Option("--to", metavar="FOLDER", help="the study folder")]
+from experiment.online.arguments import FolderOption, StudyArgument
 
 
 def mount(app: typer.Typer) -> None:

@@ -16,7 +16,9 @@ from pathlib import Path
 import numpy as np
 from _crowd_server import crop_study, database_of_folder, kept_in
 from _record import measure_once
-from browser import agree, chromium, chromium_path, served, trial, visiting
+from browser import agree, chromium, served, trial, visiting
+
+from experiment.online import simulated_browser
 
 ASKED_MS, BUSY_MS, OF_MS, TRIALS = 100.0, 30, 100, 200
 TARGETS = {
@@ -102,7 +104,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--trials", type=int, default=TRIALS)
     trials = parser.parse_known_args()[0].trials
-    if chromium_path() is None:
+    if simulated_browser.chromium() is None:
         print("needs a Chromium browser", file=sys.stderr)
         raise SystemExit(2)
     what = f"{trials} exposures of {ASKED_MS:g} ms in headless Chromium, the page's thread kept busy for {BUSY_MS} of every {OF_MS} ms"
