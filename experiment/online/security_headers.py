@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from experiment.online.recruiters.recruiter import Recruiter
 
 Header = tuple[bytes, bytes]
-Kept = Literal["never", "asked"]
+Caching = Literal["never", "revalidated"]
 """Whether a browser may keep an answer: never, or if it asks each time whether it is still the same."""
 
 PERMISSIONS = (
@@ -32,7 +32,7 @@ PERMISSIONS = (
 )
 """What the page never asks a browser for; fullscreen and keeping the screen awake stay its own."""
 
-_KEPT: dict[Kept, bytes] = {"never": b"no-store", "asked": b"no-cache"}
+_CACHE_CONTROL: dict[Caching, bytes] = {"never": b"no-store", "revalidated": b"no-cache"}
 
 
 def content_policy(*, frame_ancestors: Sequence[str] = (), form_action: Sequence[str] = (), loads: bool = False) -> str:
@@ -57,12 +57,12 @@ def content_policy(*, frame_ancestors: Sequence[str] = (), form_action: Sequence
     return "; ".join(parts)
 
 
-def headers(recruiter: Recruiter | None = None, *, page: bool = False, kept: Kept = "never") -> list[Header]:
+def headers(recruiter: Recruiter | None = None, *, page: bool = False, caching: Caching = "never") -> list[Header]:
     """The headers of an answer.
 
     recruiter : whose page it is; None: of none, which nobody may show in a frame.
     page      : whether it is a page for people.
-    kept      : whether browsers may keep it.
+    caching   : whether browsers may keep it.
     """
     ancestors = recruiter.frame_ancestors if recruiter and page else ()
     posts = recruiter.form_action if recruiter and page else ()
@@ -72,7 +72,7 @@ def headers(recruiter: Recruiter | None = None, *, page: bool = False, kept: Kep
         (b"x-content-type-options", b"nosniff"),
         (b"referrer-policy", b"no-referrer"),
         (b"permissions-policy", ", ".join(f"{name}=()" for name in PERMISSIONS).encode("ascii")),
-        (b"cache-control", _KEPT[kept]),
+        (b"cache-control", _CACHE_CONTROL[caching]),
         # A page in a recruiter's frame belongs to a group of windows that is not ours: isolating it would only break the frame.
         (b"cross-origin-opener-policy", b"unsafe-none" if ancestors else b"same-origin"),
         (b"cross-origin-resource-policy", b"cross-origin" if ancestors else b"same-origin"),

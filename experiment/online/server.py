@@ -83,7 +83,7 @@ class Handled:
 
 
 @dataclass(frozen=True)
-class Kept:
+class FileInMemory:
     """A file in memory; a browser that has it already is told so.
 
     headers : besides what says how long and of what type it is.
@@ -195,11 +195,11 @@ def _api_routes(api: ParticipantApi) -> list[Route]:
 
 def _page_route(recruiter: Recruiter, page: Path) -> Route:
     served = read_served(page / PAGE_FILE)
-    return Route(f"/{recruiter.name}", Kept(served, tuple(headers(recruiter, page=True))), methods=["GET"])
+    return Route(f"/{recruiter.name}", FileInMemory(served, tuple(headers(recruiter, page=True))), methods=["GET"])
 
 
 def _file_route(address: str, path: Path) -> Route:
-    return Route(address, Kept(read_served(path), tuple(headers(kept="asked"))), methods=["GET"])
+    return Route(address, FileInMemory(read_served(path), tuple(headers(caching="revalidated"))), methods=["GET"])
 
 
 def _n_trials(plan: OnlinePlan, study: Study, folder: StudyFolder) -> int:
