@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping
+from typing import Any
 
 from experiment.online.items import Item
 from experiment.online.judging import Record, is_right, summary
@@ -65,15 +66,8 @@ def session_of(plan: OnlinePlan, items: Mapping[str, Item], person: Participant)
     found = summary(plan, records_of(items, person))
     last_ms = max((answer.received_ms for answer in person.answers), default=None)
     return Session(
-        participant_id=participant_id(person),
-        recruiter=person.recruiter,
-        list_id=person.list_id,
-        group=person.group,
-        condition=person.condition,
-        language=person.language,
+        **_of_person(person),
         state=person.state,
-        counted=counts(person),
-        excluded_for=left_out_for(person),
         trials=person.n_trials,
         answered=len(person.answers),
         attention_failed=found.attention_failed,
@@ -81,7 +75,6 @@ def session_of(plan: OnlinePlan, items: Mapping[str, Item], person: Participant)
         hidden_trials=found.hidden,
         minutes=None if last_ms is None else round((last_ms - person.joined_ms) / 60_000, 3),
         flags=",".join(person.flags) or None,
-        seed=person.seed,
     )
 
 
@@ -126,14 +119,7 @@ def _answer(
         )
     shown = answer.answer.shown
     return Answer(
-        participant_id=participant_id(person),
-        recruiter=person.recruiter,
-        list_id=person.list_id,
-        group=person.group,
-        condition=person.condition,
-        language=person.language,
-        counted=counts(person),
-        excluded_for=left_out_for(person),
+        **_of_person(person),
         trial=trial.number,
         kind=trial.kind,
         item_id=trial.item_id,
@@ -159,8 +145,22 @@ def _answer(
         late_frames=shown.late_frames if shown else None,
         frame_s=_seconds(shown.frame_ms if shown else None),
         hidden=answer.answer.hidden,
-        seed=person.seed,
     )
+
+
+def _of_person(person: Participant) -> dict[str, Any]:
+    """What both tables say of a person."""
+    return {
+        "participant_id": participant_id(person),
+        "recruiter": person.recruiter,
+        "list_id": person.list_id,
+        "group": person.group,
+        "condition": person.condition,
+        "language": person.language,
+        "counted": counts(person),
+        "excluded_for": left_out_for(person),
+        "seed": person.seed,
+    }
 
 
 def _seconds(ms: float | None) -> float | None:

@@ -34,25 +34,28 @@ T = TypeVar("T")
 Acknowledged = dict[tuple[str, int], Any]
 
 
+async def send(wire: Wire, came: Came, number: int, held: Acknowledged, times_s: list[float]) -> bool:
+    """Send the answer to one trial; whether it was acknowledged, and then it is noted with the time that this took."""
+    answer = answer_of(came, number)
+    began_s = time.perf_counter()  # some loops count whole ms
+    status, _ = await wire.request("POST", "answers", body_of([answer]), came.token)
+    times_s.append(time.perf_counter() - began_s)
+    if status == 200:
+        held[hashlib.sha256(came.token.encode()).hexdigest(), number] = answer
+    return status == 200
+
+
 async def person(port: int, came: Came, chance: random.Random, held: Acknowledged, times_s: list[float]) -> int:
     """Look at an image and answer, every so often; returns how many requests went wrong."""
     wire, errors = await Wire.to(port), 0
     loop = asyncio.get_running_loop()
     due_s = loop.time() + chance.uniform(0, EVERY_S)
-    token_sha256 = hashlib.sha256(came.token.encode()).hexdigest()
     for number in range(1, int(LENGTH_S / EVERY_S) + 1):
         await asyncio.sleep(max(0.0, due_s - loop.time()))
         asset = came.trials[number - 1]["asset"]
         if asset is not None:
             errors += (await wire.request("GET", f"asset/{asset}", token=came.token))[0] != 200
-        answer = answer_of(came, number)
-        began_s = time.perf_counter()  # some loops count whole ms
-        status, _ = await wire.request("POST", "answers", body_of([answer]), came.token)
-        times_s.append(time.perf_counter() - began_s)
-        if status == 200:
-            held[token_sha256, number] = answer
-        else:
-            errors += 1
+        errors += not await send(wire, came, number, held, times_s)
         due_s += EVERY_S
     wire.close()
     return errors
@@ -64,16 +67,8 @@ async def connection(port: int, waiting: list[Came], end_s: float, held: Acknowl
     loop = asyncio.get_running_loop()
     while waiting and loop.time() < end_s:
         came = waiting.pop()
-        token_sha256 = hashlib.sha256(came.token.encode()).hexdigest()
         for number in range(1, len(came.trials) + 1):
-            answer = answer_of(came, number)
-            began_s = time.perf_counter()  # some loops count whole ms
-            status, _ = await wire.request("POST", "answers", body_of([answer]), came.token)
-            times_s.append(time.perf_counter() - began_s)
-            if status == 200:
-                held[token_sha256, number] = answer
-            else:
-                errors += 1
+            errors += not await send(wire, came, number, held, times_s)
             if loop.time() >= end_s:
                 break
     wire.close()
