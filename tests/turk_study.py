@@ -14,7 +14,7 @@ from turk_wire import KEY_ID, serving
 
 from experiment.online.crowd import Crowd
 from experiment.online.database import connect, connect_reading
-from experiment.online.opening import key_of, place_of
+from experiment.online.opening import files_of, key_of
 from experiment.online.recruiters.ledger import Ledger
 from experiment.online.recruiters.mturk import Turk
 from experiment.online.recruiters.mturk import recruiter as turk_recruiter
@@ -124,7 +124,7 @@ def turking(
     assert study.online is not None
     assert study.online.mturk is not None
     with serving(stand_in) as endpoint, Crowd.open(study, where, now_ms=lambda: round(stand_in.now_s * 1000)) as crowd:
-        path = place_of(study, where).database
+        path = files_of(study, where).database
         writing, reading = connect(path), connect_reading(path)
         campaign = Campaign(
             study=study.name,

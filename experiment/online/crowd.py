@@ -72,16 +72,16 @@ class Crowd:
         self,
         study: Study,
         folder: StudyFolder,
-        place: opening.Place,
+        files: opening.TaskFiles,
         design: Design,
         now_ms: Callable[[], int],
         ends: ExitStack,
     ) -> None:
-        self.study, self.folder, self.place, self.design = study, folder, place, design
+        self.study, self.folder, self.files, self.design = study, folder, files, design
         self._now_ms, self._ends = now_ms, ends
         self._holding = Holding(now_ms, design.lease_ms)
-        self._writing = database.connect(place.database)
-        self._reading = database.connect_reading(place.database)
+        self._writing = database.connect(files.database)
+        self._reading = database.connect_reading(files.database)
         ends.callback(self._reading.dispose)
         ends.callback(self._writing.dispose)
         self._writer: Writer[Any] = Writer(self._writing, forget=self._holding.forget)
@@ -103,21 +103,21 @@ class Crowd:
 
         Raises FoolscanError where the images are lacking, where it is another study's or served already.
         """
-        place = opening.place_of(study, folder)
+        files = opening.files_of(study, folder)
         plan = study.online
         assert plan is not None
         items = tuple(items_of(plan, folder))
         lists = lists_of(plan, items, study.seed)
-        if not create and not place.database.exists():
-            raise opening.nobody_asked_yet(place)
+        if not create and not files.database.exists():
+            raise opening.nobody_asked_yet(files)
         with ExitStack() as ends:
             if alone:
                 database.refuse_far_away(folder.root if folder.root.exists() else folder.root.parent)
-                ends.enter_context(exclusive(place.database, f"the online task {plan.task!r} in {folder.root}"))
-            engine, key = opening.open_database(place, study, items, lists, now_ms(), create=create)
+                ends.enter_context(exclusive(files.database, f"the online task {plan.task!r} in {folder.root}"))
+            engine, key = opening.open_database(files, study, items, lists, now_ms(), create=create)
             engine.dispose()
             design = Design(plan, items, lists, study.seed, key, plan.lease_minutes * 60_000)
-            return Crowd(study, folder, place, design, now_ms, ends.pop_all())
+            return Crowd(study, folder, files, design, now_ms, ends.pop_all())
 
     def close(self) -> None:
         """Write what waits, and let go of the database."""

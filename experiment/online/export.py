@@ -15,7 +15,7 @@ from experiment.online.answer_rows import answers_of, session_of
 from experiment.online.beh_files import MADE, beh_facts, remove_others, write_beh
 from experiment.online.database import connect, connect_reading, readable
 from experiment.online.items import Item, items_of
-from experiment.online.opening import nobody_asked_yet, place_of
+from experiment.online.opening import files_of, nobody_asked_yet
 from experiment.online.people import Participant, everybody, head_of, strange_names
 from experiment.online.tables import facts, responses
 from experiment.participants import enrol_all
@@ -130,10 +130,10 @@ def export_from(crowd: Crowd, study: Study, folder: StudyFolder, told: Callable[
 
 def database_of(study: Study, folder: StudyFolder) -> Path:
     """The database's file. Raises NotReady where there is none."""
-    place = place_of(study, folder)
-    if not place.database.exists():
-        raise nobody_asked_yet(place)
-    return place.database
+    files = files_of(study, folder)
+    if not files.database.exists():
+        raise nobody_asked_yet(files)
+    return files.database
 
 
 def keep_head(connection: Connection, snapshot: Snapshot) -> None:

@@ -36,7 +36,7 @@ LEVELS = 4
 
 
 @dataclass(frozen=True)
-class Place:
+class TaskFiles:
     """Where a crowd task's files stand."""
 
     folder: Path
@@ -53,22 +53,22 @@ class Place:
         return self.folder / f"{self.task}_key.json"
 
 
-def place_of(study: Study, folder: StudyFolder) -> Place:
+def files_of(study: Study, folder: StudyFolder) -> TaskFiles:
     """Where a study's crowd task keeps its files.
 
     Raises FoolscanError where the study has none.
     """
-    return Place(folder.derived("online"), online_plan(study).task)
+    return TaskFiles(folder.derived("online"), online_plan(study).task)
 
 
-def nobody_asked_yet(place: Place) -> NotReady:
+def nobody_asked_yet(files: TaskFiles) -> NotReady:
     """That there is no database yet."""
-    return NotReady(f"{place.database}: nobody was asked yet; begin with: foolscan online serve STUDY --to FOLDER")
+    return NotReady(f"{files.database}: nobody was asked yet; begin with: foolscan online serve STUDY --to FOLDER")
 
 
 def key_of(study: Study, folder: StudyFolder) -> bytes:
     """The key of the pseudonyms, also while a server is at work. Raises FoolscanError where there is none."""
-    return tokens.read_key(place_of(study, folder).key)
+    return tokens.read_key(files_of(study, folder).key)
 
 
 def deciding_keys(study: Study) -> dict[str, str]:
@@ -101,7 +101,7 @@ def plans_sha256(study: Study, items: Sequence[Item], lists: Sequence[ShownList]
 
 
 def open_database(
-    place: Place, study: Study, items: Sequence[Item], lists: Sequence[ShownList], now_ms: int, *, create: bool
+    files: TaskFiles, study: Study, items: Sequence[Item], lists: Sequence[ShownList], now_ms: int, *, create: bool
 ) -> tuple[Engine, bytes]:
     """The engine of a crowd task that is this study's, and its key.
 
@@ -109,19 +109,19 @@ def open_database(
 
     Raises NotReady where there is none, FoolscanError where it is damaged, of another study, or of another format.
     """
-    path = place.database
-    database.refuse_far_away(place.folder if place.folder.exists() else place.folder.parent)
+    path = files.database
+    database.refuse_far_away(files.folder if files.folder.exists() else files.folder.parent)
     with database.readable(path):
         if not path.exists() or path.stat().st_size == 0 or _is_empty(path):
             if not create:
-                raise nobody_asked_yet(place)
-            return _made(place, study, items, lists, now_ms)
+                raise nobody_asked_yet(files)
+            return _made(files, study, items, lists, now_ms)
         engine = database.connect(path)
         try:
             with engine.connect() as connection:
                 found = read_facts(connection, path)
                 database.refuse_damaged(connection, path)
-            key = key_with(found, place)
+            key = key_with(found, files)
             refuse_other_name(found, study, path)
             _refuse_other_version(found, study, items, path)
             _refuse_other_plans(found, study, items, lists, path)
@@ -158,15 +158,15 @@ def refuse_other_name(found: Mapping[str, str], study: Study, path: Path) -> Non
         )
 
 
-def key_with(found: Mapping[str, str], place: Place) -> bytes:
+def key_with(found: Mapping[str, str], files: TaskFiles) -> bytes:
     """The key that a database was made with. Raises FoolscanError where the one that stands beside it is another.
 
     found : of `read_facts`.
     """
-    key = tokens.read_key(place.key)
+    key = tokens.read_key(files.key)
     if tokens.key_check(key) != found.get("key_check"):
         raise FoolscanError(
-            f"{place.key}: found another key than {place.database} was made with; restore it from a copy"
+            f"{files.key}: found another key than {files.database} was made with; restore it from a copy"
         )
     return key
 
@@ -178,17 +178,17 @@ def set_fact(connection: Connection, name: str, value: str) -> None:
 
 
 def _made(
-    place: Place, study: Study, items: Sequence[Item], lists: Sequence[ShownList], now_ms: int
+    files: TaskFiles, study: Study, items: Sequence[Item], lists: Sequence[ShownList], now_ms: int
 ) -> tuple[Engine, bytes]:
-    place.folder.mkdir(parents=True, exist_ok=True)
-    key = tokens.read_key(place.key) if place.key.exists() else tokens.make_key(place.key)
-    database.make_private(place.database)
-    engine = database.connect(place.database)
+    files.folder.mkdir(parents=True, exist_ok=True)
+    key = tokens.read_key(files.key) if files.key.exists() else tokens.make_key(files.key)
+    database.make_private(files.database)
+    engine = database.connect(files.database)
     said = {
         "format": str(ONLINE),
         "study": study.name,
         "title": study.title,
-        "task": place.task,
+        "task": files.task,
         "study_sha256": study.sha256,
         "seed": str(study.seed),
         "keys": json.dumps(deciding_keys(study), sort_keys=True),
@@ -212,7 +212,7 @@ def _made(
             for shown in lists
         ]
         connection.execute(insert(lists_table), rows)
-    database.keep_names(place.folder, LEVELS)
+    database.keep_names(files.folder, LEVELS)
     return engine, key
 
 

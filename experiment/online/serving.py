@@ -22,7 +22,7 @@ from experiment.online.connections import Deadlines, GuardedServer, guarded
 from experiment.online.items import items_of
 from experiment.online.limits import Gate, Limits, proxies
 from experiment.online.lists import lists_of
-from experiment.online.opening import place_of
+from experiment.online.opening import files_of
 from experiment.online.readiness import allow_open_files, bound, entrances, public_address, remarks_on, speaks
 from experiment.online.server import PAGE, participant_app
 from experiment.online.server_log import logging_to
@@ -125,7 +125,7 @@ def serve(
         from experiment.online.crowd import Crowd
         from experiment.online.operator_api import operator_app, operator_token
 
-        database = place_of(study, folder).database
+        database = files_of(study, folder).database
         log = opened.enter_context(logging_to(database.with_name(f"{plan.task}_server.log")))
         crowd = opened.enter_context(Crowd.open(study, folder, now_ms=now_ms))
         gate = Gate(limits, time.monotonic)

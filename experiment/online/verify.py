@@ -65,7 +65,7 @@ def verify(study: Study, folder: StudyFolder) -> Verified:
     lists = lists_of(plan, items, study.seed)
     found: list[Finding] = []
     try:
-        engine, _ = opening.open_database(opening.place_of(study, folder), study, items, lists, 0, create=False)
+        engine, _ = opening.open_database(opening.files_of(study, folder), study, items, lists, 0, create=False)
         engine.dispose()
     except FoolscanError as error:
         found.append(Finding("study", str(error)))

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from experiment.online.database import connect, connect_reading, readable
 from experiment.online.opening import (
+    files_of,
     key_of,
     key_with,
     nobody_asked_yet,
-    place_of,
     read_facts,
     refuse_other_name,
 )
@@ -40,18 +40,18 @@ def database_of(study: Study, folder: StudyFolder) -> Path:
 
     Raises NotReady when nobody has served the task yet, FoolscanError when it is another study's.
     """
-    place = place_of(study, folder)
-    if not place.database.exists():
-        raise nobody_asked_yet(place)
-    engine = connect_reading(place.database)
+    files = files_of(study, folder)
+    if not files.database.exists():
+        raise nobody_asked_yet(files)
+    engine = connect_reading(files.database)
     try:
-        with readable(place.database), engine.begin() as connection:
-            facts = read_facts(connection, place.database)
+        with readable(files.database), engine.begin() as connection:
+            facts = read_facts(connection, files.database)
     finally:
         engine.dispose()
-    refuse_other_name(facts, study, place.database)
-    key_with(facts, place)
-    return place.database
+    refuse_other_name(facts, study, files.database)
+    key_with(facts, files)
+    return files.database
 
 
 @contextmanager
@@ -93,8 +93,8 @@ def campaign(study: Study, folder: StudyFolder, *, live: bool) -> Iterator[Campa
 
 def alone(study: Study, folder: StudyFolder) -> AbstractContextManager[None]:
     """Keep other consoles from the campaign while the block runs."""
-    place = place_of(study, folder)
-    return exclusive(place.folder / f"{place.task}_mturk", "the campaign on Mechanical Turk")
+    files = files_of(study, folder)
+    return exclusive(files.folder / f"{files.task}_mturk", "the campaign on Mechanical Turk")
 
 
 def look_at_page(address: str, workers_site: str) -> None:

@@ -76,7 +76,7 @@ def test_of_a_token_its_hash_alone_is_kept(crowd: Crowd) -> None:
     token = joined(crowd).token
     assert [row.token_sha256 for row in rows(crowd, tables.sessions)] == [tokens.sha256_of_token(token)]
     crowd.close()
-    assert token.encode() not in crowd.place.database.read_bytes()
+    assert token.encode() not in crowd.files.database.read_bytes()
 
 
 def test_raw_ids_stand_in_payments_alone(crowd: Crowd) -> None:
@@ -525,12 +525,12 @@ def test_erasing_takes_back_all_that_was_said_and_the_chain_holds(crowd: Crowd) 
 
 def test_what_was_erased_while_somebody_read_leaves_the_log_later(crowd: Crowd, clock: Clock) -> None:
     def said() -> bool:
-        return any(b"it was a walrus" in path.read_bytes() for path in crowd.place.folder.iterdir())
+        return any(b"it was a walrus" in path.read_bytes() for path in crowd.files.folder.iterdir())
 
     came = joined(crowd)
     told = [Happening(number=1, kind="left", at_ms=1, content="it was a walrus")]
     crowd.hold(came.token, Answers(happenings=told)).result()
-    with database.connect_reading(crowd.place.database).begin() as reading:
+    with database.connect_reading(crowd.files.database).begin() as reading:
         assert reading.execute(select(tables.happenings)).all()
         crowd.withdraw(came.token, True).result()
         assert said()

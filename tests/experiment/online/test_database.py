@@ -21,7 +21,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from experiment.online import database, tables
 from experiment.online.crowd import Crowd
-from experiment.online.opening import deciding_keys, key_of, place_of
+from experiment.online.opening import deciding_keys, files_of, key_of
 from experiment.online.recruiters.recruiter import Completion
 from protocols.folder import StudyFolder
 from protocols.formats import ONLINE
@@ -194,7 +194,7 @@ def test_every_trigger_is_there(crowd: Crowd) -> None:
 
 def test_what_is_erased_is_overwritten_on_the_disk(place: tuple[Study, StudyFolder], clock: Clock) -> None:
     with Crowd.open(*place, now_ms=clock) as crowd:
-        path = crowd.place.database
+        path = crowd.files.database
         log = path.with_name(path.name + "-wal")
         token = joined(crowd).token
         answer_all(crowd, token)
@@ -209,10 +209,10 @@ def test_what_is_erased_is_overwritten_on_the_disk(place: tuple[Study, StudyFold
 
 
 def test_files_are_read_by_their_owner_alone(crowd: Crowd) -> None:
-    for path in (crowd.place.database, crowd.place.key):
+    for path in (crowd.files.database, crowd.files.key):
         if sys.platform != "win32":
             assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert crowd.place.database.name == "crops.sqlite3"
+    assert crowd.files.database.name == "crops.sqlite3"
     assert key_of(crowd.study, crowd.folder) == crowd.design.key
 
 
@@ -231,7 +231,7 @@ def test_one_server_at_a_time_and_commands_beside_it(crowd: Crowd, clock: Clock)
 def test_without_a_database_the_step_that_begins_one_is_named(place: tuple[Study, StudyFolder], clock: Clock) -> None:
     with pytest.raises(NotReady, match="foolscan online serve"):
         Crowd.open(*place, now_ms=clock, create=False)
-    assert not place_of(*place).folder.exists()
+    assert not files_of(*place).folder.exists()
 
 
 def reopened(place: tuple[Study, StudyFolder], clock: Clock, study: Study | None = None) -> None:
@@ -249,7 +249,7 @@ def change_facts(path: Path, name: str, value: str) -> None:
 )
 def test_another_format_is_refused(place: tuple[Study, StudyFolder], clock: Clock, form: object, remedy: str) -> None:
     reopened(place, clock)
-    change_facts(place_of(*place).database, "format", str(form))
+    change_facts(files_of(*place).database, "format", str(form))
     with pytest.raises(FoolscanError, match=f"format: found {form}, this foolscan reads {ONLINE}; {remedy}"):
         reopened(place, clock)
 
@@ -326,7 +326,7 @@ def test_a_version_that_draws_otherwise_is_refused(place: tuple[Study, StudyFold
 
 def test_another_or_a_lost_key_is_refused(place: tuple[Study, StudyFolder], clock: Clock) -> None:
     reopened(place, clock)
-    key = place_of(*place).key
+    key = files_of(*place).key
     content = json.loads(key.read_text(encoding="utf-8"))
     key.write_text(json.dumps({**content, "key": "00" * 32}), encoding="utf-8")
     with pytest.raises(FoolscanError, match="found another key"):
@@ -338,7 +338,7 @@ def test_another_or_a_lost_key_is_refused(place: tuple[Study, StudyFolder], cloc
 
 def test_a_damaged_file_is_one_message(place: tuple[Study, StudyFolder], clock: Clock) -> None:
     reopened(place, clock)
-    path = place_of(*place).database
+    path = files_of(*place).database
     whole = path.read_bytes()
     path.write_bytes(b"not a database at all" * 500)
     with pytest.raises(FoolscanError, match="found a damaged database"):
@@ -355,7 +355,7 @@ def test_a_damaged_file_is_one_message(place: tuple[Study, StudyFolder], clock: 
 
 
 def test_another_programs_database_is_refused(place: tuple[Study, StudyFolder], clock: Clock) -> None:
-    path = place_of(*place).database
+    path = files_of(*place).database
     path.parent.mkdir(parents=True)
     with sqlite3.connect(path) as raw:
         raw.execute("CREATE TABLE bookmarks (x)")
@@ -365,7 +365,7 @@ def test_another_programs_database_is_refused(place: tuple[Study, StudyFolder], 
 
 
 def test_a_file_that_was_only_begun_is_made(place: tuple[Study, StudyFolder], clock: Clock) -> None:
-    path = place_of(*place).database
+    path = files_of(*place).database
     path.parent.mkdir(parents=True)
     path.touch()
     reopened(place, clock)
@@ -410,7 +410,7 @@ def test_a_crowd_is_not_begun_on_a_networks_disk(
     monkeypatch.setattr(database, "file_system", lambda path: "cifs")
     with pytest.raises(FoolscanError, match="cifs"):
         Crowd.open(*place, now_ms=clock)
-    assert not place_of(*place).database.exists()
+    assert not files_of(*place).database.exists()
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ def test_what_was_tampered_with_is_named(tmp_path: Path, change: str, trial: int
     study, folder = crop_study(tmp_path, n_pairs=4, attention_every=2)
     with Crowd.open(study, folder, now_ms=Clock()) as crowd:
         session = joined(crowd).session_state.session
-        path = crowd.place.database
+        path = crowd.files.database
     raw = sqlite3.connect(path, isolation_level=None)
     for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
         raw.execute(f"DROP TRIGGER {name}")
