@@ -5,17 +5,17 @@ import { after, eachFrame, expose } from "./frames.js";
 import { noise, seedOf } from "./mask.js";
 import { Asked } from "./questions.js";
 
-/** The least time for which feedback waits for the server, before the person goes on without it. */
+/** The longest time for which feedback waits for the server; then the person goes on without it. */
 const PATIENCE_WITH_FEEDBACK_MS = 4000;
 
 /**
  * The plugin, as a class for jsPsych.
  *
  * ParameterType: jsPsych's. room: what the trial lives in:
- *   words, frameTime, showing, questions, practice; picture(trial) -> Promise of canvas; blocked() -> bool;
- *   attention: {begin(trial), end() -> whether the page was hidden or left}; signal: ends the trial;
+ *   words, frameTime, showing, questions, practice, rest; picture(trial) -> Promise of canvas; blocked() -> bool;
+ *   presence: {begin(trial), end() -> whether the page was hidden, left or covered}; signal: ends the trial;
  *   keep(answer): stores it before anything else happens; feedback(number) -> Promise of "right", "wrong" or null;
- *   notice(word): says something, or nothing.
+ *   notice(word): says something, or nothing; trouble(error): shows that it cannot go on.
  */
 export function cropTrial(ParameterType, room) {
   return class CropTrial {
@@ -55,7 +55,7 @@ async function run(display, trial, room, loaded) {
   asking.append(asked[0].element);
   const layers = trial.asset ? await prepared(stage, trial, room) : null;
   loaded();
-  room.attention.begin(trial.number);
+  room.presence.begin(trial.number);
   const [shown, first] = layers
     ? await lookAndAnswer(asked[0], layers, showing, room)
     : [null, await readAndAnswer(asked[0], stage, trial, signal)];
@@ -68,7 +68,7 @@ async function run(display, trial, room, loaded) {
     }, signal);
     given.push(await next.given);
   }
-  await room.keep({ trial: trial.number, shown, given, hidden: room.attention.end() });
+  await room.keep({ trial: trial.number, shown, given, hidden: room.presence.end() });
   if (trial.kind === "practice" && room.practice) await feedback(display, trial, room);
   return { trial: trial.number, shown, given };
 }

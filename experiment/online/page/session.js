@@ -1,11 +1,11 @@
 // One session, from the instructions to the end: goes on wherever it was left, and loses no answer.
 
-import { Attention } from "./attention.js";
 import { cropTrial } from "./crop_trial.js";
 import { FrameTime, tidy } from "./frames.js";
 import { Images } from "./images.js";
 import { Outbox } from "./outbox.js";
 import { persist } from "./patience.js";
+import { Presence } from "./presence.js";
 import { askToStop } from "./screens.js";
 import { get, post } from "./server.js";
 
@@ -48,7 +48,7 @@ class TakingPart {
       mine: () => this.mine(),
       now: () => tidy(performance.now()),
     });
-    this.attention = new Attention({
+    this.presence = new Presence({
       tell: (kind, trial, content) => this.outbox.tell(kind, trial, content),
       say: (word) => this.notices.say(word, true),
       signal: this.ended.signal,
@@ -199,7 +199,7 @@ class TakingPart {
       questions: session.questions,
       practice: session.practice,
       frameTime: this.frameTime,
-      attention: this.attention,
+      presence: this.presence,
       signal: this.ended.signal,
       blocked: () => this.dialogOpen,
       notice: (word) => (word ? this.notices.say(word) : this.notices.unsay("waiting_image")),
@@ -279,10 +279,10 @@ class TakingPart {
   async askToStop() {
     if (this.dialogOpen || this.over) return;
     this.dialogOpen = true;
-    this.attention.interrupted();
-    this.outbox.tell("asked_to_stop", this.attention.trial);
+    this.presence.interrupted();
+    this.outbox.tell("asked_to_stop", this.presence.trial);
     const how = await askToStop(this.words, true);
-    this.attention.interrupted();
+    this.presence.interrupted();
     this.dialogOpen = false;
     if (how) this.withdraw(how).then(this.stop, (error) => this.trouble(error));
   }

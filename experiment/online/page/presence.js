@@ -1,6 +1,6 @@
-// Whether the page was hidden or left, when, and during which trial.
+// Whether somebody is there: when the page was hidden, left or covered by a question, and during which trial.
 
-export class Attention {
+export class Presence {
   /** tell(kind, trial, content): tells the server; say(word): tells the person; signal: ends it. */
   constructor({ tell, say, signal }) {
     this.trial = null;
@@ -39,12 +39,12 @@ export class Attention {
     this.away = document.hidden;
   }
 
-  /** Something else was in front of the trial. */
+  /** Something else was in front of the trial: the question whether to stop. */
   interrupted() {
     if (this.trial !== null) this.away = true;
   }
 
-  /** Whether the page was hidden or left since `begin`. */
+  /** Whether the page was hidden, left or covered since `begin`. */
   end() {
     this.trial = null;
     return this.away;
