@@ -20,9 +20,9 @@ from finished_crowd import complete
 from online_study import Clock, answer_to, crop_study
 from PIL import Image
 
+from experiment.online.crowd import Crowd
 from experiment.online.messages import Answers
 from experiment.online.operator_api import operator_app
-from experiment.online.participation import Crowd
 from experiment.online.recruiters.recruiter import Arrival
 from experiment.online.tokens import sha256_of_token
 

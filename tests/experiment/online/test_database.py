@@ -315,7 +315,7 @@ def test_other_images_are_refused(place: tuple[Study, StudyFolder], clock: Clock
 
 def test_a_version_that_draws_otherwise_is_refused(place: tuple[Study, StudyFolder], clock: Clock) -> None:
     reopened(place, clock)
-    path = place_of(*place).database
+    path = files_of(*place).database
     change_facts(path, "plans_sha256", "0")
     with pytest.raises(FoolscanError, match="draws otherwise from the same seed; go on with the version that began"):
         reopened(place, clock)
@@ -377,7 +377,7 @@ def test_a_file_that_was_only_begun_is_made(place: tuple[Study, StudyFolder], cl
 
 
 def test_a_study_without_a_task_in_the_browser_is_told_so(place: tuple[Study, StudyFolder], clock: Clock) -> None:
-    with pytest.raises(FoolscanError, match="see srivastava2019"):
+    with pytest.raises(FoolscanError, match="online: found nothing; a task in the browser"):
         Crowd.open(load_study("desk"), place[1], now_ms=clock)
 
 

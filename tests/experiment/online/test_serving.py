@@ -97,7 +97,7 @@ def test_texts_that_nobody_can_do_without_must_be_there(tmp_path: Path) -> None:
 
 
 def test_trials_that_nobody_could_answer_are_not_served(tmp_path: Path) -> None:
-    rating = "  questions: [{kind: rating, name: sure, text: {en: How sure?, de: Wie sicher?}}]\n"
+    rating = "  questions: [{kind: rating, name: sure, text: {en: Sure, de: Sicher}}]\n"
     study, folder = crop_study(tmp_path, more=rating)
     assert "online.attention: found a first question of kind rating" in refusal(study, folder)
     assert not folder.derived("online").exists()
