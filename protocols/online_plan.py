@@ -162,7 +162,7 @@ class Exclusions(Plan):
     one_answer_share: Annotated[
         Share | None, Field(description="a larger share of one and the same answer to the first question than this")
     ] = None
-    blurred_share: Annotated[
+    hidden_share: Annotated[
         Share | None, Field(description="a larger share of trials in which the page was hidden or left than this")
     ] = None
 

@@ -97,8 +97,8 @@ def _exclusions(plan: OnlinePlan) -> str:
         told.append(f"more than {100 * rules.impossible_share:g} % of answers within {rules.impossible_rt_s:g} s")
     if rules.one_answer_share is not None:
         told.append(f"more than {100 * rules.one_answer_share:g} % of one and the same answer")
-    if rules.blurred_share is not None:
-        told.append(f"more than {100 * rules.blurred_share:g} % of trials with the page hidden")
+    if rules.hidden_share is not None:
+        told.append(f"more than {100 * rules.hidden_share:g} % of trials with the page hidden")
     return f"people were excluded, by rules set before, for {_listed(told, ' or ')}" if told else "nobody was excluded"
 
 

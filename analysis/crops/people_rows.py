@@ -14,7 +14,7 @@ RULES = {
     "attention_failures": "more failed attention checks than {} (online.exclusions.attention_failures)",
     "impossible_share": "more than {} % of main trials answered impossibly soon (online.exclusions.impossible_share)",
     "one_answer_share": "more than {} % of first answers the same (online.exclusions.one_answer_share)",
-    "blurred_share": "more than {} % of main trials with the page hidden (online.exclusions.blurred_share)",
+    "hidden_share": "more than {} % of main trials with the page hidden (online.exclusions.hidden_share)",
 }
 EXCLUSION_COLUMNS: dict[str, str] = {
     "list_id": "List of images; 'all': every list together.",

@@ -56,9 +56,7 @@ def of_stimulus(stimulus: Stimulus) -> Item:
         "category": stimulus.category,
         "animal": "animal" if stimulus.animal_source else "not_animal",
     }
-    return Item(
-        stimulus.stim_id, stimulus.category, stimulus.stim_file, stimulus.sha256, traits, set=stimulus.set
-    )
+    return Item(stimulus.stim_id, stimulus.category, stimulus.stim_file, stimulus.sha256, traits, set=stimulus.set)
 
 
 def items_of(plan: OnlinePlan, folder: StudyFolder) -> list[Item]:
@@ -84,7 +82,9 @@ def options_of(question: Choice, items: list[Item]) -> tuple[str, ...]:
     Raises FoolscanError where a right answer is not among them.
     """
     found = dict.fromkeys(item.traits[question.about] for item in items)
-    right = [name for name in ("animal", "not_animal") if name in found] if question.about == "animal" else sorted(found)
+    right = (
+        [name for name in ("animal", "not_animal") if name in found] if question.about == "animal" else sorted(found)
+    )
     options = question.options or tuple(right)
     lacking = [name for name in right if name not in options]
     if lacking:

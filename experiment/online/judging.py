@@ -125,7 +125,7 @@ def exclusion(plan: OnlinePlan, records: Sequence[Record]) -> str | None:
     shares = (
         ("impossible_share", found.impossible, rules.impossible_share),
         ("one_answer_share", found.same, rules.one_answer_share),
-        ("blurred_share", found.hidden, rules.blurred_share),
+        ("hidden_share", found.hidden, rules.hidden_share),
     )
     for name, number, most in shares:
         if most is not None and number > most * found.main:

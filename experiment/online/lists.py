@@ -89,7 +89,9 @@ def _of_pairs(design: CropPairs, items: Sequence[Item], study_seed: int, n_pract
             "asked for; export more (fragile.pairs.n, then foolscan stimuli fragile-pairs), or ask for fewer"
         )
     if design.blocks > design.n_pairs:
-        raise FoolscanError(f"online.design.blocks: found {design.blocks} for {design.n_pairs} pairs; at most one for each")
+        raise FoolscanError(
+            f"online.design.blocks: found {design.blocks} for {design.n_pairs} pairs; at most one for each"
+        )
     main, practice_pairs = drawn[: design.n_pairs], drawn[design.n_pairs : design.n_pairs + n_practice]
     practice = tuple(members[pair]["fragile"] for pair in practice_pairs)
     dealt = dealing(main, [(members[pair]["fragile"].traits["supercategory"],) for pair in main])
@@ -122,11 +124,15 @@ def _of_sets(design: SetRecognition, items: Sequence[Item], study_seed: int, n_p
     for source, found in of_source.items():
         lacking = [name for name in design.sets if name not in found]
         if lacking:
-            raise FoolscanError(f"online.design.sets: source {source!r} has no image in set {lacking[0]}; make the stimuli")
+            raise FoolscanError(
+                f"online.design.sets: source {source!r} has no image in set {lacking[0]}; make the stimuli"
+            )
     kinds = [found[design.sets[0]].traits["supercategory"] for found in of_source.values()]
     drawn = spread(list(of_source), kinds, study_seed, "sources")
     if len(drawn) < n_practice + len(design.sets):
-        raise FoolscanError(f"online.practice.n: found {n_practice} of {len(drawn)} source images; leave some for the trials")
+        raise FoolscanError(
+            f"online.practice.n: found {n_practice} of {len(drawn)} source images; leave some for the trials"
+        )
     cut = len(drawn) - n_practice
     practice = tuple(of_source[source][design.sets[0]] for source in drawn[cut:])
     traits = [of_source[source][design.sets[0]].traits for source in drawn[:cut]]

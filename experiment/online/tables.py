@@ -129,7 +129,9 @@ flags = Table(
     "flags",
     schema,
     Column("flag", Integer, primary_key=True),
-    Column("session", String(32), ForeignKey("sessions.session")),  # null: of nobody in particular, such as a forged token
+    Column(
+        "session", String(32), ForeignKey("sessions.session")
+    ),  # null: of nobody in particular, such as a forged token
     Column("kind", String(48), nullable=False),
     Column("detail", Text),
     Column("at_ms", BigInteger, nullable=False),

@@ -20,7 +20,7 @@ const FLAGS = {
   forged_operator_token: ["Guessed operator tokens", "somebody tries to open this page"],
 };
 
-const RULES = { attention_failures: "attention", impossible_share: "impossible times", one_answer_share: "one answer", blurred_share: "page hidden" };
+const RULES = { attention_failures: "attention", impossible_share: "impossible times", one_answer_share: "one answer", hidden_share: "page hidden" };
 
 function element(name, className, ...children) {
   const made = document.createElement(name);

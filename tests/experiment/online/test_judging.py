@@ -31,7 +31,7 @@ def named(name: str) -> Given:
 
 
 def plan_of(**rules: Any) -> OnlinePlan:
-    none = {"attention_failures": None, "impossible_share": None, "one_answer_share": None, "blurred_share": None}
+    none = {"attention_failures": None, "impossible_share": None, "one_answer_share": None, "hidden_share": None}
     return CROPS.model_copy(update={"exclusions": Exclusions(**{**none, **rules})})
 
 
@@ -124,7 +124,7 @@ def test_who_fails_more_checks_than_allowed_is_excluded() -> None:
     assert exclusion(plan, [*checks, record(4, "boats", kind="attention")]) == "attention_failures"
 
 
-@pytest.mark.parametrize(("key", "bad"), [("impossible_share", {"rt_ms": 199.9}), ("blurred_share", {"hidden": True})])
+@pytest.mark.parametrize(("key", "bad"), [("impossible_share", {"rt_ms": 199.9}), ("hidden_share", {"hidden": True})])
 def test_a_share_excludes_where_it_is_larger_than_allowed(key: str, bad: dict[str, Any]) -> None:
     plan = plan_of(**{key: 0.1})
     ten = [record(1, "birds", **bad), *(record(number, "birds") for number in range(2, 11))]
@@ -140,7 +140,7 @@ def test_two_hundred_milliseconds_are_possible() -> None:
 def test_practice_does_not_count() -> None:
     practice = [record(number, "birds", kind="practice", rt_ms=1, hidden=True) for number in range(1, 9)]
     assert summary(plan_of(), practice) == summary(plan_of(), [])
-    assert exclusion(plan_of(impossible_share=0, blurred_share=0, one_answer_share=0), practice) is None
+    assert exclusion(plan_of(impossible_share=0, hidden_share=0, one_answer_share=0), practice) is None
 
 
 def test_one_and_the_same_answer() -> None:
