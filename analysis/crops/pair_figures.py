@@ -17,7 +17,7 @@ from protocols.tables import number
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.figure import Figure
 
 Row = Mapping[str, str]
 FIRST, SECOND = "#1d5c8f", "#d1495b"
@@ -25,6 +25,8 @@ FIRST, SECOND = "#1d5c8f", "#d1495b"
 MOST_LABELLED = 60
 _DOT: dict[str, Any] = {"marker": "o", "markersize": 4.6, "markeredgecolor": PAPER, "markeredgewidth": 0.5}
 PLATES = 6
+ROW_IN, SIDE_IN = 1.87, 1.28
+"""Of the plates: height of a line of pairs, and side of a crop, inches."""
 
 
 def pairs_figure(pairs: Sequence[Row], summary: Sequence[Row]) -> Figure:
@@ -181,11 +183,18 @@ def plates_figure(pairs: Sequence[Row], files: Mapping[str, Path], count: int = 
         return None
     columns = min(3, len(shown))
     lines = math.ceil(len(shown) / columns)
-    figure = new_figure(8.6, 1.8 * lines)
-    parts = figure.subfigures(lines, columns, squeeze=False, wspace=0.04, hspace=0.04)
-    for place in range(lines * columns):
-        if place < len(shown):
-            _plate(parts[place // columns][place % columns], shown[place], files)
+    width, height = 8.6, ROW_IN * lines + 0.1
+    figure = new_figure(width, height)
+    # places by hand: the last bits of those that a layout finds vary, and with them single pixels of an image
+    figure.set_layout_engine("none")
+    for place, row in enumerate(shown):
+        left = width / columns * (place % columns) + 0.09
+        bottom = ROW_IN * (lines - 1 - place // columns) + 0.3
+        both = [
+            figure.add_axes(((left + at) / width, bottom / height, SIDE_IN / width, SIDE_IN / height))
+            for at in (0, SIDE_IN + 0.1)
+        ]
+        _plate(both, row, files)
     return figure
 
 
@@ -196,13 +205,11 @@ def largest(pairs: Sequence[Row], files: Mapping[str, Path], count: int = PLATES
     return sorted(there, key=lambda row: (-number(row["abs_gap"]), row["unit"]))[:count]
 
 
-def _plate(part: SubFigure, row: Row, files: Mapping[str, Path]) -> None:
+def _plate(both: Sequence[Axes], row: Row, files: Mapping[str, Path]) -> None:
     from PIL import Image
 
     words = (row["supercategory"].replace("_", " "), f"gap {_signed(number(row['gap']))}")
-    for place, (axes, name, colour) in enumerate(
-        zip(part.subplots(1, 2), ("first", "second"), (FIRST, SECOND), strict=True)
-    ):
+    for place, (axes, name, colour) in enumerate(zip(both, ("first", "second"), (FIRST, SECOND), strict=True)):
         axes.set_title(words[place], fontsize=8.5, loc="left" if place == 0 else "right", fontweight="normal", pad=4)
         with Image.open(files[row[f"{name}_id"]]) as image:
             axes.imshow(np.asarray(image.convert("RGB")), interpolation="nearest")
